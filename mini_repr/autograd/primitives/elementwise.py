@@ -1,0 +1,223 @@
+"""Elementwise primitives. Kinks follow one convention: the gradient at the kink is that of the zero side."""
+
+import math
+
+from mini_repr.autograd.primitive import primitive
+from mini_repr.backend import backend_of
+
+
+@primitive
+def add(x, y):
+    """x + y."""
+    return x + y, lambda g: (g, g)
+
+
+@primitive
+def subtract(x, y):
+    """x - y."""
+    return x - y, lambda g: (g, -g)
+
+
+@primitive
+def multiply(x, y):
+    """x * y."""
+    return x * y, lambda g: (g * y, g * x)
+
+
+@primitive
+def divide(x, y):
+    """x / y."""
+    quotient = x / y
+    return quotient, lambda g: (g / y, -g * quotient / y)
+
+
+@primitive
+def negative(x):
+    """-x."""
+    return -x, lambda g: -g
+
+
+@primitive
+def power(x, exponent):
+    """x ** exponent for a constant exponent. At x = 0 the gradient is that of the formula: infinite below 1."""
+    if exponent == 0:
+        return x**0, lambda g: (g * 0, None)
+    return x**exponent, lambda g: (g * exponent * x ** (exponent - 1), None)
+
+
+@primitive
+def exp(x):
+    """e ** x."""
+    output = backend_of(x).xp.exp(x)
+    return output, lambda g: g * output
+
+
+@primitive
+def log(x):
+    """Natural logarithm."""
+    return backend_of(x).xp.log(x), lambda g: g / x
+
+
+@primitive
+def log1p(x):
+    """log(1 + x), exact for small x."""
+    return backend_of(x).xp.log1p(x), lambda g: g / (1 + x)
+
+
+@primitive
+def sqrt(x):
+    """Square root; the gradient at 0 is infinite, as the formula says."""
+    output = backend_of(x).xp.sqrt(x)
+    return output, lambda g: g / (2 * output)
+
+
+@primitive
+def sin(x):
+    """Sine (radians)."""
+    xp = backend_of(x).xp
+    return xp.sin(x), lambda g: g * xp.cos(x)
+
+
+@primitive
+def cos(x):
+    """Cosine (radians)."""
+    xp = backend_of(x).xp
+    return xp.cos(x), lambda g: -g * xp.sin(x)
+
+
+@primitive
+def arccos(x):
+    """Inverse cosine (radians) for -1 < x < 1."""
+    xp = backend_of(x).xp
+    return xp.arccos(x), lambda g: -g / xp.sqrt(1 - x * x)
+
+
+@primitive
+def tanh(x):
+    """Hyperbolic tangent."""
+    output = backend_of(x).xp.tanh(x)
+    return output, lambda g: g * (1 - output * output)
+
+
+@primitive
+def sigmoid(x):
+    """1 / (1 + e ** -x), through tanh so that neither end overflows."""
+    output = 0.5 * (1 + backend_of(x).xp.tanh(0.5 * x))
+    return output, lambda g: g * output * (1 - output)
+
+
+@primitive
+def softplus(x):
+    """log(1 + e ** x) = max(x, 0) + log(1 + e ** -|x|), which neither overflows nor loses the small end."""
+    xp = backend_of(x).xp
+    positive = x.real > 0
+    tail = xp.exp(xp.where(positive, -x, x))
+    output = xp.where(positive, x, 0) + xp.log1p(tail)
+    return output, lambda g: g * xp.where(positive, 1, tail) / (1 + tail)
+
+
+@primitive
+def absolute(x):
+    """|x|; gradient 0 at 0. On complex input the analytic continuation of the real branch (x where Re x > 0, else -x)."""
+    xp = backend_of(x).xp
+    sign = xp.sign(x.real)
+    return x * sign, lambda g: g * sign
+
+
+@primitive
+def relu(x):
+    """max(x, 0); gradient 0 at 0."""
+    mask = x.real > 0
+    return x * mask, lambda g: g * mask
+
+
+@primitive
+def maximum(x, y):
+    """The larger of x and y; where they are equal the gradient goes half to each."""
+    return _choose(x, y, x.real - y.real)
+
+
+@primitive
+def minimum(x, y):
+    """The smaller of x and y; where they are equal the gradient goes half to each."""
+    return _choose(x, y, y.real - x.real)
+
+
+def _choose(x, y, advantage):
+    xp = backend_of(x, y).xp
+    output = xp.where(advantage >= 0, x, y)
+
+    def backward(g):
+        share = xp.asarray((xp.sign(advantage) + 1) / 2, dtype=g.dtype)
+        return g * share, g * (1 - share)
+
+    return output, backward
+
+
+@primitive
+def where(condition, x, y):
+    """x where the boolean array ``condition`` holds, y elsewhere. The unchosen side gets no gradient, not even NaN."""
+    xp = backend_of(condition, x, y).xp
+    return xp.where(condition, x, y), lambda g: (None, xp.where(condition, g, 0), xp.where(condition, 0, g))
+
+
+@primitive
+def clip(x, low, high):
+    """x limited to [low, high]; gradient 1 inside and on the limits, 0 outside."""
+    xp = backend_of(x).xp
+    inside = (x.real >= low) & (x.real <= high)
+    return xp.where(inside, x, xp.clip(x.real, low, high)), lambda g: (g * inside, None, None)
+
+
+_GELU_SCALE = math.sqrt(2 / math.pi)
+_GELU_CUBIC = 0.044715
+
+
+@primitive
+def gelu(x):
+    """x * Phi(x) by the tanh form: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+
+    Hendrycks, Gimpel 2016, arXiv 1606.08415, section 2. Within 5e-4 of the exact form, and several times cheaper.
+    """
+    backend = backend_of(x)
+    xp = backend.xp
+    output, slope = xp.empty_like(x), xp.empty_like(x)
+
+    def kernel(x, output, slope):
+        square = x * x
+        inner = square * (_GELU_SCALE * _GELU_CUBIC)
+        inner += _GELU_SCALE
+        inner *= x
+        xp.tanh(inner, out=inner)  # t
+        square *= 3 * _GELU_SCALE * _GELU_CUBIC
+        square += _GELU_SCALE
+        square *= x  # x u'
+        # d/dx [x (1+t)/2] = (1+t)/2 + (1-t^2) x u'/2 = (1+t)/2 * (1 + (1-t) x u')
+        xp.subtract(1, inner, out=slope)
+        slope *= square
+        slope += 1
+        inner += 1
+        inner *= 0.5
+        slope *= inner
+        xp.multiply(x, inner, out=output)
+
+    if x.ndim:
+        backend.row_blocks(kernel, x, output, slope)
+    else:
+        kernel(x.reshape(1), output.reshape(1), slope.reshape(1))
+    return output, lambda g: g * slope
+
+
+@primitive
+def gelu_erf(x):
+    """x * Phi(x) with Phi(x) = (1 + erf(x / sqrt 2)) / 2, exact. Hendrycks, Gimpel 2016, arXiv 1606.08415."""
+    backend = backend_of(x)
+    phi = 0.5 * (1 + backend.erf(x / math.sqrt(2)))
+    density = lambda: backend.xp.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)  # noqa: E731
+    return x * phi, lambda g: g * (phi + x * density())
+
+
+@primitive
+def cast(x, dtype):
+    """x in another floating-point type; the gradient comes back in x's own."""
+    return x.astype(dtype), lambda g: (g.astype(x.dtype), None)

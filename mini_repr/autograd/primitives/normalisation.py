@@ -1,0 +1,106 @@
+"""Fused normalisations: one pass forward, one pass back."""
+
+from mini_repr.autograd.primitive import primitive
+from mini_repr.backend import backend_of
+
+
+@primitive
+def unit_rows(x, eps=0.0):
+    """x / max(|x|, eps) along the last axis. A zero row stays zero and, the subgradient chosen here, gets no gradient.
+
+    Gradient: (g - u (u·g)) / |x|, so that x·gradient = 0.
+    """
+    xp = backend_of(x).xp
+    norm = xp.sqrt((x * x).sum(axis=-1, keepdims=True))
+    small = norm.real <= eps
+    scale = xp.where(small, eps, norm)
+    scale = 1 / xp.where(scale == 0, xp.inf, scale)
+    unit = x * scale
+
+    def backward(g):
+        along = xp.where(small, 0, (g * unit).sum(axis=-1, keepdims=True))
+        return (g - unit * along) * scale
+
+    return unit, backward
+
+
+@primitive
+def layer_norm(x, gain, bias, eps=1e-5):
+    """(x - mean) / sqrt(var + eps) * gain + bias over the last axis, population variance.
+
+    Ba, Kiros, Hinton 2016, arXiv 1607.06450. With n the normalised rows and h = g * gain:
+    gradient = (h - mean(h) - n mean(h n)) / sqrt(var + eps).
+    """
+    backend = backend_of(x)
+    xp = backend.xp
+    width = x.shape[-1]
+    rows = x.reshape(-1, width)
+    normal, output = xp.empty_like(rows), xp.empty_like(rows)
+    rstd = xp.empty((len(rows), 1), dtype=x.dtype)
+
+    def forward(rows, normal, output, rstd):
+        xp.subtract(rows, rows.mean(axis=1, keepdims=True), out=normal)
+        xp.multiply(normal, normal, out=output)
+        rstd[...] = 1 / xp.sqrt(output.mean(axis=1, keepdims=True) + eps)
+        normal *= rstd
+        xp.multiply(normal, gain, out=output)
+        output += bias
+
+    backend.row_blocks(forward, rows, normal, output, rstd)
+
+    def backward(g):
+        g_rows = g.reshape(-1, width)
+        g_x, product = xp.empty_like(normal), xp.empty_like(normal)
+
+        def kernel(g_rows, normal, rstd, g_x, product):
+            xp.multiply(g_rows, gain, out=g_x)
+            xp.multiply(g_x, normal, out=product)
+            along = product.mean(axis=1, keepdims=True)
+            g_x -= g_x.mean(axis=1, keepdims=True)
+            xp.multiply(normal, along, out=product)
+            g_x -= product
+            g_x *= rstd
+            xp.multiply(g_rows, normal, out=product)
+
+        backend.row_blocks(kernel, g_rows, normal, rstd, g_x, product)
+        return g_x.reshape(x.shape), product.sum(axis=0), g_rows.sum(axis=0)
+
+    return output.reshape(x.shape), backward
+
+
+@primitive
+def batch_norm(x, gain, bias, eps=1e-5):
+    """Rows (N, D) normalised by each column's batch mean and population variance, then * gain + bias.
+
+    Ioffe, Szegedy 2015, arXiv 1502.03167. Returns (output, mean (D,), variance (D,)); the statistics are for running
+    averages and carry no gradient.
+    """
+    xp = backend_of(x).xp
+    mean = x.mean(axis=0)
+    normal = x - mean
+    variance = (normal * normal).mean(axis=0)
+    rstd = 1 / xp.sqrt(variance + eps)
+    normal *= rstd
+
+    def backward(gradients):
+        g = gradients[0]
+        g_gain, g_bias = (g * normal).sum(axis=0), g.sum(axis=0)
+        g_x = g - g_bias / len(x) - normal * (g_gain / len(x))
+        return g_x * (gain * rstd), g_gain, g_bias
+
+    return (normal * gain + bias, mean, variance), backward
+
+
+@primitive
+def standardise_columns(x, eps=0.0, ddof=0):
+    """(x - mean) / sqrt(var + eps) for each column of (N, D); variance divided by N - ddof. No learned scale."""
+    xp = backend_of(x).xp
+    count = len(x) - ddof
+    normal = x - x.mean(axis=0)
+    rstd = 1 / xp.sqrt((normal * normal).sum(axis=0) / count + eps)
+    normal *= rstd
+
+    def backward(g):
+        return (g - g.mean(axis=0) - normal * ((g * normal).sum(axis=0) / count)) * rstd
+
+    return normal, backward

@@ -1,0 +1,184 @@
+"""The tensor and the walk back: all that the engine itself does.
+
+Every recorded call gets the next number. What a call used was made before it, so taking the largest number first is a
+reverse topological order: no sorting, no recursion. A node forgets its saved arrays as soon as it has been walked.
+"""
+
+import heapq
+from contextlib import contextmanager
+from itertools import count
+
+import numpy as np
+
+from mini_repr.backend import backend_of, is_array
+
+_numbers = count()
+_recording = True
+
+
+def is_recording():
+    return _recording
+
+
+@contextmanager
+def no_grad():
+    """Within this block nothing is recorded: outputs have no history and ask for no memory beyond themselves."""
+    global _recording
+    before, _recording = _recording, False
+    try:
+        yield
+    finally:
+        _recording = before
+
+
+class Node:
+    """One recorded call: its number, how to go back, what it was called on, and the gradients that have arrived."""
+
+    __slots__ = ("number", "backward", "parents", "arrived")
+
+    def __init__(self, backward, args):
+        self.number = next(_numbers)
+        self.backward = backward
+        self.parents = args
+        self.arrived = [None]
+
+    def expect(self, outputs):
+        self.arrived = [None] * outputs
+
+    def __lt__(self, other):  # heapq pops the smallest: the latest call comes first
+        return self.number > other.number
+
+
+class Tensor:
+    """An array with a memory of how it was made.
+
+    Args:
+        data: array of a known library, nested lists or a number.
+        requires_grad: whether ``backward`` leaves a gradient in ``.grad``. Needs floating-point data.
+    """
+
+    __slots__ = ("data", "requires_grad", "grad", "terms", "_node", "_position")
+    __array_ufunc__ = None  # NumPy arrays defer to the operators below instead of looping over a tensor
+
+    def __init__(self, data, requires_grad=False):
+        if isinstance(data, Tensor):
+            raise TypeError("Tensor: data is a Tensor already; use stop_gradient(tensor) for a detached one")
+        self.data = data if is_array(data) else np.asarray(data)
+        if requires_grad and self.data.dtype.kind not in "fc":
+            raise TypeError(f"Tensor: requires_grad needs floating-point data, got dtype {self.data.dtype}")
+        self.requires_grad = requires_grad
+        self.grad = None
+        self.terms = None  # a loss's named parts, as plain arrays, for logs and reports
+        self._node = None
+        self._position = 0
+
+    @classmethod
+    def _made_by(cls, node, data, position):
+        tensor = cls(data)
+        tensor.requires_grad = node is not None
+        tensor._node = node
+        tensor._position = position
+        return tensor
+
+    shape = property(lambda self: self.data.shape)
+    ndim = property(lambda self: self.data.ndim)
+    size = property(lambda self: self.data.size)
+    dtype = property(lambda self: self.data.dtype)
+
+    def __len__(self):
+        return len(self.data)
+
+    def __repr__(self):
+        return f"Tensor({self.data!r}{', requires_grad=True' if self.requires_grad else ''})"
+
+    def item(self):
+        """The value of a one-element tensor as a Python number."""
+        return self.data.item()
+
+    def backward(self, gradient=None):
+        """Add d(self)/d(leaf) to ``.grad`` of every leaf tensor that requires a gradient, then forget the history.
+
+        Args:
+            gradient: array of this tensor's shape, the gradient of what is differentiated with respect to this
+                tensor; may be left out for a one-element tensor.
+        Raises:
+            RuntimeError: nothing was recorded, or the history was walked already.
+            ValueError: ``gradient`` is missing or has another shape.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("backward: this tensor does not depend on any tensor with requires_grad=True")
+        if gradient is None:
+            if self.size != 1:
+                raise ValueError(f"backward: a tensor of shape {self.shape} needs a gradient of the same shape")
+            gradient = backend_of(self.data).xp.ones_like(self.data)
+        elif gradient.shape != self.shape:
+            raise ValueError(f"backward: gradient has shape {gradient.shape}, the tensor has {self.shape}")
+        _walk_back(self, gradient)
+
+    # The operators (+, @, [], ...) are attached in autograd/operators.py, below which the primitives stand.
+
+
+def stop_gradient(tensor):
+    """The same values, cut from their history: a constant for everything that follows."""
+    return Tensor(tensor.data) if isinstance(tensor, Tensor) else Tensor(tensor)
+
+
+def _walk_back(root, gradient):
+    waiting = []
+    _deliver(root, gradient, False, waiting)
+    while waiting:
+        node = heapq.heappop(waiting)
+        backward, parents, arrived = node.backward, node.parents, node.arrived
+        if backward is None:
+            raise RuntimeError("backward: this history was walked already; run the forward computation again")
+        node.backward = node.parents = None
+        node.arrived = [None] * len(arrived)
+        g = arrived[0][0] if len(arrived) == 1 else tuple(a and a[0] for a in arrived)
+        gradients = backward(g)
+        del backward, arrived  # saved arrays go before the next node allocates
+        if not isinstance(gradients, tuple):
+            gradients = (gradients,)
+        if len(gradients) != len(parents):
+            raise RuntimeError(f"backward returned {len(gradients)} gradients for {len(parents)} arguments")
+        incoming = g if isinstance(g, tuple) else (g,)
+        for parent, gradient in zip(parents, gradients, strict=True):
+            if gradient is not None and isinstance(parent, Tensor) and parent.requires_grad:
+                # Ours to write into only if no one else can hold it: not g, and not a view of something.
+                owned = gradient.base is None and not any(gradient is one for one in incoming)
+                summed = unbroadcast(gradient, parent.shape)
+                _deliver(parent, summed, owned or summed is not gradient, waiting)
+
+
+def _deliver(tensor, gradient, owned, waiting):
+    """Add a gradient to what has arrived for a tensor. ``owned``: no one else holds it, so adding in place is safe."""
+    if not is_array(gradient):  # NumPy turns results without axes into scalars, which cannot be written into
+        gradient = backend_of(tensor.data).asarray(gradient)
+    if gradient.dtype != tensor.dtype:
+        gradient, owned = gradient.astype(tensor.dtype), True
+    node = tensor._node
+    if node is None:
+        if tensor.grad is None:
+            tensor.grad = gradient if owned else gradient.copy()
+        else:
+            tensor.grad += gradient
+        return
+    before = node.arrived[tensor._position]
+    if before is None:
+        if all(a is None for a in node.arrived):
+            heapq.heappush(waiting, node)
+        node.arrived[tensor._position] = (gradient, owned)
+    elif before[1]:
+        total = before[0]
+        total += gradient
+    else:
+        node.arrived[tensor._position] = (before[0] + gradient, True)
+
+
+def unbroadcast(gradient, shape):
+    """Sum a gradient over the axes along which an argument of ``shape`` was broadcast."""
+    if gradient.shape == shape:
+        return gradient
+    extra = gradient.ndim - len(shape)
+    stretched = tuple(axis for axis, size in enumerate(shape) if size == 1 and gradient.shape[axis + extra] != 1)
+    axes = tuple(range(extra)) + tuple(axis + extra for axis in stretched)
+    return gradient.sum(axis=axes, keepdims=True).reshape(shape)

@@ -1,0 +1,1 @@
+"""Losses of one set of rows alone: regularisers that add to any other loss."""

@@ -1,0 +1,128 @@
+"""InfoNCE: tell each row's partner from every other row.
+
+Definition. With u_i = a_i/|a_i|, v_i = b_i/|b_i| (``normalize``), s_ij = u_i·v_j, temperature t and B rows a view,
+
+    l(a_i) = -log( e^{s_ii/t} / sum_{c in C_i} e^{s_ic/t} ),      L = mean_i [ l(a_i) + l(b_i) ] / 2
+
+where ``negatives`` says what the candidates C_i of an anchor a_i are, besides its partner b_i:
+
+    "batch"   the other rows of b                                  (B candidates)
+    "views"   the other rows of b and the other rows of a: NT-Xent (2B - 1 candidates; an anchor never meets itself)
+    "queue"   the rows of ``queue``, not those of the batch: MoCo  (1 + K candidates)
+
+``symmetric=False`` keeps the anchors a_i only. ``decoupled`` leaves the partner out of the sum (DCL): L can then be
+negative, and no gradient weakens as the positive is learnt. ``reduction="none"`` gives one value a pair.
+
+Gradient. With P_ic the softmax over C_i and r_i the weight of anchor i in the reduction, the logits s/t receive
+G_ic = r_i (P_ic - [c = i]). Summed over the anchors of both views, du = G v / t and dv = Gᵀ u / t; then
+da = (du - u (u·du)) / |a|, so that a·da = 0. The temperature receives dt = -sum_ic G_ic s_ic / t^2.
+The similarity matrix is never held: tiles of rows give value and gradient in O(B * tile) memory.
+
+Shapes: a, b (B, D) with B >= 2; queue (K, D), never differentiated. Ranges: temperature > 0 (papers: 0.07 to 0.5).
+A zero row has similarity 0 to everything and a zero gradient.
+
+Source. van den Oord, Li, Vinyals 2018, arXiv 1807.03748, eq. 4; the form on unit rows with temperature and its
+analysis: Wang, Liu 2021, arXiv 2012.09740, eq. 1. NT-Xent: Chen et al. 2020, arXiv 2002.05709, eq. 1. CLIP's two
+directions: Radford et al. 2021, arXiv 2103.00020, figure 3. Queue: He et al. 2020, arXiv 1911.05722, eq. 1.
+Decoupled: Yeh et al. 2022, arXiv 2110.06848, eq. 5.
+
+Public implementations differ in what the negatives are, whether one direction or both count, sum or mean, and whether
+the partner stands in the denominator. Some remove the self pair by subtracting e^{1/t} from the sum: the value is
+right, but a gradient leaks through the self-similarity. MoCo v3's code multiplies by 2t.
+"""
+
+import math
+
+from mini_repr.autograd import concatenate, logsumexp, off_diagonal, unit_rows
+from mini_repr.losses.annotations import Choice, Flag, FrozenRows, Learned, Optional, Positive, Reduction, Rows, Tile
+from mini_repr.losses.contract import loss, variant
+from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling
+from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.losses.tiles import combine, partner_logit, queue_logsumexp, similarity_logsumexp, within_logsumexp
+
+_QUEUE_RULE = "a queue with negatives='queue' and none otherwise"
+_SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
+
+
+@loss(
+    paper="092",
+    variants={
+        "nt_xent": variant("SimCLR: negatives from both views, 2B - 1 candidates", negatives="views"),
+        "one_direction": variant("anchors in a only: CPC, DPR and many retrieval codes", symmetric=False),
+        "moco": variant("one direction, negatives from a queue only", ["queue"], negatives="queue", symmetric=False),
+        "decoupled": variant("DCL: the partner is left out of the denominator", negatives="views", decoupled=True),
+        "sum": variant("summed over pairs instead of averaged", reduction="sum"),
+        "raw_dot": variant("dot products of the rows as they are", normalize=False),
+    },
+    invariants=[
+        permutation("B"),
+        rotation("D"),
+        row_scaling("a", "b"),
+        at_least(0),
+        exact("identical rows give log B", math.log(4), **_SAME),
+        exact("identical rows give log(2B - 1) for NT-Xent", math.log(7), negatives="views", **_SAME),
+    ],
+)
+def infonce(
+    a: Rows("B>=2 D"),
+    b: Rows("B>=2 D"),
+    temperature: Learned(Positive) = 0.1,
+    queue: Optional(FrozenRows("K D")) = None,
+    negatives: Choice("batch", "views", "queue") = "batch",
+    symmetric: Flag() = True,
+    decoupled: Flag() = False,
+    normalize: Flag() = True,
+    reduction: Reduction = "mean",
+    tile: Tile = None,
+):
+    if (negatives == "queue") != (queue is not None):
+        came = "no queue" if queue is None else "a queue"
+        raise ValueError(f"infonce: queue: got {came}, expected {_QUEUE_RULE}; negatives is {negatives!r}")
+    as_unit = unit_rows.on_arrays if normalize else lambda rows: (rows, lambda g: g)
+    (u, to_a), (v, to_b) = as_unit(a), as_unit(b)
+    scale = 1 / temperature
+    positive = (u * v).sum(axis=1) * scale
+
+    # Log-sum-exps over each kind of candidates, for the anchors in a and (symmetric) in b, and the way back from them.
+    second = v if symmetric else None
+    if negatives == "queue":
+        parts = [queue_logsumexp(u, second, as_unit(queue)[0], scale, tile)]
+        if not decoupled:
+            parts.append(partner_logit(u, v, scale))
+    else:
+        parts = [similarity_logsumexp(u, v, scale, columns=symmetric, skip_diagonal=decoupled, tile=tile)]
+        if negatives == "views":
+            parts.append(within_logsumexp(u, second, scale, tile))
+    (over_a, over_b), back = combine(parts)
+
+    per_pair = (over_a + over_b) / 2 - positive if symmetric else over_a - positive
+    value, spread = reduce_rows(per_pair, reduction)
+
+    def backward(g):
+        r = spread(g)
+        g_u, g_v, g_scale = back(r / 2, r / 2) if symmetric else back(r, None)
+        pull = (r * scale)[:, None]
+        g_u -= pull * v
+        g_v -= pull * u
+        g_scale -= (r * positive).sum() / scale
+        return to_a(g_u), to_b(g_v), -g_scale * scale**2
+
+    return value, backward
+
+
+@infonce.definition
+def _(a, b, temperature, queue, negatives, symmetric, decoupled, normalize, reduction):
+    u, v, keys = (x if x is None or not normalize else unit_rows(x) for x in (a, b, queue))
+
+    def over(anchors, partners):
+        own = (anchors * partners).sum(axis=1, keepdims=True)
+        others = {
+            "batch": lambda: [off_diagonal(anchors @ partners.T)],
+            "views": lambda: [off_diagonal(anchors @ partners.T), off_diagonal(anchors @ anchors.T)],
+            "queue": lambda: [anchors @ keys.T],
+        }[negatives]()
+        candidates = concatenate(*others if decoupled else [own, *others], axis=1)
+        return logsumexp(candidates / temperature, axis=1) - own[:, 0] / temperature
+
+    per_pair = (over(u, v) + over(v, u)) / 2 if symmetric else over(u, v)
+    return reduced(per_pair, reduction)

@@ -1,0 +1,1 @@
+"""Losses of a prediction, its target and a mask."""

@@ -1,0 +1,1 @@
+"""Losses of scores over classes or candidates, and a target."""

@@ -1,0 +1,1 @@
+"""Losses of student and teacher outputs; the teacher is behind a stop-gradient."""

@@ -1,0 +1,91 @@
+from math import exp, log, sqrt
+
+import numpy as np
+import pytest
+
+from mini_repr.autograd import Tensor, unit_rows
+from mini_repr.losses.pairs.infonce import infonce
+
+
+def loops(a, b, temperature, queue, negatives, symmetric, decoupled, normalize, reduction):
+    """The equation, one pair and one candidate at a time."""
+
+    def row(x):
+        norm = sqrt(sum(float(c) ** 2 for c in x)) if normalize else 1.0
+        return [float(c) / norm for c in x]
+
+    def logit(x, y):
+        return sum(p * q for p, q in zip(x, y, strict=True)) / temperature
+
+    views = [[row(x) for x in a], [row(x) for x in b]]
+    keys = [] if queue is None else [row(x) for x in queue]
+    per_pair = []
+    for i in range(len(a)):
+        anchors = []
+        for own, other in ((0, 1), (1, 0))[: 2 if symmetric else 1]:
+            anchor = views[own][i]
+            total = 0.0 if decoupled else exp(logit(anchor, views[other][i]))
+            for j in range(len(a)):
+                if j != i and negatives in ("batch", "views"):
+                    total += exp(logit(anchor, views[other][j]))
+                if j != i and negatives == "views":
+                    total += exp(logit(anchor, views[own][j]))
+            if negatives == "queue":
+                total += sum(exp(logit(anchor, key)) for key in keys)
+            anchors.append(log(total) - logit(anchor, views[other][i]))
+        per_pair.append(sum(anchors) / len(anchors))
+    return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](per_pair)
+
+
+def test_partner_is_found_when_temperature_falls():
+    a = np.eye(4)
+    value, _ = infonce.value_and_grad(a, a.copy(), temperature=1e-3)
+    assert float(value) == 0.0
+
+
+def test_small_temperature_is_finite_in_float32():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 64, 8)).astype(np.float32)
+    exact, exact_gradients = infonce.value_and_grad(a.astype(np.float64), b.astype(np.float64), temperature=1e-3)
+    value, gradients = infonce.value_and_grad(a, b, temperature=1e-3)
+    assert float(value) == pytest.approx(float(exact), rel=1e-4)
+    np.testing.assert_allclose(gradients["a"], exact_gradients["a"], atol=1e-3 * np.abs(exact_gradients["a"]).max())
+
+
+def test_rows_of_pairs_average_to_the_loss():
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal((2, 5, 3))
+    rows = infonce(a, b, reduction="none").data
+    assert rows.shape == (5,)
+    assert float(infonce(a, b).data) == pytest.approx(rows.mean(), rel=1e-14)
+
+
+def test_zero_row_has_zero_gradient():
+    rng = np.random.default_rng(2)
+    a, b = rng.standard_normal((2, 5, 3))
+    a[1] = 0
+    value, gradients = infonce.value_and_grad(a, b)
+    assert np.isfinite(value) and not gradients["a"][1].any() and np.isfinite(gradients["b"]).all()
+
+
+@pytest.mark.parametrize("negatives, queue", [("queue", None), ("batch", np.eye(3))])
+def test_queue_goes_with_its_negatives(negatives, queue):
+    a = np.eye(3)
+    with pytest.raises(ValueError, match=r"infonce: queue: got (no|a) queue, expected"):
+        infonce(a, a, negatives=negatives, queue=queue)
+
+
+def test_hard_negatives_take_the_gradient_as_temperature_falls():
+    """Wang, Liu 2021, section 3.2: the hardest negative's share tends to 1 as t -> 0 and to equality as t grows."""
+    rng = np.random.default_rng(3)
+    a, b = unit_rows.on_arrays(rng.standard_normal((2, 8, 4)))[0]
+    shares = []
+    for t in (10.0, 1.0, 0.1, 0.01):
+        candidates = Tensor(b, requires_grad=True)
+        rows = infonce(a, candidates, temperature=t, symmetric=False, normalize=False, reduction="none")
+        rows.backward(np.eye(8)[0])  # anchor 0 alone: the gradient of candidate j is P_0j a_0 / t
+        pull = np.linalg.norm(candidates.grad[1:], axis=1)
+        shares.append(pull.max() / pull.sum())
+    assert shares == sorted(shares)
+    assert shares[0] < 0.2
+    assert shares[-1] > 0.99
