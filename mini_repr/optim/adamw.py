@@ -1,0 +1,51 @@
+"""AdamW: Adam with weight decay taken out of the gradient.
+
+    m = b1 m + (1 - b1) g             v = b2 v + (1 - b2) g²
+    p = p - lr * weight_decay * p - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+
+Source: Loshchilov & Hutter 2017, arXiv 1711.05101, algorithm 2, with the learning rate in front of the decay too, as in
+public implementations (the paper's schedule multiplier is then lr itself). t counts the updates of each parameter.
+"""
+
+import math
+
+from mini_repr.backend import backend_of
+from mini_repr.optim.optimizer import Optimizer
+
+
+class AdamW(Optimizer):
+    """See ``Optimizer`` for the shared arguments; ``betas`` both in [0, 1), ``eps`` above 0."""
+
+    def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.05, exclude=()):
+        self._betas = self._fraction("betas[0]", betas[0]), self._fraction("betas[1]", betas[1])
+        if not 0.0 < eps < math.inf:
+            raise ValueError(f"AdamW: eps must be finite and above 0, got {eps}")
+        self._eps = eps
+        super().__init__(parameters, lr, weight_decay, exclude, ("first_moment", "second_moment"))
+
+    def _update(self, lr, weight_decay, step):
+        beta1, beta2 = self._betas
+        keep = 1.0 - lr * weight_decay
+        # Both bias corrections go into two numbers (Kingma & Ba 2014, arXiv 1412.6980, end of section 2).
+        root_correction = math.sqrt(1.0 - beta2**step)
+        step_size = lr * root_correction / (1.0 - beta1**step)
+        eps = self._eps * root_correction
+
+        def kernel(data, grad, first, second):
+            xp = backend_of(data).xp
+            scratch = grad * (1.0 - beta1)  # the one temporary: every later term is written over it
+            first *= beta1
+            first += scratch
+            xp.multiply(grad, grad, out=scratch)
+            scratch *= 1.0 - beta2
+            second *= beta2
+            second += scratch
+            xp.sqrt(second, out=scratch)
+            scratch += eps
+            xp.divide(first, scratch, out=scratch)
+            scratch *= step_size
+            if weight_decay:
+                data *= keep
+            data -= scratch
+
+        return kernel

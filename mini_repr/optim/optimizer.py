@@ -1,0 +1,117 @@
+"""What every optimiser shares: which parameters decay, gradients to clear, state to save and restore.
+
+A parameter whose gradient is None is skipped: neither its values nor its state move. The state of a parameter is its
+moments and its own count of updates, so that one that joins late gets its own bias correction.
+"""
+
+import math
+
+from mini_repr.backend import CPU, backend_of
+
+
+def decays(name, tensor, exclude=()):
+    """Whether weight decay applies: to parameters of two or more axes that are not excluded by name.
+
+    So matrices and kernels decay; biases, the gains and biases of norms, and scalars (a temperature) do not.
+    ``exclude`` holds full parameter names or last parts of dotted names ("tokens" covers "encoder.tokens").
+    """
+    return tensor.ndim >= 2 and name not in exclude and name.rpartition(".")[2] not in exclude
+
+
+class Optimizer:
+    """Base of the optimisers: a subclass names its moments and writes ``_update``.
+
+    Args:
+        parameters: dict name -> Tensor with floating-point data.
+        lr: learning rate, >= 0; ``step(lr=...)`` overrides it for one step.
+        weight_decay: coefficient >= 0, applied where ``decays`` says so.
+        exclude: names that do not decay, see ``decays``.
+        moments: names of the arrays that are kept for each parameter, zero at first.
+    Raises:
+        ValueError: no parameters, or a value out of range.
+    """
+
+    def __init__(self, parameters, lr, weight_decay, exclude, moments):
+        if not parameters:
+            raise ValueError(f"{self._name}: parameters is empty")
+        self.parameters = dict(parameters)
+        self.lr = self._at_least_zero("lr", lr)
+        self._weight_decay = self._at_least_zero("weight_decay", weight_decay)
+        if isinstance(exclude, str):
+            raise ValueError(f"{self._name}: exclude must be a collection of names, got the string {exclude!r}")
+        self._exclude = frozenset(exclude)
+        self._steps = dict.fromkeys(self.parameters, 0)
+        self._moments = {
+            moment: {name: backend_of(p.data).xp.zeros_like(p.data) for name, p in self.parameters.items()}
+            for moment in moments
+        }
+
+    def step(self, lr=None):
+        """Update ``.data`` of every parameter that has a gradient, in place."""
+        lr = self.lr if lr is None else self._at_least_zero("lr", lr)
+        for name, parameter in self.parameters.items():
+            if parameter.grad is None:
+                continue
+            self._steps[name] += 1
+            arrays = [parameter.data, parameter.grad, *(kept[name] for kept in self._moments.values())]
+            if parameter.ndim == 0:
+                arrays = [array.reshape(1) for array in arrays]  # views with the one row that row_blocks asks for
+            weight_decay = self._weight_decay if decays(name, parameter, self._exclude) else 0.0
+            kernel = self._update(lr, weight_decay, self._steps[name])
+            backend_of(parameter.data).row_blocks(kernel, *arrays)
+
+    def _update(self, lr, weight_decay, step):
+        """The elementwise kernel ``(data, grad, *moments)`` of a parameter's update number ``step`` (from 1)."""
+        raise NotImplementedError
+
+    def zero_grad(self):
+        """Forget all gradients."""
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
+    def state_dict(self):
+        """Copies of all state on the host: ``"<moment>.<name>"`` arrays and ``"steps.<name>"`` update counts."""
+        state = {
+            f"{moment}.{name}": backend_of(array).to_numpy(array).copy()
+            for moment, kept in self._moments.items()
+            for name, array in kept.items()
+        }
+        return state | {f"steps.{name}": CPU.asarray(count, dtype="int64") for name, count in self._steps.items()}
+
+    def load_state_dict(self, state):
+        """Restore what ``state_dict`` returned, bit for bit.
+
+        Raises:
+            ValueError: names are missing or unexpected, or an array has another shape or dtype; nothing is changed.
+        """
+        targets = {f"{moment}.{name}": a for moment, kept in self._moments.items() for name, a in kept.items()}
+        counts = {f"steps.{name}": name for name in self._steps}
+        expected = targets.keys() | counts.keys()
+        for problem, names in (("misses", expected - state.keys()), ("has unexpected", state.keys() - expected)):
+            if names:
+                raise ValueError(f"{self._name}: state {problem} {', '.join(sorted(names))}")
+        for key in sorted(expected):
+            shape, dtype = (targets[key].shape, targets[key].dtype) if key in targets else ((), "int64")
+            if state[key].shape != shape or state[key].dtype != dtype:
+                raise ValueError(
+                    f"{self._name}: state {key} must have shape {shape} and dtype {dtype}, "
+                    f"got {state[key].shape} and {state[key].dtype}"
+                )
+        for key, target in targets.items():
+            target[...] = backend_of(target).asarray(state[key])
+        for key, name in counts.items():
+            self._steps[name] = int(state[key])
+
+    @property
+    def _name(self):
+        return type(self).__name__
+
+    def _at_least_zero(self, argument, value):
+        if not 0.0 <= value < math.inf:
+            raise ValueError(f"{self._name}: {argument} must be finite and at least 0, got {value}")
+        return value
+
+    def _fraction(self, argument, value):
+        if not 0.0 <= value < 1.0:
+            raise ValueError(f"{self._name}: {argument} must lie in [0, 1), got {value}")
+        return value
