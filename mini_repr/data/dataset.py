@@ -1,0 +1,155 @@
+"""What every reader returns: two parts, ``train`` and ``test``, each a checked set of images, rows or texts.
+
+A part's ``name`` says where it came from (an embedded name or a path); every complaint about it starts with it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Row i of a set that comes without a test part is a test row iff i % TEST_EVERY == 0: fixed, seedless, reproducible.
+TEST_EVERY = 5
+
+
+class DataError(ValueError):
+    """A data set that cannot be used as it is. One line: the file, what came and what was expected."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images and, where there are any, their classes.
+
+    Args:
+        name: where the images came from.
+        images: (N, C, H, W) float32 in [0, 1], C = 1 (grey) or 3 (red, green, blue), N >= 1.
+        labels: (N,) int64 class indexes into ``label_names``, or None.
+        label_names: tuple of str, one a class; empty without labels.
+    Raises:
+        DataError: another shape, dtype or range (NaN included), or labels that do not fit.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray | None = None
+    label_names: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        shape, dtype = self.images.shape, self.images.dtype
+        if len(shape) != 4 or shape[1] not in (1, 3) or dtype != np.float32:
+            raise DataError(f"{self.name}: images of shape {shape} {dtype}, expected (N, 1 or 3, H, W) float32")
+        if 0 in shape:
+            raise DataError(f"{self.name}: no image (shape {shape}), expected at least one pixel of one image")
+        low, high = self.images.min(), self.images.max()
+        if not (low >= 0 and high <= 1):  # NaN fails both comparisons
+            raise DataError(f"{self.name}: pixel values from {low:g} to {high:g}, expected 0 to 1 (and no NaN)")
+        check_labels(self.name, self.labels, self.label_names, len(self))
+
+    def __len__(self):
+        return len(self.images)
+
+    def take(self, index):
+        """The set of the rows ``index`` (integer or boolean array), in that order."""
+        labels = None if self.labels is None else self.labels[index]
+        return ImageSet(self.name, self.images[index], labels, self.label_names)
+
+
+@dataclass(frozen=True, eq=False)
+class RowSet:
+    """Plain rows, such as features or embeddings: ``rows`` (N, D) finite float32 or float64; the rest as ImageSet."""
+
+    name: str
+    rows: np.ndarray
+    labels: np.ndarray | None = None
+    label_names: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        shape, dtype = self.rows.shape, self.rows.dtype
+        if len(shape) != 2 or dtype not in (np.float32, np.float64):
+            raise DataError(f"{self.name}: rows of shape {shape} {dtype}, expected (N, D) float32 or float64")
+        if 0 in shape:
+            raise DataError(f"{self.name}: no row (shape {shape}), expected at least one value of one row")
+        if not np.isfinite(self.rows).all():
+            raise DataError(f"{self.name}: rows hold NaN or infinity, expected finite numbers")
+        check_labels(self.name, self.labels, self.label_names, len(self))
+
+    def __len__(self):
+        return len(self.rows)
+
+    def take(self, index):
+        """The set of the rows ``index`` (integer or boolean array), in that order."""
+        labels = None if self.labels is None else self.labels[index]
+        return RowSet(self.name, self.rows[index], labels, self.label_names)
+
+
+@dataclass(frozen=True, eq=False)
+class PairSet:
+    """Aligned texts: ``a[i]`` belongs with ``b[i]``. Both lists of non-empty str; the rest as ImageSet."""
+
+    name: str
+    a: list[str]
+    b: list[str]
+    labels: np.ndarray | None = None
+    label_names: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if len(self.a) != len(self.b) or not self.a:
+            raise DataError(f"{self.name}: {len(self.a)} texts a and {len(self.b)} texts b, expected as many, not none")
+        check_labels(self.name, self.labels, self.label_names, len(self))
+
+    def __len__(self):
+        return len(self.a)
+
+    def take(self, index):
+        """The set of the rows ``index`` (integer or boolean array), in that order."""
+        rows = np.arange(len(self))[index]
+        labels = None if self.labels is None else self.labels[rows]
+        return PairSet(self.name, [self.a[i] for i in rows], [self.b[i] for i in rows], labels, self.label_names)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Two parts of one kind (``ImageSet``, ``RowSet`` or ``PairSet``) that share one list of class names."""
+
+    name: str
+    train: ImageSet | RowSet | PairSet
+    test: ImageSet | RowSet | PairSet
+
+    def __post_init__(self):
+        if type(self.train) is not type(self.test):
+            kinds = f"{type(self.train).__name__} and {type(self.test).__name__}"
+            raise DataError(f"{self.name}: train and test are {kinds}, expected one kind")
+        if self.train.label_names != self.test.label_names:
+            raise DataError(f"{self.name}: train and test differ in their class names, expected the same list")
+        if isinstance(self.train, ImageSet) and self.train.images.shape[1:] != self.test.images.shape[1:]:
+            shapes = f"{self.train.images.shape[1:]} and {self.test.images.shape[1:]}"
+            raise DataError(f"{self.name}: train and test images have shapes {shapes}, expected the same")
+        if isinstance(self.train, RowSet) and self.train.rows.shape[1] != self.test.rows.shape[1]:
+            widths = f"{self.train.rows.shape[1]} and {self.test.rows.shape[1]}"
+            raise DataError(f"{self.name}: train and test rows have widths {widths}, expected the same")
+
+
+def split(whole):
+    """The Dataset whose test part is every fifth row of ``whole`` (rows 0, 5, 10, ...) and whose train part the rest.
+
+    Raises:
+        DataError: fewer than two rows, so that one part would be empty.
+    """
+    if len(whole) < 2:
+        raise DataError(f"{whole.name}: one row and no test part, expected at least two rows to split")
+    is_test = np.arange(len(whole)) % TEST_EVERY == 0
+    return Dataset(whole.name, whole.take(~is_test), whole.take(is_test))
+
+
+def check_labels(name, labels, label_names, count):
+    """Raise DataError unless ``labels`` is None (and names none) or (count,) int64 indexes into ``label_names``."""
+    if labels is None:
+        if label_names:
+            raise DataError(f"{name}: {len(label_names)} class names without labels, expected both or neither")
+        return
+    if labels.shape != (count,):
+        raise DataError(f"{name}: labels of shape {labels.shape} for {count} rows, expected ({count},)")
+    if labels.dtype != np.int64:
+        raise DataError(f"{name}: labels are {labels.dtype}, expected int64")
+    if labels.min() < 0 or labels.max() >= len(label_names):
+        span = f"{labels.min()} to {labels.max()}"
+        raise DataError(f"{name}: labels from {span}, expected 0 to {len(label_names) - 1}")

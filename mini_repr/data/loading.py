@@ -1,0 +1,75 @@
+"""One entry to all data: an embedded set by its name, or files whose format is told by what is found."""
+
+import inspect
+from pathlib import Path
+
+from mini_repr.data.dataset import DataError
+from mini_repr.data.embedded import digits, gloss_pairs
+from mini_repr.data.readers.cifar import CIFAR_PICKLES, is_cifar, read_cifar, refuse_pickles
+from mini_repr.data.readers.folder import read_folder
+from mini_repr.data.readers.idx import mnist_file, read_idx
+from mini_repr.data.readers.npz import read_npz
+from mini_repr.data.readers.text import read_pairs
+
+EMBEDDED = {"digits": digits, "glosses": gloss_pairs}
+_TEXT = (".tsv", ".jsonl", ".ndjson")
+_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
+_READABLE = ".npz, IDX (plain or .gz), a folder of MNIST, CIFAR (binary) or image files, .tsv or .jsonl"
+
+
+def load(name_or_path, **options):
+    """The Dataset of an embedded name or of a path.
+
+    Args:
+        name_or_path: ``"digits"``, ``"glosses"`` (a file or folder of that name is reached as ``./digits``), or a path.
+        options: those of the reader: ``kind`` (glosses), ``white`` (.npz), ``labels`` (IDX file: the label file;
+            CIFAR-100: fine or coarse), ``size`` (image folder), ``columns`` and ``label`` (text).
+    Raises:
+        DataError: nothing there, a format that is not read, an option the reader does not have, bad contents.
+    """
+    reader = EMBEDDED.get(name_or_path) if isinstance(name_or_path, str) else None
+    arguments = () if reader else (Path(name_or_path),)
+    reader = reader or _reader(Path(name_or_path))
+    known = list(inspect.signature(reader).parameters)[len(arguments) :]
+    for option in options:
+        if option not in known:
+            wanted = ", ".join(known) or "none"
+            raise DataError(f"{name_or_path}: option {option!r} of {reader.__name__}, expected {wanted}")
+    return reader(*arguments, **options)
+
+
+def _reader(path):
+    if path.is_dir():
+        return _folder_reader(path)
+    if not path.is_file():
+        raise DataError(f"{path}: not there, expected a file, a folder, or one of {', '.join(EMBEDDED)}")
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    if not path.stat().st_size:
+        raise DataError(f"{path}: empty, expected {_READABLE}")
+    if suffixes[-1:] == [".npz"]:
+        return read_npz
+    if any(suffix in _TEXT for suffix in suffixes):
+        return read_pairs
+    if any(suffix in _PICKLES for suffix in suffixes):
+        raise DataError(f"{path}: a pickle by its name, expected {_READABLE}; pickle is never loaded")
+    if path.name in CIFAR_PICKLES:
+        refuse_pickles(path.parent)
+    if "idx" in path.name or suffixes[-1:] == [".gz"] or _starts_as_idx(path):
+        return read_idx
+    raise DataError(f"{path}: of no known format, expected {_READABLE}")
+
+
+def _folder_reader(path):
+    if any(mnist_file(path, part, kind, False) for part in ("train", "t10k") for kind in ("images", "labels")):
+        return read_idx
+    if is_cifar(path):
+        return read_cifar
+    refuse_pickles(path)
+    if any(child.is_dir() for child in path.iterdir()):
+        return read_folder
+    raise DataError(f"{path}: a folder of no known kind, expected {_READABLE}")
+
+
+def _starts_as_idx(path):
+    with path.open("rb") as file:
+        return file.read(3) == b"\0\0\x08"

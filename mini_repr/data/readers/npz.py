@@ -1,0 +1,93 @@
+"""NumPy archives (.npz): images, or plain rows, with or without labels.
+
+Keys, by the first that is there: values ``images``, ``x``, ``X``, ``data``, ``features``, ``embeddings``; labels
+``labels``, ``y``, ``Y``, ``targets`` (may be missing). With ``x_train`` and ``x_test`` (labels ``y_train``, ``y_test``)
+both parts are read, else every fifth row is test.
+
+Values may be (N, H, W); (N, C, H, W); (N, H, W, C); or (N, D), which gives a RowSet. Where both the second and the last
+axis are 1 or 3 long, the last one is taken for the channels.
+"""
+
+import numpy as np
+
+from mini_repr.data.dataset import DataError, Dataset, ImageSet, RowSet, split
+from mini_repr.data.readers.files import check_count, class_indexes, number_names, unit_pixels
+
+_VALUES = ("images", "x", "X", "data", "features", "embeddings")
+_LABELS = ("labels", "y", "Y", "targets")
+
+
+def read_npz(path, white=None):
+    """The Dataset in a .npz file.
+
+    Args:
+        white: the pixel value that becomes 1; see ``files.unit_pixels`` for the default. Rows (N, D) are not scaled.
+    Raises:
+        DataError: damaged, an object array (it would need pickle, which is never loaded), keys, shapes or values that
+            do not fit.
+    """
+    arrays = _arrays(path)
+    if "x_train" in arrays or "x_test" in arrays:
+        _require(path, arrays, "x_train", "x_test")
+        if ("y_train" in arrays) != ("y_test" in arrays):
+            raise DataError(f"{path}: keys {_listed(arrays)}, expected both y_train and y_test or neither")
+        values = [arrays["x_train"], arrays["x_test"]]
+        labels = [arrays.get("y_train"), arrays.get("y_test")]
+    else:
+        value_key = next((key for key in _VALUES if key in arrays), None)
+        if value_key is None:
+            wanted = f"one of {', '.join(_VALUES)}, or x_train and x_test"
+            raise DataError(f"{path}: keys {_listed(arrays)}, expected {wanted}")
+        values = [arrays[value_key]]
+        labels = [next((arrays[key] for key in _LABELS if key in arrays), None)]
+    labels = [None if part is None else class_indexes(part, path) for part in labels]
+    for part, part_labels in zip(values, labels, strict=True):
+        check_count(part_labels, part.shape[0] if part.ndim else 0, path)
+    label_names = number_names(*labels)
+    parts = [_part(path, part, own, label_names, white) for part, own in zip(values, labels, strict=True)]
+    return split(parts[0]) if len(parts) == 1 else Dataset(str(path), *parts)
+
+
+def _arrays(path):
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except Exception as error:  # zipfile, zlib and NumPy's header parser fail in a dozen ways on a damaged archive
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{path}: not a readable .npz ({reason}), expected NumPy arrays of numbers; pickle is never loaded"
+        ) from error
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise DataError(f"{path}: member {key!r} is no array, expected only .npy members")
+    return arrays
+
+
+def _part(path, values, labels, label_names, white):
+    if values.ndim == 2:
+        if values.dtype.kind not in "uif":
+            raise DataError(f"{path}: rows are {values.dtype}, expected integers or floats")
+        rows = values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
+        return RowSet(str(path), rows, labels, label_names)
+    return ImageSet(str(path), unit_pixels(_channels_first(path, values), path, white), labels, label_names)
+
+
+def _channels_first(path, images):
+    if images.ndim == 3:
+        return images[:, None]
+    if images.ndim == 4 and images.shape[3] in (1, 3):
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    if images.ndim == 4 and images.shape[1] in (1, 3):
+        return images
+    wanted = "(N, H, W), (N, C, H, W), (N, H, W, C) with C = 1 or 3, or rows (N, D)"
+    raise DataError(f"{path}: values of shape {images.shape}, expected {wanted}")
+
+
+def _require(path, arrays, *keys):
+    for key in keys:
+        if key not in arrays:
+            raise DataError(f"{path}: keys {_listed(arrays)}, expected {' and '.join(keys)}")
+
+
+def _listed(arrays):
+    return ", ".join(sorted(arrays)) or "none"
