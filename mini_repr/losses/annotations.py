@@ -344,7 +344,7 @@ Reduction = Choice("mean", "sum", "none")
 
 @dataclass(frozen=True)
 class Optional(Annotation):
-    """An array that may be left out (None)."""
+    """An array, or a number, that may be left out (None)."""
 
     array: _Array
     optional = True

@@ -12,6 +12,7 @@ tensors; ``loss.value_and_grad(a, b)`` on plain arrays; ``loss.by_definition(ta,
 """
 
 import inspect
+import sys
 from typing import NamedTuple
 
 from mini_repr.autograd.primitive import record, value_of
@@ -56,9 +57,9 @@ class Loss:
         self.invariants = invariants
         self.sizes = sizes
         self.folder = function.__module__.split(".")[-2]
-        self.__doc__ = function.__doc__
+        self.__doc__ = sys.modules[function.__module__].__doc__  # the page's text
         self.__module__ = function.__module__
-        self._formula = None
+        self.literal = None  # the definition, once the page has declared it
         self._signature = inspect.signature(function)
         self.parameters = {
             p.name: Parameter(p.name, p.annotation, p.default) for p in self._signature.parameters.values()
@@ -88,7 +89,7 @@ class Loss:
         """Decorator: register the page's second statement of the loss, the literal formula in engine operations."""
         if list(inspect.signature(formula).parameters) != [p for p in self.parameters if p != "tile"]:
             raise TypeError(f"{self.name}: the definition takes other arguments than the loss")
-        self._formula = formula
+        self.literal = formula
         return formula
 
     def __call__(self, *args, **params):
@@ -137,14 +138,14 @@ class Loss:
 
     def formula(self, arguments):
         """The definition on unchecked arguments {name: value}: the way in for complex and high-precision checks."""
-        if self._formula is None:
+        if self.literal is None:
             raise TypeError(f"{self.name}: the page has no definition")
         arguments = {name: value for name, value in arguments.items() if name != "tile"}
         for p in self.arrays:
             value = arguments[p.name]
             if p.annotation.differentiable and value is not None and not isinstance(value, Tensor):
                 arguments[p.name] = Tensor(value)
-        return self._formula(**arguments)
+        return self.literal(**arguments)
 
     def checked(self, arguments):
         """Plain values of ``arguments``, each held against its annotation; arrays in one dtype and on one device."""

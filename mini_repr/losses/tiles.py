@@ -15,7 +15,13 @@ def choose_tile(columns, itemsize):
     return max(16, TILE_BYTES // (columns * itemsize))
 
 
-def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=None, y_gradient=True):
+def row_tiles(rows, columns, itemsize, tile=None):
+    """Slices that cover ``range(rows)``, ``tile`` rows each; None chooses."""
+    tile = tile or choose_tile(columns, itemsize)
+    return [slice(start, min(start + tile, rows)) for start in range(0, rows, tile)]
+
+
+def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=None, y_gradient=True, same=None):
     """Row (and column) log-sum-exp of the logits L = scale * x yᵀ.
 
     Args:
@@ -24,6 +30,7 @@ def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=N
         skip_diagonal: leave L_ii out (needs M = K).
         tile: rows a tile; None chooses.
         y_gradient: whether y takes a gradient.
+        same: (M,) integers; with them, only pairs of equal ones count (needs M = K). A row without any gives -inf.
     Returns:
         ((rows (M,), cols (K,) or None), backward). ``backward(g_rows, g_cols=None)`` takes the gradients of the two,
         (M,) and (K,), and returns those of x, y (0 without ``y_gradient``) and scale.
@@ -36,6 +43,8 @@ def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=N
         logits = (some * scale) @ others.T
         if skip_diagonal:
             logits[xp.arange(len(numbers)), numbers] = -xp.inf
+        if same is not None:
+            logits[same[numbers][:, None] != same] = -xp.inf
         return logits
 
     def rows_of(tile):

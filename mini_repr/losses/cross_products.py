@@ -1,0 +1,46 @@
+"""The entries of aᵀ b on its diagonal and the squares of those off it, for losses that decorrelate columns."""
+
+from mini_repr.backend import backend_of
+
+
+def cross_products(a, b=None):
+    """Diagonal (D,) and sum of the squared off-diagonal entries (0-d) of C = aᵀ b; ``b=None`` is a itself.
+
+    C costs O(N D²) time and D² memory. Rows far fewer than columns go through the N x N Gram matrices instead, since
+    sum_kl C_kl² = sum_ij (a aᵀ)_ij (b bᵀ)_ij: O(N² D). Only where 2N <= D: the rank of C is then too low for it to be
+    near diagonal (with columns of like size), so that taking the diagonal's squares away again loses few digits.
+
+    Args:
+        a, b: (N, D).
+    Returns:
+        ((diagonal, off), backward). ``backward(g_diagonal, g_off)`` returns the gradients of a and b, or of a alone.
+    """
+    xp = backend_of(a).xp
+    alone = b is None
+    b = a if alone else b
+    few_rows = 2 * len(a) <= a.shape[1]
+    diagonal = (a * b).sum(axis=0)
+    if few_rows:
+        gram_a = a @ a.T
+        gram_b = gram_a if alone else b @ b.T
+        off = (gram_a * gram_b).sum() - (diagonal * diagonal).sum()
+    else:
+        c = a.T @ b
+        places = xp.arange(len(c))
+        c[places, places] = 0
+        off = (c * c).sum()
+
+    def backward(g_diagonal, g_off):
+        # d off/d a = 2 b C_offᵀ and d off/d b = 2 a C_off
+        g_a = gram_b @ a - diagonal * b if few_rows else b @ c.T
+        g_a *= 2 * g_off
+        g_a += g_diagonal * b
+        if alone:
+            g_a *= 2
+            return g_a
+        g_b = gram_a @ b - diagonal * a if few_rows else a @ c
+        g_b *= 2 * g_off
+        g_b += g_diagonal * a
+        return g_a, g_b
+
+    return (diagonal, off), backward

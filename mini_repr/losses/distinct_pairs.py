@@ -1,0 +1,121 @@
+"""Sums over the pairs of one set of rows; the N x N matrix is never held.
+
+Each pair i < j is visited once, a tile of rows against all later rows at a time. The backward pass computes each tile
+again instead of storing it: O(N * tile) memory. Distances do not see a shift of all rows, so rows are centred first,
+which saves digits where they lie far from the origin and close together.
+"""
+
+import math
+
+from mini_repr.backend import backend_of
+from mini_repr.losses.tiles import choose_tile
+
+
+def pair_log_mean_exp(x, scale, distances=True, self_pairs=False, tile=None):
+    """log of the mean over ordered pairs i != j of e^L_ij, L_ij = -scale |x_i - x_j|² or, without ``distances``,
+    L_ij = scale x_i·x_j.
+
+    Args:
+        x: (N, D), N >= 2. scale: number above 0.
+        self_pairs: whether the mean runs over the N pairs i = j too.
+        tile: rows a tile; None chooses.
+    Returns:
+        (value, backward): a 0-d array, finite however far the rows lie apart, and ``backward(g)``, the gradient of x.
+    """
+    xp = backend_of(x).xp
+    slope = -scale if distances else scale
+    if distances:
+        x = x - x.mean(axis=0)
+    sums = []  # one a tile
+    for _, _, values in _pairs(x, distances, tile):
+        values *= slope
+        sums.append(_log_sum_exp(xp, values))
+    log_sum = _log_sum_exp(xp, xp.stack(sums)) + math.log(2)  # (i, j) and (j, i)
+    count = len(x) * (len(x) - 1)
+    if self_pairs:
+        own = xp.zeros(len(x), dtype=x.dtype) if distances else scale * (x * x).sum(axis=1)
+        log_sum = xp.logaddexp(log_sum, _log_sum_exp(xp, own.copy()))
+        count = len(x) ** 2
+
+    def backward(g):
+        def weights_of(values):
+            values *= slope
+            values -= log_sum
+            weights = xp.exp(values, out=values)
+            weights *= 2 * slope * g
+            return weights
+
+        g_x = _pull(x, distances, tile, weights_of)
+        if self_pairs and not distances:
+            g_x += (2 * scale * g * xp.exp(own - log_sum))[:, None] * x
+        return g_x
+
+    return log_sum - math.log(count), backward
+
+
+def pair_hinge(x, margin, tile=None):
+    """Sum over the pairs i < j of max(0, margin - |x_i - x_j|²)²: (value, backward), as above."""
+    xp = backend_of(x).xp
+    x = x - x.mean(axis=0)
+
+    def shortfall(values):
+        xp.subtract(margin, values, out=values)
+        return xp.maximum(values, 0, out=values)
+
+    total = 0
+    for _, _, values in _pairs(x, True, tile):
+        short = shortfall(values)
+        total = total + (short * short).sum()
+
+    def backward(g):
+        def weights_of(values):
+            weights = shortfall(values)
+            weights *= -2 * g
+            return weights
+
+        return _pull(x, True, tile, weights_of)
+
+    return total, backward
+
+
+def _pairs(x, distances, tile):
+    """Yield (rows, columns, values): |x_i - x_j|² (or x_i·x_j) for i in rows, j in columns, each pair i < j once.
+
+    Places with j <= i hold +inf (or -inf), so that they weigh nothing in what follows. ``values`` may be overwritten.
+    """
+    xp = backend_of(x).xp
+    last = len(x) - 1
+    tile = tile or choose_tile(len(x), x.dtype.itemsize)
+    squares = (x * x).sum(axis=1) if distances else None
+    for start in range(0, last, tile):
+        rows, columns = slice(start, min(start + tile, last)), slice(start + 1, len(x))
+        values = x[rows] @ x[columns].T
+        if distances:
+            values *= -2
+            values += squares[rows, None]
+            values += squares[columns]
+            xp.maximum(values, 0, out=values)  # rounding must not make a distance negative
+        height = len(values)
+        values[:, :height][xp.tri(height, k=-1, dtype=bool)] = math.inf if distances else -math.inf
+        yield rows, columns, values
+
+
+def _pull(x, distances, tile, weights_of):
+    """The gradient of x from ``weights_of(values)``, the gradient of every pair's value."""
+    xp = backend_of(x).xp
+    g_x = xp.zeros_like(x)
+    mass = xp.zeros((len(x), 1), dtype=x.dtype)
+    for rows, columns, values in _pairs(x, distances, tile):
+        weights = weights_of(values)
+        g_x[rows] += weights @ x[columns]
+        g_x[columns] += weights.T @ x[rows]
+        mass[rows] += weights.sum(axis=1, keepdims=True)
+        mass[columns] += weights.T.sum(axis=1, keepdims=True)
+    return 2 * (mass * x - g_x) if distances else g_x  # sum_j w_ij 2 (x_i - x_j), or sum_j w_ij x_j
+
+
+def _log_sum_exp(xp, values):
+    """log sum e^values over all elements, at least one of them finite; ``values`` is overwritten."""
+    top = values.max()
+    values -= top
+    return xp.log(xp.exp(values, out=values).sum()) + top

@@ -1,0 +1,100 @@
+"""Alignment and uniformity: pull partners together and spread each view over the sphere.
+
+Definition. With u_i = a_i/|a_i|, v_i = b_i/|b_i| (``normalize``) and B rows a view,
+
+    L = alignment_weight A + uniformity_weight (U(u) + U(v)) / 2
+    A = (1/B) sum_i |u_i - v_i|^alpha,      U(x) = log( 1/(B(B-1)) sum_{i != j} e^{-t |x_i - x_j|²} )
+
+U runs over distinct pairs within one view; no row meets a row of the other view except its partner. The third return
+value holds ``alignment`` and ``uniformity`` as they enter L, weights included.
+
+Gradient. dA/du_i = alpha |u_i - v_i|^(alpha-2) (u_i - v_i) / B = -dA/dv_i; dU/dx_i = -4t sum_j w_ij (x_i - x_j) with
+w_ij the share of the ordered pair (i, j) in the sum. Then da = (du - u (u·du)) / |a|. Tiles of rows give value and
+gradient in O(B * tile) memory.
+
+Shapes: a, b (B, D), B >= 2. Ranges: alpha, t > 0 (paper: both 2). For unit rows and alpha 2, A lies in [0, 4] and U in
+[-4t, 0]. Partners that coincide do not pull: for alpha < 2 that is the subgradient chosen. A zero row stays at the
+origin and has a zero gradient.
+
+Source. Wang, Isola 2020, arXiv 2005.10242, section 4.1. Authors' code, github.com/SsnL/align_uniform
+(examples/stl10/main.py): both weights 1, alpha and t 2, the uniformity of the two views averaged.
+
+Public implementations differ in the set of pairs of U (see ``uniformity``) and in whether the views' terms are averaged
+or summed; some forget to normalise, and report alignments in the hundreds (SimCSE issue 122).
+"""
+
+import math
+
+from mini_repr.autograd import logsumexp, off_diagonal, unit_rows
+from mini_repr.backend import backend_of
+from mini_repr.losses.annotations import Flag, NonNegative, Positive, Rows, Tile
+from mini_repr.losses.contract import loss, variant
+from mini_repr.losses.distinct_pairs import pair_log_mean_exp
+from mini_repr.losses.invariants import between, exact, permutation, rotation, row_scaling, swap, translation
+
+_OPPOSITE = [[1.0, 2.0], [-3.0, -6.0]]
+
+
+@loss(
+    paper="001",
+    variants={
+        "alpha_1": variant("distances instead of squared distances between partners", alpha=1.0),
+        "views_summed": variant("the uniformities of the two views added, not averaged", uniformity_weight=2.0),
+        "raw_rows": variant("distances of the rows as they are", normalize=False),
+    },
+    invariants=[
+        permutation("B"),
+        rotation("D"),
+        row_scaling("a", "b"),
+        swap("a", "b"),
+        translation("a", "b", normalize=False),
+        between(-8, 4),
+        exact("identical rows give 0", 0.0, a=[[1.0, 2.0]] * 3, b=[[1.0, 2.0]] * 3),
+        exact("opposite rows, partners together, give -4t", -8.0, a=_OPPOSITE, b=_OPPOSITE),
+        exact("opposite rows, partners apart, give 2^alpha - 4t", 0.0, a=_OPPOSITE, b=_OPPOSITE[::-1], alpha=3.0),
+    ],
+)
+def align_uniform(
+    a: Rows("B>=2 D"),
+    b: Rows("B>=2 D"),
+    alpha: Positive = 2.0,
+    t: Positive = 2.0,
+    alignment_weight: NonNegative = 1.0,
+    uniformity_weight: NonNegative = 1.0,
+    normalize: Flag() = True,
+    tile: Tile = None,
+):
+    xp = backend_of(a).xp
+    as_unit = unit_rows.on_arrays if normalize else lambda rows: (rows, lambda g: g)
+    (u, to_a), (v, to_b) = as_unit(a), as_unit(b)
+
+    apart = u - v
+    squares = (apart * apart).sum(axis=1)
+    alignment = alignment_weight * (squares ** (alpha / 2)).mean()
+    (spread_u, back_u), (spread_v, back_v) = (pair_log_mean_exp(x, t, tile=tile) for x in (u, v))
+    uniformity = uniformity_weight / 2 * (spread_u + spread_v)
+
+    def backward(g):
+        strength = xp.where(squares > 0, squares, 1) ** (alpha / 2 - 1)
+        strength *= g * (alignment_weight * alpha / len(u))
+        pull = strength[:, None] * apart
+        push = g * (uniformity_weight / 2)
+        g_u, g_v = back_u(push), back_v(push)
+        g_u += pull
+        g_v -= pull
+        return to_a(g_u), to_b(g_v)
+
+    return alignment + uniformity, backward, {"alignment": alignment, "uniformity": uniformity}
+
+
+@align_uniform.definition
+def _(a, b, alpha, t, alignment_weight, uniformity_weight, normalize):
+    u, v = (unit_rows(x) if normalize else x for x in (a, b))
+    rows, width = u.shape
+
+    def spread(x):
+        apart = x.reshape(rows, 1, width) - x.reshape(1, rows, width)
+        return logsumexp(off_diagonal(-t * (apart * apart).sum(axis=2))) - math.log(rows * (rows - 1))
+
+    alignment = (((u - v) ** 2).sum(axis=1) ** (alpha / 2)).mean()
+    return alignment_weight * alignment + uniformity_weight * (spread(u) + spread(v)) / 2

@@ -1,0 +1,131 @@
+"""SigLIP: decide for every pair of rows by itself, with a sigmoid, whether the two belong together.
+
+Definition. With u_i = a_i/|a_i|, v_j = b_j/|b_j| (``normalize``), z_ij = 1 for i = j and -1 otherwise, B rows a view,
+
+    L = -(1/B) sum_i sum_j log sigmoid( z_ij (e^log_scale u_i·v_j + bias) )
+
+The sum over the B x B pairs is divided by B, not by B²: ``per_row="mean"`` divides by B². ``reduction`` is over the
+rows of a ("none": one value for each of them, its B pairs summed). No pair needs to know any other: no softmax.
+Both scalars are learned; e^log_scale plays the part of 1/temperature.
+
+Gradient. With logits l_ij = e^log_scale u_i·v_j + bias, dL/dl_ij = G_ij = -z_ij sigmoid(-z_ij l_ij) / B. Then
+du = e^log_scale G v, dv = e^log_scale Gᵀ u, d bias = sum_ij G_ij, d log_scale = sum_i u_i·du_i;
+da = (du - u (u·du)) / |a|. Tiles of rows give value and gradient in O(B * tile) memory.
+
+Shapes: a, b (B, D). Ranges: log_scale <= 80, so that e^log_scale stays far from the end of float32. A single pair is
+allowed: it is its own positive and has no negative. A zero row has similarity 0 to everything and a zero gradient.
+
+Source. Zhai, Mustafa, Kolesnikov, Beyer 2023, arXiv 2303.15343, algorithm 1: log 10 and -10 at the start, the sum
+divided by B. google-research/big_vision, trainers/proj/image_text/siglip.py: sum over a row, mean over rows.
+
+Public implementations differ in the reduction: a mean over all B² pairs makes the loss B times smaller and is a
+recurrent mistake (big_vision issue 115). open_clip can start log_scale at CLIP's log(1/0.07) instead (flair issue 8).
+A bias of -10 suits about e^10 = 22026 rows; log(p/(1-p)) with p = 1/B suits any number (open_clip issue 650).
+"""
+
+import math
+
+from mini_repr.autograd import exp, off_diagonal, softplus, unit_rows
+from mini_repr.backend import backend_of
+from mini_repr.losses.annotations import Choice, Flag, Learned, Real, Reduction, Rows, Tile
+from mini_repr.losses.contract import loss, variant
+from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling, swap
+from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.losses.tiles import row_tiles
+
+_LOG_10 = math.log(10)
+_LARGEST_LOG_SCALE = 80
+_ORTHOGONAL = {"a": [[1.0, 0.0], [0.0, 2.0]], "b": [[3.0, 0.0], [0.0, 1.0]]}
+
+
+@loss(
+    paper="009",
+    variants={
+        "mean_over_pairs": variant("divided by B² instead of B", per_row="mean"),
+        "sum": variant("summed over all pairs", reduction="sum"),
+        "clip_start": variant("log_scale starts where CLIP's does, as open_clip can", log_scale=math.log(1 / 0.07)),
+        "raw_dot": variant("dot products of the rows as they are", normalize=False),
+    },
+    invariants=[
+        permutation("B"),
+        rotation("D"),
+        row_scaling("a", "b"),
+        swap("a", "b"),
+        at_least(0),
+        exact("zero logits give B log 2", 2 * math.log(2), a=[[0.0], [0.0]], b=[[1.0], [1.0]], bias=0.0),
+        exact(
+            "orthogonal pairs give log(1 + 1/e) + (B - 1) log 2 at scale 1 without bias",
+            math.log1p(math.exp(-1)) + math.log(2),
+            log_scale=0.0,
+            bias=0.0,
+            **_ORTHOGONAL,
+        ),
+    ],
+)
+def siglip(
+    a: Rows("B D"),
+    b: Rows("B D"),
+    log_scale: Learned(Real, trained=True) = _LOG_10,
+    bias: Learned(Real, trained=True) = -10.0,
+    per_row: Choice("sum", "mean") = "sum",
+    normalize: Flag() = True,
+    reduction: Reduction = "mean",
+    tile: Tile = None,
+):
+    if float(log_scale) > _LARGEST_LOG_SCALE:
+        raise ValueError(f"siglip: log_scale: got {float(log_scale):g}, expected at most {_LARGEST_LOG_SCALE}")
+    backend = backend_of(a)
+    xp = backend.xp
+    as_unit = unit_rows.on_arrays if normalize else lambda rows: (rows, lambda g: g)
+    (u, to_a), (v, to_b) = as_unit(a), as_unit(b)
+    scale = xp.exp(backend.asarray(log_scale, dtype=a.dtype))
+    share = 1 / len(v) if per_row == "mean" else 1
+    tiles = row_tiles(len(u), len(v), u.dtype.itemsize, tile)
+
+    def flip_partners(rows, values):
+        numbers = xp.arange(rows.start, rows.stop)
+        values[numbers - rows.start, numbers] *= -1
+        return values
+
+    def opposed(rows):
+        """-z_ij l_ij: how far each pair is on the wrong side."""
+        logits = (u[rows] * scale) @ v.T
+        logits += bias
+        return flip_partners(rows, logits)
+
+    per_anchor = xp.empty(len(u), dtype=u.dtype)
+    for rows in tiles:
+        per_anchor[rows] = softplus.on_arrays(opposed(rows))[0].sum(axis=1)
+    value, spread = reduce_rows(per_anchor * share, reduction)
+
+    def backward(g):
+        r = spread(g) * share
+        g_u, g_v, g_bias = xp.empty_like(u), xp.zeros_like(v), 0
+        for rows in tiles:
+            weights = flip_partners(rows, _sigmoid(xp, opposed(rows)))
+            weights *= r[rows, None]
+            g_u[rows] = weights @ v
+            g_v += weights.T @ u[rows]
+            g_bias = g_bias + weights.sum()
+        g_u *= scale
+        g_v *= scale
+        return to_a(g_u), to_b(g_v), (u * g_u).sum(), g_bias
+
+    return value, backward
+
+
+def _sigmoid(xp, x):
+    """1 / (1 + e^-x) from e^-|x|: small values, the weights of easy negatives, keep their digits."""
+    tail = xp.exp(-xp.abs(x))
+    return xp.where(x > 0, 1, tail) / (1 + tail)
+
+
+@siglip.definition
+def _(a, b, log_scale, bias, per_row, normalize, reduction):
+    u, v = (unit_rows(x) if normalize else x for x in (a, b))
+    scale = exp(log_scale)
+    partner = (u * v).sum(axis=1) * scale + bias
+    others = off_diagonal(u @ v.T) * scale + bias
+    # -log sigmoid(z l) = softplus(-z l)
+    per_anchor = softplus(-partner) + softplus(others).sum(axis=1)
+    return reduced(per_anchor / a.shape[0] if per_row == "mean" else per_anchor, reduction)
