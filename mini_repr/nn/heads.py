@@ -1,0 +1,43 @@
+"""What stands between an encoder and a loss: projection, prediction and linear heads."""
+
+import numpy as np
+
+from mini_repr.nn.init import zeros
+from mini_repr.nn.layers import Linear
+from mini_repr.nn.mlp import MLP
+
+
+class ProjectionHead(MLP):
+    """Encoder rows to the space of the loss: ``layers`` linear layers, ReLU between, batch norm on request.
+
+    SimCLR (Chen et al. 2020, arXiv 2002.05709): 2 layers. Barlow Twins (arXiv 2103.03230) and VICReg
+    (arXiv 2105.04906): 3 layers with batch norm. ``last_norm``: SimSiam's on the output, without gain and bias.
+    """
+
+    def __init__(self, inputs, hidden, outputs, rng, *, layers=2, batch_norm=False, last_norm=False, dtype=np.float32):
+        if layers < 1:
+            raise ValueError(f"ProjectionHead: layers: got {layers}, expected 1 or more")
+        super().__init__(
+            (inputs, *[hidden] * (layers - 1), outputs),
+            rng,
+            norm="batch" if batch_norm else None,
+            last_norm="batch" if last_norm else None,
+            dtype=dtype,
+        )
+
+
+class PredictionHead(MLP):
+    """From a projection to a guess of the other view's: linear, batch norm, ReLU, linear, back to the same width.
+
+    BYOL (arXiv 2006.07733) takes a wide hidden layer, SimSiam (arXiv 2011.10566) a bottleneck.
+    """
+
+    def __init__(self, width, hidden, rng, *, dtype=np.float32):
+        super().__init__((width, hidden, width), rng, norm="batch", dtype=dtype)
+
+
+class LinearHead(Linear):
+    """A linear classifier: rows (N, inputs) to scores (N, classes). It starts at zero: every class equally likely."""
+
+    def __init__(self, inputs, classes, rng, *, dtype=np.float32):
+        super().__init__(inputs, classes, rng, init=zeros, dtype=dtype)

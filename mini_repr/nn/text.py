@@ -1,0 +1,92 @@
+"""A small text encoder: hashed words, the mean of their embeddings, an MLP."""
+
+import re
+import zlib
+
+import numpy as np
+
+from mini_repr.autograd import matmul
+from mini_repr.backend import backend_of
+from mini_repr.nn.encoded import Encoded
+from mini_repr.nn.layers import Embedding
+from mini_repr.nn.mlp import MLP
+from mini_repr.nn.module import Module
+
+_WORD = re.compile(r"\w+")
+
+
+def tokenise(texts, buckets, max_tokens):
+    """Words in lower case, hashed: ``(ids (B, T) int64, mask (B, T) bool)`` on the host.
+
+    A word's number is the CRC-32 of its UTF-8 bytes modulo ``buckets``: the same everywhere and at all times. Words
+    beyond ``max_tokens`` are left out. T is the longest kept length (at least 1); places beyond a text are 0 and False.
+
+    Raises:
+        ValueError: no texts, or ``buckets`` or ``max_tokens`` below 1.
+    """
+    for name, value in (("buckets", buckets), ("max_tokens", max_tokens)):
+        if value < 1:
+            raise ValueError(f"tokenise: {name}: got {value}, expected 1 or more")
+    if not len(texts):
+        raise ValueError("tokenise: texts: got none, expected one or more")
+    rows = [[zlib.crc32(w.encode()) % buckets for w in _WORD.findall(text.lower())[:max_tokens]] for text in texts]
+    longest = max(1, *map(len, rows))
+    ids, mask = np.zeros((len(rows), longest), np.int64), np.zeros((len(rows), longest), bool)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)], mask[i, : len(row)] = row, True
+    return ids, mask
+
+
+class TextEncoder(Module):
+    """Hashed words to ``Encoded``: pooled (B, width), no tokens. The order of words does not count.
+
+    The mean of word embeddings through a deep network: Iyyer et al. 2015 (deep averaging network); hashing: Weinberger
+    et al. 2009, arXiv 0902.2206.
+
+    Args:
+        rng: host generator.
+        buckets: hash values, rows of the embedding table. max_tokens: words of a text that count.
+        embedding: width of a word. width: of the output. hidden, depth, dropout: of the MLP, ``depth`` linear layers.
+    """
+
+    def __init__(
+        self,
+        rng,
+        dtype=np.float32,
+        *,
+        buckets=4096,
+        max_tokens=64,
+        embedding=128,
+        width=128,
+        hidden=256,
+        depth=2,
+        dropout=0.0,
+    ):
+        if depth < 1:
+            raise ValueError(f"TextEncoder: depth: got {depth}, expected 1 or more")
+        self.width, self.buckets, self.max_tokens = width, buckets, max_tokens
+        self.words = Embedding(buckets, embedding, rng, init=_unit_variance, dtype=dtype)
+        self.mlp = MLP(
+            (embedding, *[hidden] * (depth - 1), width), rng, activation="gelu", dropout=dropout, dtype=dtype
+        )
+
+    def tokenise(self, texts):
+        """``tokenise`` with this encoder's buckets and length."""
+        return tokenise(texts, self.buckets, self.max_tokens)
+
+    def forward(self, ids, mask):
+        """ids (B, T) integers, mask (B, T) booleans, True at words. A text without words has the mean 0."""
+        if ids.ndim != 2 or mask.shape != ids.shape or mask.dtype.kind != "b":
+            raise ValueError(
+                f"TextEncoder: mask: got shape {mask.shape}, dtype {mask.dtype}, "
+                f"expected booleans of ids' shape {ids.shape}"
+            )
+        xp = backend_of(ids).xp
+        share = mask / xp.maximum(mask.sum(axis=1, keepdims=True), 1)
+        share = share.astype(self.words.weight.dtype)[:, None, :]  # (B, 1, T)
+        mean = matmul(share, self.words(ids)).reshape(len(ids), -1)
+        return Encoded(self.mlp(mean))
+
+
+def _unit_variance(rng, shape, dtype):
+    return rng.standard_normal(shape).astype(dtype)

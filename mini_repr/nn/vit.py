@@ -1,0 +1,176 @@
+"""ViT-lite: a small vision transformer (Dosovitskiy et al. 2020, arXiv 2010.11929)."""
+
+import math
+
+import numpy as np
+
+from mini_repr.autograd import Tensor, primitive, split, where
+from mini_repr.backend import backend_of
+from mini_repr.nn.encoded import Encoded
+from mini_repr.nn.init import truncated_normal
+from mini_repr.nn.layers import LayerNorm, Linear, at_least_one
+from mini_repr.nn.module import Module
+from mini_repr.nn.patches import patchify
+from mini_repr.nn.transformer import Block
+
+
+class ViT(Module):
+    """Images (B, C, H, W) to ``Encoded``: pooled (B, width) and tokens (B, P, width), after the last layer norm.
+
+    Args:
+        image_shape: (C, H, W). rng: host generator.
+        patch: side of a patch in pixels; None chooses (see ``choose_patch``).
+        width: D. depth: blocks. heads: divisor of width. mlp_ratio: hidden width of a block's MLP over D.
+        positions: "learned", or "sine": a fixed 2-D sine-cosine table (needs width divisible by 4).
+        pooling: "cls": a class token's row; "mean": no class token, the mean of the tokens.
+        dropout: rate on the branches of every block.
+    """
+
+    def __init__(
+        self,
+        image_shape,
+        rng,
+        dtype=np.float32,
+        *,
+        patch=None,
+        width=64,
+        depth=2,
+        heads=4,
+        mlp_ratio=4.0,
+        positions="learned",
+        pooling="cls",
+        dropout=0.0,
+    ):
+        if positions not in ("learned", "sine"):
+            raise ValueError(f"ViT: positions: got {positions!r}, expected learned or sine")
+        if pooling not in ("cls", "mean"):
+            raise ValueError(f"ViT: pooling: got {pooling!r}, expected cls or mean")
+        channels, height, across = self.image_shape = tuple(image_shape)
+        self.patch = choose_patch(height, across) if patch is None else at_least_one("ViT: patch", patch)
+        if height % self.patch or across % self.patch:
+            raise ValueError(f"ViT: patch: got {patch}, expected a common divisor of {height} and {across}")
+        self.grid = (height // self.patch, across // self.patch)
+        self.width, self.depth = at_least_one("ViT: width", width), at_least_one("ViT: depth", depth)
+        self.patch_count = math.prod(self.grid)
+
+        self.embed = Linear(self.patch**2 * channels, width, rng, dtype=dtype)
+        if positions == "learned":
+            self.positions = Tensor(truncated_normal(rng, (self.patch_count, width), dtype), True)
+        else:
+            self.register_buffer("positions", sine_positions(self.grid, width, dtype))
+        # The class token has no position of its own: the sum of two learned rows is one learned row.
+        self.class_token = Tensor(truncated_normal(rng, (width,), dtype), True) if pooling == "cls" else None
+        self.blocks = [Block(width, heads, mlp_ratio, rng, dropout=dropout, dtype=dtype) for _ in range(depth)]
+        self.norm = LayerNorm(width, dtype=dtype)
+
+    def forward(self, images, visible=None, replace=None, mask_token=None, layers=(), attention=False):
+        """Encode images.
+
+        Args:
+            images: (B, C, H, W) array or tensor.
+            visible: integers (B, V), the numbers of the patches to take; the others never enter (MAE). Tokens then are
+                (B, V, D), in the order given.
+            replace: boolean (B, P) (or (B, V)), True where ``mask_token`` (D,), a tensor of the caller's, takes the
+                place of the patch's embedding, before the position is added (SimMIM).
+            layers: numbers of blocks, from 1 to depth, whose output tokens (before the last norm) to return.
+            attention: whether to return every block's attention weights, class token first.
+        Raises:
+            ValueError: an argument of a wrong shape or kind.
+        """
+        self._check(images, visible, replace, mask_token, layers)
+        patches = patchify(images, self.patch)
+        positions = self.positions
+        if visible is not None:
+            rows = backend_of(visible).xp.arange(len(visible))[:, None]
+            patches = patches[rows, visible]
+            positions = positions[visible.reshape(-1)].reshape(*visible.shape, self.width)
+        x = self.embed(patches)
+        if replace is not None:
+            x = where(replace[:, :, None], mask_token, x)
+        x = _placed(x, positions, self.class_token)
+
+        kept, weights_of = {}, []
+        for number, block in enumerate(self.blocks, 1):
+            x, weights = block(x)
+            if number in layers:
+                kept[number] = self._cut(x)[1]
+            if attention:
+                weights_of.append(weights)
+        pooled, tokens = self._cut(self.norm(x))
+        if pooled is None:
+            pooled = tokens.mean(axis=1)
+        return Encoded(pooled, tokens, tuple(kept[number] for number in layers), tuple(weights_of))
+
+    def _cut(self, x):
+        """Class row (B, D), None without a class token, and patch tokens (B, P, D)."""
+        if self.class_token is None:
+            return None, x
+        row, tokens = split(x, (1, x.shape[1] - 1), axis=1)
+        return row.reshape(len(x), self.width), tokens
+
+    def _check(self, images, visible, replace, mask_token, layers):
+        if images.ndim != 4 or images.shape[1:] != self.image_shape:
+            raise ValueError(f"ViT: images: got shape {images.shape}, expected (B, {_listed(self.image_shape)})")
+        count = self.patch_count
+        if visible is not None:
+            if visible.dtype.kind not in "iu" or visible.ndim != 2 or len(visible) != len(images):
+                raise ValueError(
+                    f"ViT: visible: got shape {visible.shape}, dtype {visible.dtype}, "
+                    f"expected integers ({len(images)}, V)"
+                )
+            if visible.shape[1] < 1 or int(visible.min()) < 0 or int(visible.max()) >= count:
+                raise ValueError(f"ViT: visible: expected one patch or more an image, numbered 0 to {count - 1}")
+            count = visible.shape[1]
+        if (replace is None) != (mask_token is None):
+            raise ValueError("ViT: mask_token: expected together with replace, or neither")
+        if replace is not None and (replace.dtype.kind != "b" or replace.shape != (len(images), count)):
+            raise ValueError(
+                f"ViT: replace: got shape {replace.shape}, dtype {replace.dtype}, "
+                f"expected booleans ({len(images)}, {count})"
+            )
+        if mask_token is not None and mask_token.shape != (self.width,):
+            raise ValueError(f"ViT: mask_token: got shape {mask_token.shape}, expected ({self.width},)")
+        if any(number not in range(1, self.depth + 1) for number in layers):
+            raise ValueError(f"ViT: layers: got {tuple(layers)}, expected numbers from 1 to {self.depth}")
+
+
+@primitive
+def _placed(rows, positions, first):
+    """rows (B, P, D) + positions (P, D) or (B, P, D), behind the row ``first`` (D,) where there is one."""
+    if first is None:
+        return rows + positions, lambda g: (g, g, None)
+    batch, count, width = rows.shape
+    output = backend_of(rows).xp.empty((batch, count + 1, width), dtype=rows.dtype)
+    output[:, 0] = first
+    backend_of(rows).xp.add(rows, positions, out=output[:, 1:])
+
+    def backward(g):
+        return g[:, 1:], g[:, 1:], g[:, 0]
+
+    return output, backward
+
+
+def choose_patch(height, width):
+    """Side of a patch for about eight of them along the shorter side: the largest common divisor up to a seventh.
+
+    8 x 8 pixels: 2 (16 patches); 28 x 28: 4 (49); 32 x 32: 4 (64); 224 x 224: 32 (49).
+    """
+    limit = max(2, min(height, width) // 7)
+    return max(side for side in range(1, limit + 1) if height % side == 0 and width % side == 0)
+
+
+def sine_positions(grid, width, dtype=np.float32):
+    """(rows * columns, width): sine and cosine of the row number, then of the column number, a quarter each.
+
+    Vaswani et al. 2017, arXiv 1706.03762, section 3.5, in two dimensions: Chen et al. 2021, arXiv 2104.02057;
+    frequencies 10000^(-4k/width), k = 0 .. width/4 - 1.
+    """
+    if width % 4:
+        raise ValueError(f"sine_positions: width: got {width}, expected a multiple of 4")
+    frequency = 10000.0 ** (-np.arange(width // 4) / (width / 4))
+    row, column = (number.reshape(-1, 1) * frequency for number in np.indices(grid))
+    return np.concatenate([np.sin(row), np.cos(row), np.sin(column), np.cos(column)], axis=1).astype(dtype)
+
+
+def _listed(sizes):
+    return ", ".join(map(str, sizes))
