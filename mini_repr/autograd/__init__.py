@@ -8,7 +8,7 @@ from mini_repr.autograd import operators as _operators  # attaches +, @, [] ... 
 from mini_repr.autograd.functional import value_and_grad
 from mini_repr.autograd.gradcheck import gradcheck
 from mini_repr.autograd.primitive import primitive, record, value_of
-from mini_repr.autograd.primitives.attention import attention
+from mini_repr.autograd.primitives.attention import attention, self_attention
 from mini_repr.autograd.primitives.elementwise import (
     absolute,
     add,
@@ -62,4 +62,5 @@ from mini_repr.autograd.primitives.shape import (
     transpose,
 )
 from mini_repr.autograd.primitives.softmax import log_softmax, softmax
+from mini_repr.autograd.primitives.sparsemax import sparsemax
 from mini_repr.autograd.tensor import Tensor, no_grad, stop_gradient

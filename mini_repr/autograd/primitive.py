@@ -10,9 +10,9 @@ def primitive(function):
 
     ``output`` is an array, or a tuple of arrays. ``backward(g)`` receives the gradient of the output (for a tuple: a
     tuple, ``None`` for an output that nothing used) and returns one gradient per positional argument, ``None`` where
-    there is none. With a single argument it may return the bare gradient. A gradient may have any shape that the
-    argument was broadcast to: the engine sums it back. It is a new array, or ``g`` itself or a view of ``g``; never
-    an array that the caller can still see, and never the same new array for two arguments.
+    there is none (also for trailing arguments left at their defaults). A single one may be returned bare. A gradient
+    may have any shape that the argument was broadcast to: the engine sums it back. It is a new array, or ``g`` itself
+    or a view of ``g``; never an array that the caller can still see, and never the same new array for two arguments.
 
     The plain form stays reachable as ``name.on_arrays``: larger primitives are composed from it without recording.
     """

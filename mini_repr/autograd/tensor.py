@@ -138,10 +138,12 @@ def _walk_back(root, gradient):
         del backward, arrived  # saved arrays go before the next node allocates
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
-        if len(gradients) != len(parents):
+        # Settings stand among the arguments or at their defaults, so the counts may differ, but not by what matters.
+        lost, beyond = parents[len(gradients) :], gradients[len(parents) :]
+        if any(isinstance(p, Tensor) and p.requires_grad for p in lost) or any(extra is not None for extra in beyond):
             raise RuntimeError(f"backward returned {len(gradients)} gradients for {len(parents)} arguments")
         incoming = g if isinstance(g, tuple) else (g,)
-        for parent, gradient in zip(parents, gradients, strict=True):
+        for parent, gradient in zip(parents, gradients, strict=False):
             if gradient is not None and isinstance(parent, Tensor) and parent.requires_grad:
                 # Ours to write into only if no one else can hold it: not g, and not a view of something.
                 owned = gradient.base is None and not any(gradient is one for one in incoming)

@@ -1,6 +1,7 @@
 """Multi-head scaled dot-product attention, fused: one primitive from projected rows to mixed rows.
 
-Vaswani et al. 2017, arXiv 1706.03762, eq. 1.
+Vaswani et al. 2017, arXiv 1706.03762, eq. 1. The work is done a block of the batch at a time (``row_blocks``), so that
+a block's weights are still in the cache when they meet the values.
 """
 
 from math import sqrt
@@ -20,44 +21,80 @@ def attention(query, key, value, mask=None, heads=1):
     Returns:
         (output (B, N, D), weights (B, heads, N, M)). The weights carry no gradient: they are for looking at.
     """
+    outputs, back = _attend(query, key, value, mask, heads)
     xp = backend_of(query).xp
-    q, k, v = (_heads(x, heads) for x in (query, key, value))
-    scale = 1 / sqrt(q.shape[-1])
-    p = _weights(xp, q, k, mask, scale)
-    output = _rows(p @ v)
 
     def backward(gradients):
-        g = _heads(gradients[0], heads)
-        g_v = p.swapaxes(-1, -2) @ g
-        g_p = g @ v.swapaxes(-1, -2)
-        # Softmax: p (g_p - p·g_p), and p·g_p = g·output, a sum over D/heads elements in place of M.
-        g_p -= (g * (p @ v)).sum(axis=-1, keepdims=True)
-        g_p *= p
-        g_p *= scale
-        return _rows(g_p @ k), _rows(g_p.swapaxes(-1, -2) @ q), _rows(g_v), None
+        g_query, g_key, g_value = xp.empty_like(query), xp.empty_like(key), xp.empty_like(value)
+        back(gradients[0], g_query, g_key, g_value)
+        return g_query, g_key, g_value, None
 
-    return (output, p), backward
+    return outputs, backward
 
 
-def _weights(xp, q, k, mask, scale):
-    p = q @ k.swapaxes(-1, -2)
-    p *= scale
-    if mask is not None:
-        p = xp.where(mask, p, -xp.inf)
-    top = p.max(axis=-1, keepdims=True)
-    p -= top if mask is None else xp.where(xp.isfinite(top), top, 0)
-    xp.exp(p, out=p)
-    total = p.sum(axis=-1, keepdims=True)
-    p /= total if mask is None else xp.where(total == 0, 1, total)
-    return p
+@primitive
+def self_attention(packed, mask=None, heads=1):
+    """``attention`` of rows with themselves, from queries, keys and values side by side: packed (B, N, 3 D).
+
+    The gradient is written into one array, where three slices would cost three more passes.
+    """
+    width = packed.shape[-1] // 3
+    outputs, back = _attend(*_thirds(packed, width), mask, heads)
+
+    def backward(gradients):
+        g_packed = backend_of(packed).xp.empty_like(packed)
+        back(gradients[0], *_thirds(g_packed, width))
+        return g_packed, None
+
+    return outputs, backward
+
+
+def _thirds(packed, width):
+    return packed[..., :width], packed[..., width : 2 * width], packed[..., 2 * width :]
+
+
+def _attend(query, key, value, mask, heads):
+    """((output, weights), back); ``back(g, g_query, g_key, g_value)`` fills the last three."""
+    backend = backend_of(query)
+    xp = backend.xp
+    q, k, v = (_heads(x, heads) for x in (query, key, value))
+    scale = 1 / sqrt(q.shape[-1])
+    dtype = xp.result_type(query, key, value)
+    output = xp.empty(query.shape, dtype=dtype)
+    weights = xp.empty(q.shape[:3] + k.shape[2:3], dtype=dtype)
+    masks = () if mask is None else (xp.broadcast_to(mask, weights.shape),)
+
+    def forward(q, k, v, p, output, mask=None):
+        xp.matmul(q, k.swapaxes(-1, -2), out=p)
+        p *= scale
+        if mask is not None:
+            p[~mask] = -xp.inf
+        top = p.max(axis=-1, keepdims=True)
+        p -= top if mask is None else xp.where(xp.isfinite(top), top, 0)
+        xp.exp(p, out=p)
+        total = p.sum(axis=-1, keepdims=True)
+        p /= total if mask is None else xp.where(total == 0, 1, total)
+        xp.matmul(p, v, out=output)
+
+    backend.row_blocks(forward, q, k, v, weights, _heads(output, heads), *masks)
+
+    def back(g, g_query, g_key, g_value):
+        def kernel(g, q, k, v, p, output, g_q, g_k, g_v):
+            xp.matmul(p.swapaxes(-1, -2), g, out=g_v)
+            g_p = g @ v.swapaxes(-1, -2)
+            # Softmax: p (g_p - p·g_p), and p·g_p = g·output, a sum over D/heads elements in place of M.
+            g_p -= (g * output).sum(axis=-1, keepdims=True)
+            g_p *= p
+            g_p *= scale
+            xp.matmul(g_p, k, out=g_q)
+            xp.matmul(g_p.swapaxes(-1, -2), q, out=g_k)
+
+        split = [_heads(x, heads) for x in (g, query, key, value, output, g_query, g_key, g_value)]
+        backend.row_blocks(kernel, *split[:4], weights, *split[4:])
+
+    return (output, weights), back
 
 
 def _heads(x, heads):
-    """(B, N, D) to (B, heads, N, D/heads), a view."""
-    return x.reshape(x.shape[0], x.shape[1], heads, -1).swapaxes(1, 2)
-
-
-def _rows(x):
-    """(B, heads, N, D/heads) to (B, N, D)."""
-    x = x.swapaxes(1, 2)
-    return x.reshape(x.shape[0], x.shape[1], -1)
+    """(B, N, D) to (B, heads, N, D/heads), a view where the last axis is contiguous."""
+    return x.reshape(x.shape[0], x.shape[1], heads, x.shape[2] // heads).swapaxes(1, 2)

@@ -118,7 +118,7 @@ def softplus(x):
 
 @primitive
 def absolute(x):
-    """|x|; gradient 0 at 0. On complex input the analytic continuation of the real branch (x where Re x > 0, else -x)."""
+    """|x|; gradient 0 at 0. For complex x the branch that Re x chooses: x or -x."""
     xp = backend_of(x).xp
     sign = xp.sign(x.real)
     return x * sign, lambda g: g * sign

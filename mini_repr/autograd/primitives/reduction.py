@@ -1,5 +1,7 @@
 """Reductions over one axis, several or all (``axis=None``)."""
 
+import builtins
+
 from mini_repr.autograd.primitive import primitive
 from mini_repr.backend import backend_of
 
@@ -31,7 +33,7 @@ def mean(x, axis=None, keepdims=False):
     output = x.mean(axis=axis, keepdims=keepdims)
 
     def backward(g):
-        return xp.broadcast_to(_restore(g * (output.size / x.size), x, axis, keepdims), x.shape)
+        return xp.broadcast_to(_restore(g * (output.size / builtins.max(x.size, 1)), x, axis, keepdims), x.shape)
 
     return output, backward
 

@@ -24,7 +24,7 @@ A zero row has similarity 0 to everything and a zero gradient.
 Source. van den Oord, Li, Vinyals 2018, arXiv 1807.03748, eq. 4; the form on unit rows with temperature and its
 analysis: Wang, Liu 2021, arXiv 2012.09740, eq. 1. NT-Xent: Chen et al. 2020, arXiv 2002.05709, eq. 1. CLIP's two
 directions: Radford et al. 2021, arXiv 2103.00020, figure 3. Queue: He et al. 2020, arXiv 1911.05722, eq. 1.
-Decoupled: Yeh et al. 2022, arXiv 2110.06848, eq. 5.
+Decoupled: Yeh et al. 2021, arXiv 2110.06848, section 3.
 
 Public implementations differ in what the negatives are, whether one direction or both count, sum or mean, and whether
 the partner stands in the denominator. Some remove the self pair by subtracting e^{1/t} from the sum: the value is

@@ -89,3 +89,35 @@ def test_hard_negatives_take_the_gradient_as_temperature_falls():
     assert shares == sorted(shares)
     assert shares[0] < 0.2
     assert shares[-1] > 0.99
+
+
+@pytest.mark.crosscheck
+@pytest.mark.parametrize("negatives", ["batch", "views", "queue"])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_against_torch_cross_entropy(negatives, symmetric):
+    """The same logits, written down for torch's own cross-entropy: CLIP, SimCLR and MoCo as people write them."""
+    torch = pytest.importorskip("torch")
+    functional = torch.nn.functional
+    rng = np.random.default_rng(4)
+    a, b, queue = rng.standard_normal((6, 5)), rng.standard_normal((6, 5)), rng.standard_normal((7, 5))
+    ta, tb, tt = (torch.tensor(x, requires_grad=True) for x in (a, b, np.array(0.3)))
+    u, v = functional.normalize(ta, dim=1), functional.normalize(tb, dim=1)
+    keys = functional.normalize(torch.tensor(queue), dim=1)
+
+    def direction(x, y):
+        if negatives == "queue":
+            logits = torch.cat([(x * y).sum(1, keepdim=True), x @ keys.T], dim=1) / tt
+            return functional.cross_entropy(logits, torch.zeros(len(x), dtype=torch.long))
+        logits = x @ y.T / tt
+        if negatives == "views":
+            logits = torch.cat([logits, (x @ x.T / tt).fill_diagonal_(-torch.inf)], dim=1)
+        return functional.cross_entropy(logits, torch.arange(len(x)))
+
+    expected = (direction(u, v) + direction(v, u)) / 2 if symmetric else direction(u, v)
+    expected.backward()
+    settings = {"negatives": negatives, "symmetric": symmetric, "queue": queue if negatives == "queue" else None}
+    value, gradients = infonce.value_and_grad(a, b, temperature=0.3, **settings)
+    assert float(value) == pytest.approx(expected.item(), rel=1e-12)
+    np.testing.assert_allclose(gradients["a"], ta.grad.numpy(), atol=1e-12)
+    np.testing.assert_allclose(gradients["b"], tb.grad.numpy(), atol=1e-12)
+    assert float(gradients["temperature"]) == pytest.approx(tt.grad.item(), rel=1e-10)

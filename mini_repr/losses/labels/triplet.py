@@ -1,0 +1,182 @@
+"""Triplet: an anchor nearer to its own class than to any other, by a margin.
+
+Definition. With u = z/|z| (``normalize``) and d_ij = |u_i - u_j|² or, ``distance="euclidean"``, |u_i - u_j|, a triplet
+is an anchor a, a positive p != a of its label and a negative n of another, and
+
+    L = the mean over triplets of  [ d_ap - d_an + margin ]_+
+
+``penalty="softplus"`` takes log(1 + e^x) in place of [x]_+. ``mining`` says which triplets there are:
+
+    "all"        every one
+    "hard"       one an anchor: its farthest positive and its nearest negative
+    "semihard"   one a pair (a, p): the nearest negative with d_an > d_ap; a pair without one has no triplet
+
+``reduction`` "mean" divides by the number of these triplets, "mean_active" by that of those with a loss above 0, and
+"sum" by nothing. An anchor alone in its class has no triplet but serves as a negative. Without a triplet (or an active
+one) L is 0, with a zero gradient.
+
+Gradient. Which triplets there are is taken as constant. Each adds w to the gradient G_ap of d_ap and takes w from G_an,
+w being the penalty's slope (hinge: 0 or 1, 0 at the kink; softplus: sigmoid) over the number divided by. Then du_i =
+sum_j (G_ij + G_ji) s_ij (u_i - u_j) with s_ij = 2, or 1/d_ij for "euclidean" (0 where d_ij = 0), and
+dz = (du - u (u·du)) / |z|. Of equally far rows the first is chosen. Tiles of anchors, one positive at a time, take
+O(N * tile) memory and as many elementwise steps as there are triplets ("hard": N²).
+
+Shapes: z (N, D), N >= 3; labels (N,), any integers, two of them equal and two different. Range: margin >= 0. Distances
+are computed as |x|² + |y|² - 2 x·y about the mean row; below the round-off of that they are 0. If all rows collapse
+into one point, L = margin for "all" and "hard" and 0 for "semihard".
+
+Source. Schroff et al. 2015, arXiv 1503.03832: eq. 3 (a sum), unit rows in section 3.1, semi-hard negatives eq. 4,
+margin 0.2 in section 3.3. "hard" (batch hard), softplus without margin and plain distances: Hermans et al. 2017, arXiv
+1703.07737, eq. 5 and section 2, and its official code. Used as a regulariser of few-shot segmentation by Myers-Dean et
+al. 2021, arXiv 2112.10982.
+
+Public implementations differ in all of these, and: TensorFlow's semi-hard loss falls back on the farthest negative;
+euclidean ones add 1e-12 or so inside the root; PyTorch Metric Learning averages over active triplets.
+"""
+
+from mini_repr.autograd import relu, softplus, sqrt, unit_rows, where
+from mini_repr.backend import backend_of
+from mini_repr.losses.annotations import Choice, Flag, Labels, NonNegative, Rows, Tile
+from mini_repr.losses.contract import loss, variant
+from mini_repr.losses.invariants import between, exact, permutation, relabelling, rotation, row_scaling, translation
+from mini_repr.losses.tiles import row_tiles
+
+_COLLAPSED = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
+_PENALTY = {"hinge": relu, "softplus": softplus}
+
+
+@loss(
+    paper="016",
+    variants={
+        "semihard": variant("FaceNet's choice of negatives", mining="semihard"),
+        "batch_hard": variant(
+            "Hermans et al.: batch hard, Euclidean, raw rows", mining="hard", distance="euclidean", normalize=False
+        ),
+        "soft_margin": variant(
+            "batch hard with softplus and no margin",
+            mining="hard",
+            distance="euclidean",
+            normalize=False,
+            penalty="softplus",
+            margin=0.0,
+        ),
+        "active": variant("mean over the triplets with a loss above 0", reduction="mean_active"),
+        "sum": variant("FaceNet's eq. 3 to the letter: summed over triplets", reduction="sum"),
+        "euclidean": variant("distances, not their squares", distance="euclidean"),
+    },
+    invariants=[
+        permutation("N"),
+        permutation("N", mining="semihard"),
+        rotation("D"),
+        row_scaling("z"),
+        translation("z", normalize=False),
+        relabelling(),
+        between(0, 4.2),
+        exact("collapsed rows cost the margin", 0.2, **_COLLAPSED),
+        exact("collapsed rows cost the margin", 0.5, mining="hard", margin=0.5, distance="euclidean", **_COLLAPSED),
+        exact("collapsed rows have no semi-hard negative", 0.0, mining="semihard", **_COLLAPSED),
+    ],
+)
+def triplet(
+    z: Rows("N>=3 D"),
+    labels: Labels("N"),
+    margin: NonNegative = 0.2,
+    mining: Choice("all", "hard", "semihard") = "all",
+    distance: Choice("squared", "euclidean") = "squared",
+    penalty: Choice("hinge", "softplus") = "hinge",
+    normalize: Flag() = True,
+    reduction: Choice("mean", "mean_active", "sum") = "mean",
+    tile: Tile = None,
+):
+    xp = backend_of(z).xp
+    u, to_z = unit_rows.on_arrays(z) if normalize else (z, lambda g: g)
+    points = u - u.mean(axis=0)
+    by_class = xp.argsort(labels)  # the members of row i's class: by_class[first[i]] and the next members[i] - 1
+    first = xp.searchsorted(labels[by_class], labels)
+    members = xp.searchsorted(labels[by_class], labels, side="right") - first
+    largest = int(members.max())
+    if largest in (1, len(z)):
+        came = "no two equal" if largest == 1 else "all equal"
+        raise ValueError(f"triplet: labels: got {came}, expected two equal and two different ones")
+
+    # All triplets weigh the same: the gradient of their sum is gathered on the way, and backward scales it.
+    total, triplets, active = 0, 0, 0
+    pull = xp.zeros_like(points)
+    for rows in row_tiles(len(z), len(z), z.dtype.itemsize, tile):
+        d = _distances(points, rows, distance)
+        g_d = xp.zeros_like(d)
+        negative = labels[rows, None] != labels
+        anchors, here = xp.arange(rows.start, rows.stop), xp.arange(len(d))
+        for place in range(1 if mining == "hard" else largest):
+            if mining == "hard":
+                candidates = xp.where(negative, -1, d)
+                candidates[here, anchors] = -1
+                positive, valid = xp.argmax(candidates, axis=1), members[rows] > 1
+            else:
+                positive = by_class[xp.minimum(first[rows] + place, len(z) - 1)]
+                valid = (place < members[rows]) & (positive != anchors)
+            near, far, chosen = d[here, positive][:, None], d, negative & valid[:, None]
+            if mining != "all":
+                candidates = xp.where(chosen & (d > near) if mining == "semihard" else chosen, d, xp.inf)
+                nearest = xp.argmin(candidates, axis=1)
+                far = candidates[here, nearest][:, None]
+                chosen = xp.isfinite(far)
+            cost, back = _PENALTY[penalty].on_arrays(xp.where(chosen, near - far + margin, 0))
+            cost *= chosen
+            slope = back(chosen.astype(z.dtype))
+            total = total + cost.sum()
+            triplets = triplets + chosen.sum()
+            active = active + (cost > 0).sum()
+            g_d[here, positive] += slope.sum(axis=1)
+            if mining == "all":
+                g_d -= slope
+            else:
+                g_d[here, nearest] -= slope[:, 0]
+        if distance == "euclidean":
+            g_d /= xp.where(d > 0, 2 * d, xp.inf)  # from distances to their squares
+        pull[rows] += g_d.sum(axis=1)[:, None] * points[rows] - g_d @ points
+        pull += g_d.sum(axis=0)[:, None] * points - g_d.T @ points[rows]
+    divisor = {"mean": max(1, int(triplets)), "mean_active": max(1, int(active)), "sum": 1}[reduction]
+
+    return total / divisor, lambda g: (to_z(pull * (2 * g / divisor)),)
+
+
+def _distances(points, rows, distance):
+    """(tile, N) distances of some rows to all."""
+    xp = backend_of(points).xp
+    squares = (points * points).sum(axis=1)
+    reach = squares[rows, None] + squares
+    d = (-2 * points[rows]) @ points.T
+    d += reach
+    reach *= 8 * float(xp.finfo(points.dtype).eps)
+    d[d <= reach] = 0
+    return xp.sqrt(d, out=d) if distance == "euclidean" else d
+
+
+@triplet.definition
+def _(z, labels, margin, mining, distance, penalty, normalize, reduction):
+    xp = backend_of(labels).xp
+    u = unit_rows(z) if normalize else z
+    difference = u[:, None, :] - u[None, :, :]
+    d = (difference * difference).sum(axis=2)
+    if distance == "euclidean":
+        apart = d.data.real > 0
+        d = where(apart, sqrt(where(apart, d, 1)), 0)
+    excess = d[:, :, None] - d[:, None, :] + margin  # anchor, positive, negative
+
+    numbers = xp.arange(len(labels))
+    same = labels[:, None] == labels
+    positive, negative = same & (numbers[:, None] != numbers), ~same
+    chosen = positive[:, :, None] & negative[:, None, :]
+    near, far = d.data.real[:, :, None], d.data.real[:, None, :]
+    if mining == "hard":
+        farthest = xp.argmax(xp.where(positive, d.data.real, -1), axis=1)
+        nearest = xp.argmin(xp.where(negative, d.data.real, xp.inf), axis=1)
+        chosen &= (numbers == farthest[:, None])[:, :, None] & (numbers == nearest[:, None])[:, None, :]
+    if mining == "semihard":
+        chosen &= far > near
+        chosen &= numbers == xp.argmin(xp.where(chosen, far, xp.inf), axis=2)[:, :, None]
+
+    cost = _PENALTY[penalty](excess) * chosen
+    count = {"mean": chosen.sum(), "mean_active": (cost.data.real > 0).sum(), "sum": 1}[reduction]
+    return cost.sum() / max(1, int(count))
