@@ -432,7 +432,7 @@ VIEWS = {
 _NAMES = {view: name for name, view in VIEWS.items()}
 
 # Small grey images such as the digits: no flip (a mirrored digit is none) and no crop (8 pixels are few).
-DEFAULT_VIEWS = "shift=1,rotate=15,scale=0.15,shear=10,brightness=0.3,noise=0.05"
+DEFAULT_VIEWS = "shift=0.7,rotate=15,scale=0.15,shear=10,brightness=0.3,noise=0.15"
 # Small colour images: SimCLR's recipe for CIFAR-10 (appendix B.9: no blur), with a milder crop than its 0.08.
 COLOUR_VIEWS = "crop=0.25,flip,jitter,grey"
 

@@ -1,0 +1,286 @@
+"""The command line: parse, call, print. Numerical modules are imported inside the commands, so that help is instant."""
+
+import functools
+import json
+import sys
+
+import click
+
+import mini_repr
+
+WRONG_USE = 2
+
+
+def plain_errors(command):
+    """Turn a user's mistake into one line and exit code 2, and a diverged run into one line and exit code 1."""
+
+    @functools.wraps(command)
+    def guarded(*args, **params):
+        try:
+            return command(*args, **params)
+        except (ValueError, OSError) as error:
+            _fail(error, WRONG_USE)
+        except RuntimeError as error:
+            from mini_repr.training.run import Diverged
+
+            if not isinstance(error, Diverged):
+                raise
+            _fail(error, 1)
+
+    return guarded
+
+
+def _fail(error, code):
+    text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    click.echo(f"Error: {' '.join(text.split())}", err=True)
+    sys.exit(code)
+
+
+class NearestName(click.Group):
+    """A group that answers an unknown command with the nearest known one."""
+
+    def resolve_command(self, ctx, args):
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+
+@click.group(cls=NearestName, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(mini_repr.__version__, "--version", prog_name="mini-repr")
+def main():
+    """Representation learning, each loss one readable page with a hand-derived gradient.
+
+    \b
+    mini-repr train --loss infonce            train on the embedded digits, about a minute
+    mini-repr show infonce                    read the page of a loss
+    mini-repr list                            what there is
+    mini-repr losses value infonce --input arrays.npz
+    """
+
+
+def train_options(command):
+    """The flags of `train`; each is a short name for one setting, see `settings_from_flags`."""
+    options = [
+        click.option("--loss", metavar="NAME", help="The loss; `mini-repr list --losses` names them."),
+        click.option(
+            "--variant", metavar="NAME", help="A named variant of the loss; `mini-repr show LOSS` lists them."
+        ),
+        click.option("--add", multiple=True, metavar="NAME=WEIGHT", help="Add an embedding regulariser; repeatable."),
+        click.option("--data", metavar="NAME|PATH", help="digits, or a file or folder of images. Default: digits."),
+        click.option("--encoder", metavar="NAME", help="vit or mlp. Default: vit."),
+        click.option("--method", metavar="NAME", help="Default: what the loss compares decides."),
+        click.option("--views", metavar="LIST", help="Augmentations, such as shift=1,rotate=15,noise=0.05."),
+        click.option("--optimizer", metavar="NAME", help="adamw or sgd. Default: adamw."),
+        click.option("--lr", type=float, help="Peak learning rate."),
+        click.option("--epochs", type=int, help="Passes over the data. Default: 100."),
+        click.option("--batch-size", type=int, help="Rows a step. Default: 128."),
+        click.option("--seed", type=int, help="Seed of weights, views and order. Default: 0."),
+        click.option("--device", metavar="NAME", help="cpu, gpu, gpu:N or auto. Default: cpu."),
+        click.option("--config", "config_file", metavar="FILE", help="Settings from a TOML file."),
+        click.option(
+            "--set", "assignments", multiple=True, metavar="SECTION.NAME=VALUE", help="Any setting; repeatable."
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+FLAGS = {
+    "loss": ("loss", "name"),
+    "data": ("data", "name"),
+    "encoder": ("encoder", "name"),
+    "method": ("method", "name"),
+    "views": ("method", "views"),
+    "optimizer": ("optimizer", "name"),
+    "lr": ("optimizer", "lr"),
+    "epochs": ("train", "epochs"),
+    "batch_size": ("train", "batch_size"),
+    "seed": ("train", "seed"),
+}
+
+
+def settings_from_flags(flags, variant, add, config_file, assignments, device):
+    """The nested settings that the user chose: the file, then the short flags, then --set."""
+    from mini_repr.training import config
+
+    chosen = config.read_file(config_file) if config_file else {}
+    for flag, (section, name) in FLAGS.items():
+        if flags[flag] is not None:
+            chosen = config.merge(chosen, {section: {name: flags[flag]}})
+    if variant is not None:
+        chosen = config.merge(chosen, {"loss": config.variant_settings(chosen, variant)})
+    for text in add:
+        name, _, weight = text.partition("=")
+        chosen = config.merge(chosen, {"add": {name: config.parse_value(weight or "1.0")}})
+    if device is not None:
+        chosen = config.merge(chosen, {"device": device})
+    for text in assignments:
+        chosen = config.merge(chosen, config.parse_assignment(text))
+    return chosen
+
+
+@main.command()
+@train_options
+@click.option("--out", metavar="FOLDER", help="Run folder. Default: the next free runs/LOSS-DATA-NNN.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, with its own settings.")
+@click.option("--init-from", metavar="RUN", help="Start a new run from another run's weights.")
+@click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
+@plain_errors
+def train(out, resume, init_from, overwrite, variant, add, config_file, assignments, device, **flags):
+    """Train an encoder and compare it with the same encoder untrained and with the raw pixels.
+
+    \b
+    mini-repr train --loss infonce
+    mini-repr train --loss vicreg --encoder mlp --epochs 20 --out runs/vicreg
+    mini-repr train --loss infonce --variant nt_xent --set loss.temperature=0.1 --add uniformity=0.5
+    mini-repr train --resume --out runs/vicreg
+    """
+    from mini_repr.training import session
+
+    chosen = settings_from_flags(flags, variant, add, config_file, assignments, device)
+    if resume and (overwrite or init_from):
+        raise click.UsageError("--resume goes on with a run as it is: leave out --overwrite and --init-from")
+    if resume:
+        if out is None:
+            raise click.UsageError("--resume needs --out FOLDER, the run to go on with")
+        run, folder = session.resume(out, chosen)
+    else:
+        run, folder = session.start(chosen, out, overwrite, init_from)
+    click.echo(session.headline(run, folder))
+    try:
+        _train_with_bar(session, run, folder)
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nStopped at epoch {run.epoch}. Go on with: mini-repr train --resume --out {folder.path}", err=True
+        )
+        sys.exit(130)
+    report = session.finish(run, folder)
+    click.echo(session.table(report))
+    click.echo(f"Run folder: {folder.path}")
+
+
+def _train_with_bar(session, run, folder):
+    epochs = session.remaining_epochs(run, folder)
+    total = run.settings["train"]["epochs"]
+    with click.progressbar(
+        epochs,
+        length=total - run.epoch,
+        label=run.settings["loss"]["name"],
+        show_eta=True,
+        item_show_func=lambda record: record and session.line(record, total),
+        file=sys.stderr,
+    ) as bar:
+        for record in bar:
+            if not sys.stderr.isatty():
+                click.echo(session.line(record, total))
+
+
+@main.command("eval")
+@click.argument("run")
+@click.option("--data", metavar="NAME|PATH", help="Other data than the run was trained on.")
+@click.option("--device", default=None, metavar="NAME", help="cpu, gpu, gpu:N or auto. Default: the run's.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+@plain_errors
+def evaluate(run, data, device, as_json):
+    """Print the comparison table of a finished or interrupted RUN (its folder).
+
+    \b
+    mini-repr eval runs/infonce-digits-001
+    mini-repr eval runs/infonce-digits-001 --json
+    """
+    from mini_repr.training import session
+
+    report = session.evaluate(run, data, device)
+    click.echo(json.dumps(report, indent=2) if as_json else session.table(report))
+
+
+@main.command()
+@click.argument("run")
+@click.option("--data", metavar="NAME|PATH", help="Default: the data the run was trained on.")
+@click.option("--out", required=True, metavar="FILE.npz", help="Where the embeddings go; must not exist.")
+@click.option("--device", default=None, metavar="NAME", help="cpu, gpu, gpu:N or auto. Default: the run's.")
+@plain_errors
+def embed(run, data, out, device):
+    """Write a trained RUN's embeddings of a data set: z, labels, and which rows are test rows.
+
+    \b
+    mini-repr embed runs/infonce-digits-001 --data digits --out emb.npz
+    """
+    from mini_repr.training import session
+
+    rows, width = session.embed(run, data, out, device)
+    click.echo(f"{out}: z ({rows}, {width}), labels, is_test")
+
+
+@main.command("list")
+@click.option("--losses", "kind", flag_value="losses", help="Only the losses.")
+@click.option("--papers", "kind", flag_value="papers", help="Only the papers, with their status.")
+@click.option("--metrics", "kind", flag_value="metrics", help="Only the metrics.")
+@click.option("--encoders", "kind", flag_value="encoders", help="Only the encoders.")
+@click.option("--methods", "kind", flag_value="methods", help="Only the methods.")
+@plain_errors
+def list_everything(kind):
+    """List losses, methods, encoders, metrics and papers.
+
+    \b
+    mini-repr list --losses
+    mini-repr list --papers
+    """
+    from mini_repr import listing
+
+    click.echo(listing.everything(kind))
+
+
+@main.command()
+@click.argument("name")
+@click.option("--code/--no-code", default=True, help="Show the code under the page's text. Default: show it.")
+@plain_errors
+def show(name, code):
+    """Show the page of a loss: paper, definition, gradient, shapes, variants, code. Also takes a metric or a paper.
+
+    \b
+    mini-repr show infonce
+    mini-repr show 092
+    """
+    from mini_repr import listing
+
+    click.echo(listing.page(name, code))
+
+
+@main.group()
+def losses():
+    """Evaluate losses on your own arrays."""
+
+
+@losses.command()
+@click.argument("name")
+@click.option("--input", "source", required=True, metavar="FILE.npz", help="Arrays named as the loss's arguments.")
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting of the loss; repeatable.")
+@click.option("--variant", metavar="NAME", help="A named variant of the loss; see `mini-repr show NAME`.")
+@click.option("--out", metavar="FILE.npz", help="Write value and gradients there.")
+@click.option("--json", "as_json", is_flag=True, help="Print value and gradients as JSON.")
+@plain_errors
+def value(name, source, assignments, variant, out, as_json):
+    """Value and gradients of loss NAME on arrays from a file.
+
+    \b
+    mini-repr losses value infonce --input arrays.npz --set temperature=0.2
+    mini-repr losses value infonce --input arrays.npz --variant nt_xent --out gradients.npz
+    """
+    from mini_repr import values
+
+    result = values.loss_on_file(name, source, assignments, variant)
+    if out:
+        values.write_result(result, out)
+    click.echo(values.result_text(result, as_json))
+
+
+if __name__ == "__main__":
+    main()

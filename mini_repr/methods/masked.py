@@ -1,0 +1,96 @@
+"""Hide patches of an image and predict their pixels."""
+
+import numpy as np
+
+from mini_repr.autograd import Tensor, broadcast_to, concatenate
+from mini_repr.backend import backend_of
+from mini_repr.masking import random_mask, visible_patches
+from mini_repr.methods.method import Method, Step
+from mini_repr.nn import Block, LayerNorm, Linear, Module, ViT, patchify, sine_positions, truncated_normal
+
+STYLES = ("simmim", "mae")
+
+
+class Masked(Method):
+    """Masked image modelling: MAE (hidden patches never enter the encoder) or SimMIM (a mask token takes their place).
+
+    ``style="mae"``: He et al. 2021, arXiv 2111.06377: the encoder sees the visible patches alone, a light decoder puts
+    mask tokens in the gaps. ``style="simmim"``: Xie et al. 2021, arXiv 2111.09886: a learned token replaces the hidden
+    patches, a linear head predicts; its loss is the variant ``simmim``. Both predict pixels.
+    """
+
+    folders = ("reconstruction",)
+
+    def __init__(
+        self,
+        encoder,
+        objective,
+        views,
+        data,
+        rng,
+        *,
+        style="mae",
+        ratio=0.75,
+        decoder_width=64,
+        decoder_depth=1,
+        decoder_heads=4,
+    ):
+        super().__init__(encoder, objective, views)
+        if not isinstance(encoder, ViT):
+            raise ValueError("method masked: needs patches to hide, expected --encoder vit")
+        if style not in STYLES:
+            raise ValueError(f"method masked: style: got {style!r}, expected {' or '.join(STYLES)}")
+        self.style, self.ratio = style, ratio
+        random_mask(np.random.default_rng(0), 1, encoder.patch_count, ratio)  # refuses a wrong ratio before training
+        pixels = encoder.patch**2 * encoder.image_shape[0]
+        if style == "simmim":
+            self.mask_token = Tensor(truncated_normal(rng, (encoder.width,), np.float32), requires_grad=True)
+            self.head = Linear(encoder.width, pixels, rng)
+        else:
+            self.head = Decoder(encoder, decoder_width, decoder_depth, decoder_heads, pixels, rng)
+
+    def step(self, images, labels, rng):
+        images = self.views(images, rng)
+        mask = random_mask(rng, len(images), self.encoder.patch_count, self.ratio)
+        backend = backend_of(images)
+        hidden = backend.asarray(mask)
+        if self.style == "simmim":
+            encoded = self.encoder(images, replace=hidden, mask_token=self.mask_token)
+            prediction = self.head(encoded.tokens)
+        else:
+            visible = visible_patches(mask)
+            encoded = self.encoder(images, visible=backend.asarray(visible))
+            prediction = self.head(encoded.tokens, mask)
+        target = patchify(images, self.encoder.patch)
+        total = self.objective(prediction, target, hidden, embeddings=(encoded.pooled,))
+        return Step(total, encoded.pooled.data)
+
+
+class Decoder(Module):
+    """MAE's light decoder: visible tokens, mask tokens in the gaps, fixed positions, a few blocks, pixels.
+
+    He et al. 2021, arXiv 2111.06377, section 3 and appendix A.1.
+    """
+
+    def __init__(self, encoder, width, depth, heads, pixels, rng):
+        super().__init__()
+        self.embed = Linear(encoder.width, width, rng)
+        self.mask_token = Tensor(truncated_normal(rng, (width,), np.float32), requires_grad=True)
+        self.register_buffer("positions", sine_positions(encoder.grid, width))
+        self.blocks = [Block(width, heads, 4.0, rng) for _ in range(depth)]
+        self.norm = LayerNorm(width)
+        self.pixels = Linear(width, pixels, rng)
+
+    def forward(self, tokens, mask):
+        """(B, V, D) tokens of the patches that the host mask (B, P) leaves, in order, to (B, P, pixels)."""
+        batch, shown, _ = tokens.shape
+        x = self.embed(tokens)
+        gaps = broadcast_to(self.mask_token, (batch, mask.shape[1] - shown, x.shape[-1]))
+        # Visible rows first, then the gaps: patch p of an image finds its row at the rank that a stable sort gives it.
+        place = np.argsort(np.argsort(mask, axis=1, kind="stable"), axis=1)
+        backend = backend_of(tokens.data)
+        x = concatenate(x, gaps, axis=1)[backend.asarray(np.arange(batch)[:, None]), backend.asarray(place)]
+        x = x + self.positions
+        for block in self.blocks:
+            x, _ = block(x)
+        return self.pixels(self.norm(x))

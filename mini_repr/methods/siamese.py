@@ -1,0 +1,49 @@
+"""Two views of each image through one encoder and one projector."""
+
+from mini_repr.autograd import concatenate, split, stop_gradient
+from mini_repr.backend import backend_of
+from mini_repr.methods.method import Method, Step
+from mini_repr.nn import PredictionHead, ProjectionHead
+
+
+class Siamese(Method):
+    """Two views through one network: SimCLR and its kin (pairs), SimSiam (teachers, with a predictor), regularisers.
+
+    Chen et al. 2020, arXiv 2002.05709, section 2.1; Chen, He 2021, arXiv 2011.10566, algorithm 1. The encoder sees both
+    views in one batch; the projector sees each by itself, so that its batch statistics never mix the views.
+    """
+
+    folders = ("pairs", "teachers", "embeddings")
+
+    def __init__(
+        self,
+        encoder,
+        objective,
+        views,
+        data,
+        rng,
+        *,
+        hidden=256,
+        dimensions=64,
+        layers=2,
+        batch_norm=False,
+        predictor_hidden=64,
+    ):
+        super().__init__(encoder, objective, views)
+        self.projector = ProjectionHead(encoder.width, hidden, dimensions, rng, layers=layers, batch_norm=batch_norm)
+        self.predictor = None
+        if objective.loss.folder == "teachers":
+            self.predictor = PredictionHead(dimensions, predictor_hidden, rng)
+
+    def step(self, images, labels, rng):
+        both = backend_of(images).xp.concatenate([self.views(images, rng), self.views(images, rng)])
+        first, second = split(self.encoder(both).pooled, (len(images), len(images)))
+        za, zb = self.projector(first), self.projector(second)
+        if self.predictor is not None:
+            predictions, targets = (self.predictor(za), self.predictor(zb)), (stop_gradient(za), stop_gradient(zb))
+            total = self.objective(*predictions, *targets, embeddings=(za, zb))
+        elif self.objective.loss.folder == "embeddings":
+            total = self.objective(concatenate(za, zb), embeddings=(za, zb))
+        else:
+            total = self.objective(za, zb, embeddings=(za, zb))
+        return Step(total, za.data)

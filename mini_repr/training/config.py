@@ -1,0 +1,206 @@
+"""From what a user typed to every resolved setting of a run.
+
+Settings are sections of plain values, ``{"loss": {"name": "infonce", "temperature": 0.2, ...}, ...}``: what
+``config.json`` holds, what a TOML file gives and what ``--set loss.temperature=0.2`` changes. Later sources win:
+defaults of the code, the recipe of the loss, the file, the command line.
+"""
+
+import copy
+import difflib
+import inspect
+import tomllib
+
+from mini_repr.losses import all_losses
+from mini_repr.methods import METHODS, default_method
+from mini_repr.methods.objective import check_settings
+from mini_repr.nn import ENCODERS
+from mini_repr.optim import OPTIMIZERS
+from mini_repr.training.recipes import recipe_of
+
+TRAIN = {"epochs": 100, "batch_size": 128, "seed": 0}
+SCHEDULE = {"schedule": "cosine", "warmup_steps": 50, "clip_norm": 0.0}
+SECTIONS = ("loss", "add", "method", "encoder", "data", "optimizer", "train", "device")
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist or cannot have that value."""
+
+
+def resolve(chosen):
+    """Every setting of a run, from the few that were chosen.
+
+    Args:
+        chosen: nested dict, sections as above, any of them partial; ``chosen["device"]`` is a string.
+    Returns:
+        nested dict with every default filled in; the same dict resolves to itself.
+    Raises:
+        ConfigError, ValueError: unknown names (with the nearest known one), values of the wrong kind or out of range.
+    """
+    unknown = [section for section in chosen if section not in SECTIONS]
+    if unknown:
+        raise ConfigError(f"setting {unknown[0]!r}: no such section{suggestion(unknown[0], SECTIONS)}")
+    for section in SECTIONS[:-1]:
+        if not isinstance(chosen.get(section, {}), dict):
+            raise ConfigError(f"setting {section}: got {chosen[section]!r}, expected a section such as {section}.name")
+    loss = find_loss(chosen.get("loss", {}).get("name", "infonce"))
+    chosen = merge(recipe_of(loss), chosen)
+    method = choose("method", chosen.get("method", {}).get("name") or default_method(loss), METHODS)
+    encoder = choose("encoder", chosen.get("encoder", {}).get("name", "vit"), ENCODERS)
+    optimizer = choose("optimizer", chosen.get("optimizer", {}).get("name", "adamw"), OPTIMIZERS)
+
+    defaults = {
+        "loss": {"name": loss.name, "learn": [], **{p.name: p.default for p in loss.settings}},
+        "add": {},
+        "method": {"name": method, "views": None, **keyword_defaults(METHODS[method])},
+        "encoder": {"name": encoder, **keyword_defaults(ENCODERS[encoder].make)},
+        "data": {"name": "digits"},
+        "optimizer": {"name": optimizer, "lr": 3e-3, **keyword_defaults(OPTIMIZERS[optimizer]), **SCHEDULE},
+        "train": TRAIN,
+        "device": "cpu",
+    }
+    settings = copy.deepcopy(defaults)
+    for section, values in chosen.items():
+        if section == "device":
+            settings["device"] = str(values)
+        elif section == "add":
+            settings["add"] = _added(values)
+        else:
+            for name, value in values.items():
+                free = section == "data"  # the reader of the data names what it does not know
+                if name not in settings[section] and not free:
+                    raise ConfigError(
+                        f"setting {section}.{name}: no such setting of {section} {settings[section].get('name', '')}"
+                        f"{suggestion(name, settings[section])}"
+                    )
+                settings[section][name] = value if free else _of_kind(section, name, value, defaults[section][name])
+    settings["loss"] = _checked_loss(loss, settings["loss"])
+    _check_train(settings)
+    return settings
+
+
+def variant_settings(chosen, name):
+    """The loss settings of a named variant of the chosen loss."""
+    loss = find_loss(chosen.get("loss", {}).get("name", "infonce"))
+    return dict(loss.variants[choose(f"variant of {loss.name}", name, loss.variants)].settings)
+
+
+def find_loss(name):
+    """The registered loss of that name, or ConfigError with the nearest."""
+    losses = all_losses()
+    return losses[choose("loss", name, losses)]
+
+
+def choose(kind, name, known):
+    """``name`` if it is known, else ConfigError with the nearest known one."""
+    if name not in known:
+        raise ConfigError(f"{kind} {name!r}: no such {kind}{suggestion(name, known)}")
+    return name
+
+
+def suggestion(name, known):
+    """A clause that names the nearest known name, or all of them where none is near."""
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+
+
+def merge(base, over):
+    """Nested dicts joined, ``over`` winning; neither is changed."""
+    merged = dict(base)
+    for name, value in over.items():
+        both = isinstance(value, dict) and isinstance(base.get(name), dict)
+        merged[name] = merge(base[name], value) if both else value
+    return merged
+
+
+def keyword_defaults(function):
+    """{name: default} of the parameters that a user may set: those with a default, but for types and names."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in ("dtype", "exclude")}
+
+
+def parse_assignment(text):
+    """``loss.temperature=0.2`` as nested dict. The value is read as TOML, or as text where it is none."""
+    path, equals, value = text.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys) or (len(keys) < 2 and keys != ["device"]):
+        raise ConfigError(f"--set {text}: expected SECTION.NAME=VALUE, such as loss.temperature=0.2")
+    nested = parse_value(value.strip())
+    for key in reversed(keys):
+        nested = {key: nested}
+    return nested
+
+
+def parse_value(text):
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def read_file(path):
+    """Settings from a TOML file; ConfigError names the file and the place of a mistake."""
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"--config {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config {path}: not TOML: {error}") from None
+
+
+def _of_kind(section, name, value, default):
+    """``value`` if it is of the default's kind (whole numbers pass for real ones; sequences for sequences)."""
+    if default is None or value is None or section == "loss":  # a loss's annotations know better
+        return value
+    if isinstance(default, tuple | list):
+        if isinstance(value, tuple | list):
+            return list(value)
+    elif isinstance(default, bool) or isinstance(value, bool):
+        if isinstance(default, bool) and isinstance(value, bool):
+            return value
+    elif isinstance(default, float) and isinstance(value, int | float):
+        return float(value)
+    elif isinstance(value, type(default)):
+        return value
+    kind = {bool: "true or false", float: "a number", int: "a whole number", str: "text"}.get(type(default), "a list")
+    raise ConfigError(f"setting {section}.{name}: got {value!r}, expected {kind}")
+
+
+def _checked_loss(loss, settings):
+    plain = {n: v for n, v in settings.items() if n not in ("name", "learn")}
+    check_settings(loss, plain)
+    learnable = [p.name for p in loss.settings if p.annotation.differentiable]
+    for name in settings["learn"]:
+        if name not in learnable:
+            raise ConfigError(f"loss.learn: {loss.name} has no learned scalar {name!r}; it has {learnable or 'none'}")
+    return settings
+
+
+def _added(chosen):
+    """{regulariser: {"weight": w, settings...}} from ``{name: weight}`` or ``{name: {"weight": w, ...}}``."""
+    added = {}
+    for name, given in chosen.items():
+        loss = find_loss(name)
+        if loss.folder != "embeddings":
+            raise ConfigError(
+                f"add {name}: only embedding regularisers can be added; {name} is in losses/{loss.folder}"
+            )
+        given = dict(given) if isinstance(given, dict) else {"weight": given}
+        weight = given.pop("weight", 1.0)
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) < float("inf"):
+            raise ConfigError(f"add {name}: got weight {weight!r}, expected a number, such as --add {name}=0.5")
+        check_settings(loss, given)
+        added[name] = {"weight": float(weight), **{p.name: given.get(p.name, p.default) for p in loss.settings}}
+    return added
+
+
+def _check_train(settings):
+    for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0)):
+        if settings["train"][name] < least:
+            raise ConfigError(f"setting train.{name}: got {settings['train'][name]}, expected at least {least}")
+    optimizer = settings["optimizer"]
+    if optimizer["schedule"] not in ("cosine", "constant"):
+        raise ConfigError(f"setting optimizer.schedule: got {optimizer['schedule']!r}, expected cosine or constant")
+    for name in ("warmup_steps", "clip_norm"):
+        if optimizer[name] < 0:
+            raise ConfigError(f"setting optimizer.{name}: got {optimizer[name]}, expected 0 (off) or more")

@@ -1,0 +1,85 @@
+"""The table at the end: the trained encoder beside the same encoder untrained and the raw inputs.
+
+Training rows fit the probes and are the neighbours; only test rows are scored.
+"""
+
+import numpy as np
+
+from mini_repr.metrics import alignment, effective_rank, few_label_probe, knn_accuracy, linear_probe, uniformity
+
+NEIGHBOURS = 20
+LABELS_A_CLASS = 10
+DRAWS = 5
+# Seed of the two views that alignment compares: the same views in every report.
+VIEW_SEED = 20
+
+
+def compare(encoders, data, views):
+    """Score several ways to represent one data set.
+
+    Args:
+        encoders: {name: function from host images (N, C, H, W) to host rows (N, D)}.
+        data: data set with ``train`` and ``test`` images, labels or none.
+        views: the augmentation that makes positive pairs, for alignment.
+    Returns:
+        {name: {metric: number}}. Without labels only the measures that need none; accuracies lie in [0, 1].
+    """
+    rng = np.random.default_rng(VIEW_SEED)
+    first, second = views(data.test.images, rng), views(data.test.images, rng)
+    return {name: _scores(encode, data, first, second) for name, encode in encoders.items()}
+
+
+def _scores(encode, data, first, second):
+    train_z, test_z = encode(data.train.images), encode(data.test.images)
+    scores = {}
+    if data.train.labels is not None:
+        labelled = (train_z, data.train.labels, test_z, data.test.labels)
+        mean, deviation = few_label_probe(*labelled, per_class=LABELS_A_CLASS, draws=DRAWS)
+        scores = {
+            "knn": knn_accuracy(*labelled, k=min(NEIGHBOURS, len(train_z))),
+            "probe": linear_probe(*labelled),
+            "probe_few": mean,
+            "probe_few_deviation": deviation,
+        }
+    return scores | {
+        "alignment": alignment(encode(first), encode(second)),
+        "uniformity": uniformity(test_z),
+        "effective_rank": effective_rank(test_z),
+        "dimensions": test_z.shape[1],
+    }
+
+
+COLUMNS = {
+    "knn": f"{NEIGHBOURS}-nn",
+    "probe": "probe",
+    "probe_few": f"probe, {LABELS_A_CLASS} a class",
+    "alignment": "alignment",
+    "uniformity": "uniformity",
+    "effective_rank": "eff. rank",
+    "dimensions": "dims",
+}
+
+
+def table(scores):
+    """The scores as aligned text, one row a representation."""
+    shown = [c for c in COLUMNS if all(c in row for row in scores.values())]
+    rows = [["", *(COLUMNS[c] for c in shown)]]
+    for name, row in scores.items():
+        rows.append([name, *(_cell(row, column) for column in shown)])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _cell(row, column):
+    value = row[column]
+    if column == "probe_few":
+        return f"{value:.3f} ± {row['probe_few_deviation']:.3f}"
+    if column == "dimensions":
+        return str(value)
+    return f"{value:.1f}" if column == "effective_rank" else f"{value:.3f}"

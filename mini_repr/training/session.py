@@ -1,0 +1,186 @@
+"""What the commands do with runs: start, resume, train to the end, report, evaluate, embed."""
+
+import os
+
+import numpy as np
+
+from mini_repr.backend import get_backend
+from mini_repr.data import COLOUR_VIEWS, DEFAULT_VIEWS, load, parse_views
+from mini_repr.training import config, folder, report
+from mini_repr.training.run import WEIGHTS, Run
+
+RAW, UNTRAINED, TRAINED = "raw input", "untrained", "trained"
+
+
+def start(chosen, out=None, overwrite=False, init_from=None):
+    """A new run: (run, its folder), with config.json and env.json written and nothing trained.
+
+    Raises:
+        ValueError: a wrong setting, data that cannot be read, or a folder that is taken.
+    """
+    settings = config.resolve(chosen)
+    backend = get_backend(settings["device"])
+    data = _data(settings)
+    if settings["method"]["views"] is None:
+        settings["method"]["views"] = COLOUR_VIEWS if data.train.images.shape[1] == 3 else DEFAULT_VIEWS
+    source = folder.open_run(init_from) if init_from else None
+    run = Run(settings, data, backend)
+    if source:
+        run.start_from(source)
+    stem = f"{settings['loss']['name']}-{data.name}"
+    home = folder.create(out or folder.free_name(stem), overwrite)
+    home.write_json(folder.CONFIG, settings)
+    home.write_json(folder.ENVIRONMENT, folder.environment(backend, settings["train"]["seed"]))
+    facts = " ".join(f"{name}={value}" for name, value in _headline_facts(run).items())
+    home.log(f"start {facts}" + (f" from {init_from}" if source else ""))
+    run.save(home)
+    return run, home
+
+
+def resume(out, chosen):
+    """Go on with the run in a folder: (run, folder), at its last checkpoint.
+
+    Raises:
+        ValueError: no run there, a damaged checkpoint, or a chosen setting that differs from the run's.
+    """
+    home = folder.open_run(out)
+    settings = home.read_json(folder.CONFIG)
+    _refuse_other_settings(out, settings, chosen)
+    if "device" in chosen:
+        settings = {**settings, "device": chosen["device"]}
+    run = Run(config.resolve(settings), _data(settings), get_backend(settings["device"]))
+    run.restore(home)
+    home.forget_epochs_after(run.epoch)
+    home.log(f"resume at epoch {run.epoch} on {run.backend.name}")
+    return run, home
+
+
+def _refuse_other_settings(out, settings, chosen):
+    for section, values in chosen.items():
+        if section == "device":
+            continue
+        for name, value in values.items():
+            before = settings.get(section, {}).get(name)
+            if value != before and not (section == "add" and (before or {}).get("weight") == value):
+                raise config.ConfigError(
+                    f"--resume --out {out}: the run has {section}.{name} = {before!r}, not {value!r}; leave the "
+                    f"setting out, or start a new run from these weights with --init-from {out}"
+                )
+
+
+def remaining_epochs(run, home):
+    """Train to the end, an epoch at a time: log it, save the checkpoint, hand over its record."""
+    while not run.finished:
+        record = run.train_epoch()
+        home.append_epoch(record)
+        home.log(line(record, run.settings["train"]["epochs"]))
+        run.save(home)
+        yield record
+
+
+def finish(run, home):
+    """Compare trained, untrained and raw; write metrics.json; return {representation: {metric: number}}."""
+    scores = _compare(run.settings, run.method.encoder, run.data, run.backend)
+    home.write_json(folder.REPORT, scores)
+    home.log("done\n" + table(scores))
+    return scores
+
+
+def evaluate(path, data=None, device=None):
+    """The table of a run folder, on its own data or another set of the same image shape."""
+    settings, encoder, data, backend = _trained(path, data, device)
+    return _compare(settings, encoder, data, backend)
+
+
+def embed(path, data, out, device=None):
+    """Write embeddings of all rows of a data set, training rows first; returns (rows, dimensions).
+
+    The npz holds ``z`` (N, D) float32, ``is_test`` (N,) bool and, where known, ``labels`` (N,) int64.
+    """
+    if os.path.exists(out):
+        raise ValueError(f"--out {out}: exists already; choose another name or remove it")
+    _, encoder, data, backend = _trained(path, data, device)
+    parts = (data.train, data.test)
+    z = np.concatenate([_rows(encoder, part.images, backend) for part in parts])
+    arrays = {"z": z, "is_test": np.repeat([False, True], [len(part) for part in parts])}
+    if data.train.labels is not None:
+        arrays["labels"] = np.concatenate([part.labels for part in parts])
+    temporary = f"{out}.{os.getpid()}.partial"
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+        os.replace(temporary, out)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+    return z.shape
+
+
+def headline(run, home):
+    """One line that says what is about to be trained."""
+    facts = _headline_facts(run)
+    return (
+        f"{facts['loss']} on {facts['data']} ({facts['rows']} rows), {facts['method']} with {facts['encoder']} of "
+        f"{facts['parameters']:,} parameters, {facts['epochs']} epochs on {facts['device']} -> {home.path}"
+    )
+
+
+def _headline_facts(run):
+    settings = run.settings
+    return {
+        "loss": "+".join([settings["loss"]["name"], *settings["add"]]),
+        "data": run.data.name,
+        "rows": len(run.data.train),
+        "method": settings["method"]["name"],
+        "encoder": settings["encoder"]["name"],
+        "parameters": run.method.parameter_count(),
+        "epochs": settings["train"]["epochs"],
+        "device": run.backend.name,
+    }
+
+
+def line(record, epochs):
+    """An epoch's record for people: terms, gradient norm, collapse indicators."""
+    own = ("epoch", "step", "loss", "gradient_norm", "learning_rate", "std", "effective_rank", "seconds")
+    terms = [f"{name} {value:.4f}" for name, value in record.items() if name not in own]
+    return (
+        f"epoch {record['epoch']}/{epochs}  loss {record['loss']:.4f}  {'  '.join(terms)}  "
+        f"grad {record['gradient_norm']:.3f}  std {record['std']:.2f}  rank {record['effective_rank']:.1f}"
+    )
+
+
+def table(scores):
+    return report.table(scores)
+
+
+def _data(settings):
+    options = {name: value for name, value in settings["data"].items() if name != "name"}
+    return load(settings["data"]["name"], **options)
+
+
+def _trained(path, data_name, device):
+    home = folder.open_run(path)
+    settings = config.resolve(home.read_json(folder.CONFIG))
+    own = _data(settings) if data_name is None else load(data_name)
+    backend = get_backend(device or settings["device"])
+    run = Run(settings, own, backend)
+    run.restore(home)
+    return settings, run.method.encoder, own, backend
+
+
+def _compare(settings, encoder, data, backend):
+    from mini_repr.methods import build_encoder
+
+    fresh = build_encoder(settings, data, np.random.default_rng([settings["train"]["seed"], WEIGHTS])).to(backend)
+    encoders = {
+        TRAINED: lambda images: _rows(encoder, images, backend),
+        UNTRAINED: lambda images: _rows(fresh, images, backend),
+        RAW: lambda images: images.reshape(len(images), -1),
+    }
+    return report.compare(encoders, data, parse_views(settings["method"]["views"]))
+
+
+def _rows(encoder, images, backend):
+    from mini_repr.methods import encode
+
+    return encode(encoder, images, backend)

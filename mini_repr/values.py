@@ -1,0 +1,83 @@
+"""`mini-repr losses value`: a loss and its gradients on arrays that a user brings in a file."""
+
+import json
+import zipfile
+
+import numpy as np
+
+from mini_repr.backend import CPU
+from mini_repr.training.config import choose, find_loss, parse_value
+
+
+def loss_on_file(name, path, assignments=(), variant=None):
+    """Evaluate a loss on the arrays of an npz file.
+
+    Args:
+        name: loss. path: npz whose arrays are named as the loss's arguments; 0-d arrays may give its scalars.
+        assignments: strings ``parameter=value``. variant: a named variant; assignments win over it.
+    Returns:
+        {"loss", "value", "terms", "gradients": {name: array}, "settings"}.
+    Raises:
+        ValueError: no such loss, variant, setting or file; arrays missing, unknown or unfit.
+    """
+    loss = find_loss(name)
+    settings = {}
+    if variant is not None:
+        settings.update(loss.variants[choose("variant", variant, loss.variants)].settings)
+    for text in assignments:
+        parameter, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set {text}: expected NAME=VALUE, such as temperature=0.2")
+        settings[parameter.strip()] = parse_value(value.strip())
+    arrays = read_arrays(path)
+    for extra in set(arrays) - set(loss.parameters):
+        raise ValueError(f"{path}: array {extra!r} is no argument of {name}; it takes {', '.join(loss.parameters)}")
+    for parameter in loss.arrays:
+        if not parameter.annotation.optional and parameter.name not in arrays:
+            raise ValueError(f"{path}: no array {parameter.name!r}; {name} needs {parameter.annotation}")
+    arrays = {n: v if loss.parameters[n].annotation.is_array else v.item() for n, v in arrays.items()}
+    value, gradients = loss.value_and_grad(**{**arrays, **settings})
+    terms = loss(**{**arrays, **settings}).terms
+    return {
+        "loss": name,
+        "settings": settings,
+        "value": float(value),
+        "terms": {n: float(t) for n, t in terms.items()},
+        "gradients": {n: CPU.to_numpy(g) for n, g in gradients.items()},
+    }
+
+
+def read_arrays(path):
+    """{name: array} of an npz file; ValueError names the file and what is wrong with it. Pickles are never loaded."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError(f"{path}: is a single array, expected an npz file with named arrays")
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (zipfile.BadZipFile, EOFError, KeyError) as error:
+        raise ValueError(f"{path}: not an npz file: {error}") from None
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: cannot be read as npz of plain arrays: {error}") from None
+
+
+def write_result(result, path):
+    """Value and gradients as an npz file: ``value``, ``grad_NAME``."""
+    with open(path, "wb") as file:
+        np.savez(file, value=result["value"], **{f"grad_{n}": g for n, g in result["gradients"].items()})
+
+
+def result_text(result, as_json=False):
+    """The result for people, or as JSON with the gradients as nested lists."""
+    if as_json:
+        return json.dumps({**result, "gradients": {n: g.tolist() for n, g in result["gradients"].items()}}, indent=2)
+    lines = [f"{result['loss']} = {result['value']:.9g}"]
+    lines += [f"  term {name} = {value:.9g}" for name, value in result["terms"].items()]
+    for name, gradient in result["gradients"].items():
+        norm = float(np.linalg.norm(gradient))
+        lines.append(f"  gradient of {name} {gradient.shape} {gradient.dtype}, norm {norm:.9g}")
+        lines += [f"    {line}" for line in np.array2string(gradient, precision=6, threshold=60).splitlines()]
+    return "\n".join(lines)
