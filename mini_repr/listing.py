@@ -30,7 +30,7 @@ def everything(kind=None):
 
 
 def _papers():
-    rows = [(p.number, p.key, p.status, p.arxiv, ", ".join(p.where) or ", ".join(p.rooms), p.title) for p in papers()]
+    rows = [(p.number, p.key, p.status, p.arxiv, p.title) for p in papers()]
     counts = ", ".join(f"{sum(p.status == s for p in papers())} {s}" for s in ("works", "partial", "planned"))
     missing = "".join(f"\n  {p.key}: still missing: {p.missing}" for p in papers() if p.missing)
     return f"{_table('papers', rows)}\n  {counts}{missing}"
