@@ -10,8 +10,10 @@ import ctypes
 import os
 import platform
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
+from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -52,7 +54,14 @@ class NumpyBackend:
 
     def scatter_add(self, target, index, values):
         """``target[index] += values`` in place, adding every repeated index."""
-        np.add.at(target, index, values)
+        if _adds_rows(target, index, values):
+            # Many rows into a table: a product with a 0-1 matrix, 18 times faster than NumPy's loop for 4096 x 128.
+            from scipy.sparse import csr_array
+
+            ones, ends = np.ones(len(index), values.dtype), np.arange(len(index) + 1)
+            target += csr_array((ones, index % len(target), ends), shape=(len(index), len(target))).T @ values
+        else:
+            np.add.at(target, index, values)
 
     def erf(self, x):
         from scipy.special import erf
@@ -77,17 +86,32 @@ class NumpyBackend:
             kernel(*arrays)
             return
         step = max(1, BLOCK_BYTES // row_bytes)
-        blocks = [slice(start, start + step) for start in range(0, rows, step)]
-        pool, workers = _pool()
-        # One contiguous share of the blocks a worker: fewer hand-overs than one task a block.
-        shares = [blocks[i * len(blocks) // workers : (i + 1) * len(blocks) // workers] for i in range(workers)]
 
-        def run(share):
-            for block in share:
+        def run(blocks):
+            for block in blocks:
                 kernel(*(array[block] for array in arrays))
 
-        for done in [pool.submit(run, share) for share in shares if share]:
-            done.result()
+        self.map_shares(run, blocks_of(rows, step))
+
+    def map_shares(self, function, blocks):
+        """``[function(share), ...]``: every core works through a contiguous share of ``blocks``, a list.
+
+        For work that mixes matrix products with elementwise passes: a block stays in its core's cache from one to the
+        next. Within a share products run on that one core. What shares sum up, each returns as its own part; there are
+        as many parts as cores (or blocks), so that the caller's sum has the same order, and bits, in every run.
+        """
+        pool, workers = _pool()
+        workers = min(workers, len(blocks))
+        if workers < 2:
+            return [function(blocks)]
+        shares = [blocks[i * len(blocks) // workers : (i + 1) * len(blocks) // workers] for i in range(workers)]
+        with _single_threaded_products:
+            others = [pool.submit(function, share) for share in shares[1:]]
+            try:
+                first = function(shares[0])
+            finally:
+                wait(others)  # also when the first fails: nobody may write on after this call
+            return [first, *(other.result() for other in others)]
 
 
 class CupyBackend(NumpyBackend):
@@ -126,6 +150,14 @@ class CupyBackend(NumpyBackend):
 
     def row_blocks(self, kernel, *arrays):
         kernel(*arrays)
+
+    def map_shares(self, function, blocks):
+        return [function(blocks)]
+
+
+def blocks_of(rows, step):
+    """Slices of ``step`` rows that cover ``range(rows)``."""
+    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
 CPU = NumpyBackend()
@@ -207,10 +239,70 @@ def _gpu_count(cupy):
     return count
 
 
+def _adds_rows(target, index, values):
+    """Whether rows ``values`` (N, D) go to valid places ``index`` (N,) of a table that is not much larger than they."""
+    return (
+        isinstance(index, np.ndarray)
+        and isinstance(values, np.ndarray)
+        and index.ndim == 1
+        and index.dtype.kind in "iu"
+        and target.ndim == 2
+        and target.dtype.kind == "f"
+        and values.dtype == target.dtype
+        and values.shape == (len(index), target.shape[1])
+        and values.size >= 1024
+        and target.size <= 8 * values.size
+        and -len(target) <= index.min()
+        and index.max() < len(target)
+    )
+
+
 @cache
 def _pool():
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return ThreadPoolExecutor(workers, thread_name_prefix="row_blocks"), workers
+
+
+class _SingleThreadedProducts:
+    """While any thread is inside, NumPy's OpenBLAS runs each product on the core that asked for it.
+
+    Its own threads would otherwise fight ours for the same cores. Where NumPy has another BLAS this does nothing.
+    """
+
+    def __init__(self):
+        self._inside = 0
+        self._before = None
+        self._lock = Lock()
+
+    def __enter__(self):
+        get_threads, set_threads = _openblas()
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._before = get_threads()
+                set_threads(1)
+
+    def __exit__(self, *_):
+        _, set_threads = _openblas()
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                set_threads(self._before)
+
+
+_single_threaded_products = _SingleThreadedProducts()
+
+
+@cache
+def _openblas():
+    """(get, set) of the number of threads of the OpenBLAS that NumPy brought along; two idle functions without it."""
+    folder = Path(np.__file__).parent
+    for library in [*folder.parent.glob("numpy.libs/*openblas*"), *folder.glob(".dylibs/*openblas*")]:
+        loaded = ctypes.CDLL(str(library))
+        for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
+            if hasattr(loaded, f"{prefix}openblas_set_num_threads{suffix}"):
+                return tuple(getattr(loaded, f"{prefix}openblas_{do}_num_threads{suffix}") for do in ("get", "set"))
+    return (lambda: 1), (lambda count: None)
 
 
 def _keep_large_blocks():

@@ -33,10 +33,9 @@ def value_of(argument):
 
 def record(output, backward, args):
     """Wrap ``output`` and, where recording and some argument wants a gradient, remember how to walk back."""
+    several = isinstance(output, tuple)
     wants_gradient = is_recording() and any(isinstance(a, Tensor) and a.requires_grad for a in args)
-    node = Node(backward, args) if wants_gradient else None
-    if isinstance(output, tuple):
-        if node is not None:
-            node.expect(len(output))
-        return tuple(Tensor._made_by(node, part, position) for position, part in enumerate(output))
-    return Tensor._made_by(node, output, 0)
+    node = Node(backward, args, len(output) if several else 1) if wants_gradient else None
+    if several:
+        return tuple(Tensor.made_by(node, part, position) for position, part in enumerate(output))
+    return Tensor.made_by(node, output, 0)

@@ -7,6 +7,7 @@ reverse topological order: no sorting, no recursion. A node forgets its saved ar
 import heapq
 from contextlib import contextmanager
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,21 +33,31 @@ def no_grad():
 
 
 class Node:
-    """One recorded call: its number, how to go back, what it was called on, and the gradients that have arrived."""
+    """One recorded call: its number, how to go back, where its arguments came from, and the gradients that arrived.
+
+    ``parents`` holds, for each argument, a leaf tensor, the ``Origin`` of a computed one, or None for a constant. It
+    never holds a computed tensor's array: what a primitive does not save for its backward is freed at once.
+    """
 
     __slots__ = ("number", "backward", "parents", "arrived")
 
-    def __init__(self, backward, args):
+    def __init__(self, backward, args, outputs):
         self.number = next(_numbers)
         self.backward = backward
-        self.parents = args
-        self.arrived = [None]
-
-    def expect(self, outputs):
+        self.parents = [a.origin or a if isinstance(a, Tensor) and a.requires_grad else None for a in args]
         self.arrived = [None] * outputs
 
     def __lt__(self, other):  # heapq pops the smallest: the latest call comes first
         return self.number > other.number
+
+
+class Origin(NamedTuple):
+    """Where a computed tensor came from: output ``position`` of ``node``; and what its gradient must look like."""
+
+    node: Node
+    position: int
+    shape: tuple
+    dtype: object
 
 
 class Tensor:
@@ -57,7 +68,7 @@ class Tensor:
         requires_grad: whether ``backward`` leaves a gradient in ``.grad``. Needs floating-point data.
     """
 
-    __slots__ = ("data", "requires_grad", "grad", "terms", "_node", "_position")
+    __slots__ = ("data", "requires_grad", "grad", "terms", "origin")
     __array_ufunc__ = None  # NumPy arrays defer to the operators below instead of looping over a tensor
 
     def __init__(self, data, requires_grad=False):
@@ -69,15 +80,15 @@ class Tensor:
         self.requires_grad = requires_grad
         self.grad = None
         self.terms = None  # a loss's named parts, as plain arrays, for logs and reports
-        self._node = None
-        self._position = 0
+        self.origin = None  # of a computed tensor; a leaf has none
 
     @classmethod
-    def _made_by(cls, node, data, position):
+    def made_by(cls, node, data, position):
+        """Output ``position`` of a recorded call (``node`` None: of a call that was not recorded)."""
         tensor = cls(data)
-        tensor.requires_grad = node is not None
-        tensor._node = node
-        tensor._position = position
+        if node is not None:
+            tensor.requires_grad = True
+            tensor.origin = Origin(node, position, tensor.shape, tensor.dtype)
         return tensor
 
     shape = property(lambda self: self.data.shape)
@@ -125,7 +136,7 @@ def stop_gradient(tensor):
 
 def _walk_back(root, gradient):
     waiting = []
-    _deliver(root, gradient, False, waiting)
+    _deliver(root.origin or root, gradient, False, waiting)
     while waiting:
         node = heapq.heappop(waiting)
         backward, parents, arrived = node.backward, node.parents, node.arrived
@@ -138,42 +149,46 @@ def _walk_back(root, gradient):
         del backward, arrived  # saved arrays go before the next node allocates
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
-        # Settings stand among the arguments or at their defaults, so the counts may differ, but not by what matters.
-        lost, beyond = parents[len(gradients) :], gradients[len(parents) :]
-        if any(isinstance(p, Tensor) and p.requires_grad for p in lost) or any(extra is not None for extra in beyond):
+        # Settings may stand among the arguments (x.sum(0)) or at their defaults: the counts may differ, but not in
+        # what wants or brings a gradient.
+        without, beyond = parents[len(gradients) :], gradients[len(parents) :]
+        if any(one is not None for one in (*without, *beyond)):
             raise RuntimeError(f"backward returned {len(gradients)} gradients for {len(parents)} arguments")
         incoming = g if isinstance(g, tuple) else (g,)
         for parent, gradient in zip(parents, gradients, strict=False):
-            if gradient is not None and isinstance(parent, Tensor) and parent.requires_grad:
+            if gradient is not None and parent is not None:
                 # Ours to write into only if no one else can hold it: not g, and not a view of something.
                 owned = gradient.base is None and not any(gradient is one for one in incoming)
                 summed = unbroadcast(gradient, parent.shape)
                 _deliver(parent, summed, owned or summed is not gradient, waiting)
 
 
-def _deliver(tensor, gradient, owned, waiting):
-    """Add a gradient to what has arrived for a tensor. ``owned``: no one else holds it, so adding in place is safe."""
+def _deliver(place, gradient, owned, waiting):
+    """Add a gradient to what has arrived for ``place``, a leaf tensor or an Origin.
+
+    ``owned``: no one else holds the array, so that later gradients may be added into it.
+    """
     if not is_array(gradient):  # NumPy turns results without axes into scalars, which cannot be written into
-        gradient = backend_of(tensor.data).asarray(gradient)
-    if gradient.dtype != tensor.dtype:
-        gradient, owned = gradient.astype(tensor.dtype), True
-    node = tensor._node
-    if node is None:
-        if tensor.grad is None:
-            tensor.grad = gradient if owned else gradient.copy()
+        gradient = backend_of(gradient).asarray(gradient)
+    if gradient.dtype != place.dtype:
+        gradient, owned = gradient.astype(place.dtype), True
+    if isinstance(place, Tensor):
+        if place.grad is None:
+            place.grad = gradient if owned else gradient.copy()
         else:
-            tensor.grad += gradient
+            place.grad += gradient
         return
-    before = node.arrived[tensor._position]
+    node, position = place.node, place.position
+    before = node.arrived[position]
     if before is None:
         if all(a is None for a in node.arrived):
             heapq.heappush(waiting, node)
-        node.arrived[tensor._position] = (gradient, owned)
+        node.arrived[position] = (gradient, owned)
     elif before[1]:
         total = before[0]
         total += gradient
     else:
-        node.arrived[tensor._position] = (before[0] + gradient, True)
+        node.arrived[position] = (before[0] + gradient, True)
 
 
 def unbroadcast(gradient, shape):

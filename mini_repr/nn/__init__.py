@@ -24,7 +24,7 @@ from mini_repr.nn.mlp import MLP, ImageMLP
 from mini_repr.nn.module import Module, copy_of
 from mini_repr.nn.patches import patchify, unpatchify
 from mini_repr.nn.text import TextEncoder, tokenise
-from mini_repr.nn.transformer import Attention, Block
+from mini_repr.nn.transformer import Block
 from mini_repr.nn.vit import ViT, sine_positions
 
 

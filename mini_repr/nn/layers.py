@@ -40,10 +40,10 @@ class LayerNorm(Module):
     def __init__(self, width, *, eps=1e-6, dtype=np.float32):
         self.gain = Tensor(np.ones(at_least_one("width", width), dtype), True)
         self.bias = Tensor(np.zeros(width, dtype), True)
-        self._eps = eps
+        self.eps = eps
 
     def forward(self, x):
-        return layer_norm(x, self.gain, self.bias, eps=self._eps)
+        return layer_norm(x, self.gain, self.bias, eps=self.eps)
 
 
 class BatchNorm(Module):
@@ -58,6 +58,11 @@ class BatchNorm(Module):
     Raises:
         ValueError: x is no (N, width), or N < 2 in training.
     """
+
+    # What computes the batch's statistics, and how many equal shares of a batch it takes them over: training on several
+    # ranks replaces both.
+    normalise = staticmethod(batch_norm)
+    ranks = 1
 
     def __init__(self, width, *, affine=True, momentum=0.1, eps=1e-5, dtype=np.float32):
         self.gain = Tensor(np.ones(at_least_one("width", width), dtype), True) if affine else None
@@ -74,12 +79,13 @@ class BatchNorm(Module):
             xp = backend_of(self.running_mean).xp
             scale = gain * (1 / xp.sqrt(self.running_variance + self._eps))
             return x * scale + (bias - scale * self.running_mean)
-        if len(x) < 2:
-            raise ValueError(f"BatchNorm: x: got {len(x)} row(s), expected two or more in training")
-        output, mean, variance = batch_norm(x, gain, bias, eps=self._eps)
+        rows = len(x) * self.ranks
+        if rows < 2:
+            raise ValueError(f"BatchNorm: x: got {rows} row(s), expected two or more in training")
+        output, mean, variance = self.normalise(x, gain, bias, eps=self._eps)
         for running, now in (
             (self.running_mean, mean.data),
-            (self.running_variance, variance.data * (len(x) / (len(x) - 1))),
+            (self.running_variance, variance.data * (rows / (rows - 1))),
         ):
             running *= 1 - self._momentum
             running += now * self._momentum

@@ -32,6 +32,10 @@ class Module:
         """{path: Tensor}, in a stable order."""
         return {name: thing for name, thing in _walk(self) if isinstance(thing, Tensor)}
 
+    def named_modules(self):
+        """{path: Module}, this module first, under ""."""
+        return dict(self._modules())
+
     def parameters(self):
         """The parameters as a list."""
         return list(self.named_parameters().values())

@@ -2,35 +2,17 @@
 
 import numpy as np
 
-from mini_repr.autograd import gelu, self_attention
+from mini_repr.autograd import attention_branch, mlp_branch
 from mini_repr.nn.init import xavier_uniform
 from mini_repr.nn.layers import Dropout, LayerNorm, Linear, at_least_one
 from mini_repr.nn.module import Module
 
 
-class Attention(Module):
-    """Multi-head self-attention: (B, N, width) to the same, and the weights (B, heads, N, N) as a plain array.
-
-    Vaswani et al. 2017, arXiv 1706.03762, section 3.2. One product makes queries, keys and values.
-    """
-
-    def __init__(self, width, heads, rng, *, dtype=np.float32):
-        if width % at_least_one("heads", heads):
-            raise ValueError(f"Attention: heads: got {heads}, expected a divisor of width {width}")
-        # Each of the three is drawn as the square matrix that it is (Chen et al. 2021, arXiv 2104.02057).
-        self.qkv = Linear(width, 3 * width, rng, init=_three_square, dtype=dtype)
-        self.out = Linear(width, width, rng, dtype=dtype)
-        self._heads = heads
-
-    def forward(self, x, mask=None):
-        mixed, weights = self_attention(self.qkv(x), mask, heads=self._heads)
-        return self.out(mixed), weights.data
-
-
 class Block(Module):
     """Pre-norm block: x + attention(norm(x)), then x + mlp(norm(x)).
 
-    Xiong et al. 2020, arXiv 2002.04745, figure 1b; as in ViT (arXiv 2010.11929, eq. 2, 3), GELU by its tanh form.
+    Xiong et al. 2020, arXiv 2002.04745, figure 1b; as in ViT (arXiv 2010.11929, eq. 2, 3), GELU by its tanh form;
+    attention: Vaswani et al. 2017, arXiv 1706.03762, section 3.2. One product makes queries, keys and values.
 
     Args:
         width: D. heads: divisor of D. mlp_ratio: hidden width of the MLP over D. dropout: rate on both branches.
@@ -38,12 +20,17 @@ class Block(Module):
 
     def __init__(self, width, heads, mlp_ratio, rng, *, dropout=0.0, dtype=np.float32):
         hidden = at_least_one("mlp_ratio * width", int(width * mlp_ratio))
+        if width % at_least_one("heads", heads):
+            raise ValueError(f"Block: heads: got {heads}, expected a divisor of width {width}")
         self.norm1 = LayerNorm(width, dtype=dtype)
-        self.attention = Attention(width, heads, rng, dtype=dtype)
+        # Each of the three is drawn as the square matrix that it is (Chen et al. 2021, arXiv 2104.02057).
+        self.qkv = Linear(width, 3 * width, rng, init=_three_square, dtype=dtype)
+        self.out = Linear(width, width, rng, dtype=dtype)
         self.norm2 = LayerNorm(width, dtype=dtype)
         self.expand = Linear(width, hidden, rng, dtype=dtype)
         self.contract = Linear(hidden, width, rng, dtype=dtype)
         self.dropout = Dropout(dropout, rng) if dropout else None
+        self._heads = heads
 
     def forward(self, x, mask=None):
         """Tokens (B, N, D) to ``(tokens, attention weights)``.
@@ -53,10 +40,13 @@ class Block(Module):
         Returns:
             tokens (B, N, D), and weights (B, heads, N, N), a plain array for looking at.
         """
-        branch, weights = self.attention(self.norm1(x), mask)
-        x = x + self._dropped(branch)
-        x = x + self._dropped(self.contract(gelu(self.expand(self.norm2(x)))))
-        return x, weights
+        norm1, qkv, out, norm2, expand, contract = (
+            (m.gain if isinstance(m, LayerNorm) else m.weight, m.bias)
+            for m in (self.norm1, self.qkv, self.out, self.norm2, self.expand, self.contract)
+        )
+        mixed, weights = attention_branch(x, *norm1, *qkv, *out, mask, heads=self._heads, eps=self.norm1.eps)
+        x = x + self._dropped(mixed)
+        return x + self._dropped(mlp_branch(x, *norm2, *expand, *contract, eps=self.norm2.eps)), weights.data
 
     def _dropped(self, branch):
         return branch if self.dropout is None else self.dropout(branch)

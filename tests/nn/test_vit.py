@@ -71,8 +71,8 @@ def test_shapes(pooling, positions):
 
 def test_parameter_names():
     block = [
-        *("norm1.gain", "norm1.bias", "attention.qkv.weight", "attention.qkv.bias", "attention.out.weight"),
-        *("attention.out.bias", "norm2.gain", "norm2.bias", "expand.weight", "expand.bias", "contract.weight"),
+        *("norm1.gain", "norm1.bias", "qkv.weight", "qkv.bias", "out.weight"),
+        *("out.bias", "norm2.gain", "norm2.bias", "expand.weight", "expand.bias", "contract.weight"),
         "contract.bias",
     ]
     assert list(small().named_parameters()) == [
@@ -197,10 +197,10 @@ def test_block_equals_torch(masked):
     pairs = {
         "norm1.gain": theirs.norm1.weight,
         "norm1.bias": theirs.norm1.bias,
-        "attention.qkv.weight": theirs.self_attn.in_proj_weight,
-        "attention.qkv.bias": theirs.self_attn.in_proj_bias,
-        "attention.out.weight": theirs.self_attn.out_proj.weight,
-        "attention.out.bias": theirs.self_attn.out_proj.bias,
+        "qkv.weight": theirs.self_attn.in_proj_weight,
+        "qkv.bias": theirs.self_attn.in_proj_bias,
+        "out.weight": theirs.self_attn.out_proj.weight,
+        "out.bias": theirs.self_attn.out_proj.bias,
         "norm2.gain": theirs.norm2.weight,
         "norm2.bias": theirs.norm2.bias,
         "expand.weight": theirs.linear1.weight,

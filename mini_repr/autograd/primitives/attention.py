@@ -4,6 +4,7 @@ Vaswani et al. 2017, arXiv 1706.03762, eq. 1. The work is done a block of the ba
 a block's weights are still in the cache when they meet the values.
 """
 
+from functools import partial
 from math import sqrt
 
 from mini_repr.autograd.primitive import primitive
@@ -38,63 +39,66 @@ def self_attention(packed, mask=None, heads=1):
 
     The gradient is written into one array, where three slices would cost three more passes.
     """
-    width = packed.shape[-1] // 3
-    outputs, back = _attend(*_thirds(packed, width), mask, heads)
+    outputs, back = _attend(*thirds(packed), mask, heads)
 
     def backward(gradients):
         g_packed = backend_of(packed).xp.empty_like(packed)
-        back(gradients[0], *_thirds(g_packed, width))
+        back(gradients[0], *thirds(g_packed))
         return g_packed, None
 
     return outputs, backward
-
-
-def _thirds(packed, width):
-    return packed[..., :width], packed[..., width : 2 * width], packed[..., 2 * width :]
 
 
 def _attend(query, key, value, mask, heads):
     """((output, weights), back); ``back(g, g_query, g_key, g_value)`` fills the last three."""
     backend = backend_of(query)
     xp = backend.xp
-    q, k, v = (_heads(x, heads) for x in (query, key, value))
-    scale = 1 / sqrt(q.shape[-1])
+    q, k, v = (heads_of(x, heads) for x in (query, key, value))
     dtype = xp.result_type(query, key, value)
     output = xp.empty(query.shape, dtype=dtype)
     weights = xp.empty(q.shape[:3] + k.shape[2:3], dtype=dtype)
     masks = () if mask is None else (xp.broadcast_to(mask, weights.shape),)
-
-    def forward(q, k, v, p, output, mask=None):
-        xp.matmul(q, k.swapaxes(-1, -2), out=p)
-        p *= scale
-        if mask is not None:
-            p[~mask] = -xp.inf
-        top = p.max(axis=-1, keepdims=True)
-        p -= top if mask is None else xp.where(xp.isfinite(top), top, 0)
-        xp.exp(p, out=p)
-        total = p.sum(axis=-1, keepdims=True)
-        p /= total if mask is None else xp.where(total == 0, 1, total)
-        xp.matmul(p, v, out=output)
-
-    backend.row_blocks(forward, q, k, v, weights, _heads(output, heads), *masks)
+    backend.row_blocks(partial(attend_into, xp), q, k, v, weights, heads_of(output, heads), *masks)
 
     def back(g, g_query, g_key, g_value):
-        def kernel(g, q, k, v, p, output, g_q, g_k, g_v):
-            xp.matmul(p.swapaxes(-1, -2), g, out=g_v)
-            g_p = g @ v.swapaxes(-1, -2)
-            # Softmax: p (g_p - p·g_p), and p·g_p = g·output, a sum over D/heads elements in place of M.
-            g_p -= (g * output).sum(axis=-1, keepdims=True)
-            g_p *= p
-            g_p *= scale
-            xp.matmul(g_p, k, out=g_q)
-            xp.matmul(g_p.swapaxes(-1, -2), q, out=g_k)
-
-        split = [_heads(x, heads) for x in (g, query, key, value, output, g_query, g_key, g_value)]
-        backend.row_blocks(kernel, *split[:4], weights, *split[4:])
+        split = [heads_of(x, heads) for x in (g, query, key, value, output, g_query, g_key, g_value)]
+        backend.row_blocks(partial(attend_back_into, xp), *split[:4], weights, *split[4:])
 
     return (output, weights), back
 
 
-def _heads(x, heads):
+def attend_into(xp, q, k, v, p, output, mask=None):
+    """Fill the weights ``p`` (B, heads, N, M) and the mixed rows ``output`` from heads (B, heads, N or M, D/heads)."""
+    xp.matmul(q, k.swapaxes(-1, -2), out=p)
+    p *= 1 / sqrt(q.shape[-1])
+    if mask is not None:
+        p[~mask] = -xp.inf
+    top = p.max(axis=-1, keepdims=True)
+    p -= top if mask is None else xp.where(xp.isfinite(top), top, 0)
+    xp.exp(p, out=p)
+    total = p.sum(axis=-1, keepdims=True)
+    p /= total if mask is None else xp.where(total == 0, 1, total)
+    xp.matmul(p, v, out=output)
+
+
+def attend_back_into(xp, g, q, k, v, p, output, g_q, g_k, g_v):
+    """Fill the gradients of q, k and v from the gradient ``g`` of ``output``."""
+    xp.matmul(p.swapaxes(-1, -2), g, out=g_v)
+    g_p = g @ v.swapaxes(-1, -2)
+    # Softmax: p (g_p - p·g_p), and p·g_p = g·output, a sum over D/heads elements in place of M.
+    g_p -= (g * output).sum(axis=-1, keepdims=True)
+    g_p *= p
+    g_p *= 1 / sqrt(q.shape[-1])
+    xp.matmul(g_p, k, out=g_q)
+    xp.matmul(g_p.swapaxes(-1, -2), q, out=g_k)
+
+
+def thirds(packed):
+    """Queries, keys and values, views of a packed (..., 3 D)."""
+    width = packed.shape[-1] // 3
+    return packed[..., :width], packed[..., width : 2 * width], packed[..., 2 * width :]
+
+
+def heads_of(x, heads):
     """(B, N, D) to (B, heads, N, D/heads), a view where the last axis is contiguous."""
     return x.reshape(x.shape[0], x.shape[1], heads, x.shape[2] // heads).swapaxes(1, 2)

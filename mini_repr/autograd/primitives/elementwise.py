@@ -181,31 +181,48 @@ def gelu(x):
     """
     backend = backend_of(x)
     xp = backend.xp
-    output, slope = xp.empty_like(x), xp.empty_like(x)
+    # A 0-d array has no rows to make blocks of, and may be read-only memory order: work on a flat contiguous view.
+    flat = xp.ascontiguousarray(x).reshape(-1)
+    output, slope = xp.empty_like(flat), xp.empty_like(flat)
 
     def kernel(x, output, slope):
-        square = x * x
-        inner = square * (_GELU_SCALE * _GELU_CUBIC)
-        inner += _GELU_SCALE
-        inner *= x
-        xp.tanh(inner, out=inner)  # t
-        square *= 3 * _GELU_SCALE * _GELU_CUBIC
-        square += _GELU_SCALE
-        square *= x  # x u'
-        # d/dx [x (1+t)/2] = (1+t)/2 + (1-t^2) x u'/2 = (1+t)/2 * (1 + (1-t) x u')
-        xp.subtract(1, inner, out=slope)
-        slope *= square
-        slope += 1
-        inner += 1
-        inner *= 0.5
-        slope *= inner
-        xp.multiply(x, inner, out=output)
+        output[...], slope[...] = gelu_and_slope(xp, x)
 
-    if x.ndim:
-        backend.row_blocks(kernel, x, output, slope)
-    else:
-        kernel(x.reshape(1), output.reshape(1), slope.reshape(1))
-    return output, lambda g: g * slope
+    backend.row_blocks(kernel, flat, output, slope)
+    return output.reshape(x.shape), lambda g: g * slope.reshape(x.shape)
+
+
+def gelu_values(xp, x):
+    """The tanh form of GELU on an array, without its slope."""
+    share = _gelu_share(xp, x)
+    share *= x
+    return share
+
+
+def gelu_and_slope(xp, x):
+    """(values, slope) of the tanh form: with s = (1 + tanh u)/2 the slope is s (1 + 2 x u' (1 - s))."""
+    share = _gelu_share(xp, x)
+    slope = x * x
+    slope *= 6 * _GELU_SCALE * _GELU_CUBIC
+    slope += 2 * _GELU_SCALE
+    slope *= x  # 2 x u'
+    values = xp.subtract(1, share)
+    slope *= values
+    slope += 1
+    slope *= share
+    return xp.multiply(x, share, out=values), slope
+
+
+def _gelu_share(xp, x):
+    """(1 + tanh u) / 2 with u = sqrt(2/pi) (x + 0.044715 x^3)."""
+    share = x * x
+    share *= _GELU_SCALE * _GELU_CUBIC
+    share += _GELU_SCALE
+    share *= x
+    xp.tanh(share, out=share)
+    share += 1
+    share *= 0.5
+    return share
 
 
 @primitive

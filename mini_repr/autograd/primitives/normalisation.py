@@ -38,34 +38,45 @@ def layer_norm(x, gain, bias, eps=1e-5):
     normal, output = xp.empty_like(rows), xp.empty_like(rows)
     rstd = xp.empty((len(rows), 1), dtype=x.dtype)
 
-    def forward(rows, normal, output, rstd):
-        xp.subtract(rows, rows.mean(axis=1, keepdims=True), out=normal)
-        xp.multiply(normal, normal, out=output)
-        rstd[...] = 1 / xp.sqrt(output.mean(axis=1, keepdims=True) + eps)
-        normal *= rstd
+    def forward(rows, normal, rstd, output):
+        normalise_into(xp, rows, normal, rstd, eps)
         xp.multiply(normal, gain, out=output)
         output += bias
 
-    backend.row_blocks(forward, rows, normal, output, rstd)
+    backend.row_blocks(forward, rows, normal, rstd, output)
 
     def backward(g):
         g_rows = g.reshape(-1, width)
         g_x, product = xp.empty_like(normal), xp.empty_like(normal)
 
         def kernel(g_rows, normal, rstd, g_x, product):
-            xp.multiply(g_rows, gain, out=g_x)
-            xp.multiply(g_x, normal, out=product)
-            along = product.mean(axis=1, keepdims=True)
-            g_x -= g_x.mean(axis=1, keepdims=True)
-            xp.multiply(normal, along, out=product)
-            g_x -= product
-            g_x *= rstd
             xp.multiply(g_rows, normal, out=product)
+            normalise_back_into(xp, g_rows * gain, normal, rstd, g_x)
 
         backend.row_blocks(kernel, g_rows, normal, rstd, g_x, product)
         return g_x.reshape(x.shape), product.sum(axis=0), g_rows.sum(axis=0)
 
     return output.reshape(x.shape), backward
+
+
+def normalise_into(xp, rows, normal, rstd, eps):
+    """Fill ``normal`` (N, D) and ``rstd`` (N, 1) with (rows - mean) * rstd and 1 / sqrt(var + eps)."""
+    xp.subtract(rows, rows.mean(axis=1, keepdims=True), out=normal)
+    variance = (normal * normal).mean(axis=1, keepdims=True)
+    variance += eps
+    xp.sqrt(variance, out=variance)
+    xp.divide(1, variance, out=rstd)
+    normal *= rstd
+
+
+def normalise_back_into(xp, g, normal, rstd, g_x):
+    """Fill ``g_x`` (N, D) with (g - mean(g) - n mean(g n)) rstd, ``g`` the gradient of ``normal``; ``g`` is used up."""
+    xp.multiply(g, normal, out=g_x)
+    along = g_x.mean(axis=1, keepdims=True)
+    g -= g.mean(axis=1, keepdims=True)
+    xp.multiply(normal, along, out=g_x)
+    xp.subtract(g, g_x, out=g_x)
+    g_x *= rstd
 
 
 @primitive

@@ -1,0 +1,435 @@
+"""Measure mini_repr against PyTorch eager on this machine and print the ratios.
+
+    python scripts/bench.py                    every row (about 15 minutes on 2 cores)
+    python scripts/bench.py vit infonce        some of them
+    python scripts/bench.py --out bench.json   also as JSON
+
+Each row runs ours and torch's in processes of their own, one after the other, several times in turn; the ratio is the
+median of the paired ratios. Time is the median of repetitions inside a process. Memory is the peak resident set of the
+process less what it held before the work (imports and inputs). float32, each library's own choice of threads.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+PAIRS = 3
+
+
+def peak_bytes():
+    """Peak resident set of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measure(step, repetitions):
+    """{"seconds": median over repetitions, "bytes": growth of the peak resident set} of ``step()``, warmed up once."""
+    before = peak_bytes()
+    step()
+    seconds = []
+    for _ in range(repetitions):
+        started = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - started)
+    return {"seconds": statistics.median(seconds), "bytes": peak_bytes() - before}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Training steps: the same architecture, two views of 256 images, InfoNCE, AdamW.
+
+
+def images():
+    return np.random.default_rng(0).random((512, 1, 28, 28), dtype=np.float32)
+
+
+def ours_step(encoder_of):
+    from mini_repr.autograd import split
+    from mini_repr.losses.pairs.infonce import infonce
+    from mini_repr.nn import ProjectionHead
+    from mini_repr.optim import AdamW
+
+    rng = np.random.default_rng(0)
+    encoder = encoder_of(rng)
+    projector = ProjectionHead(encoder.width, 256, 128, rng)
+    parameters = {**encoder.named_parameters(), **{f"head.{n}": p for n, p in projector.named_parameters().items()}}
+    optimizer, data = AdamW(parameters, 1e-3), images()
+
+    def step():
+        first, second = split(projector(encoder(data).pooled), (256, 256))
+        optimizer.zero_grad()
+        infonce(first, second, temperature=0.2).backward()
+        optimizer.step()
+
+    return measure(step, 7)
+
+
+def ours_vit():
+    from mini_repr.nn import ViT
+
+    return ours_step(lambda rng: ViT((1, 28, 28), rng, patch=4, width=128, depth=4, heads=4))
+
+
+def ours_mlp():
+    from mini_repr.nn import ImageMLP
+
+    return ours_step(lambda rng: ImageMLP((1, 28, 28), rng, width=128, hidden=512, depth=3, norm=None))
+
+
+def torch_step(encoder):
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    projector = nn.Sequential(nn.Linear(128, 256), nn.ReLU(), nn.Linear(256, 128))
+    model = nn.Sequential(encoder(), projector)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.05)
+    data = torch.from_numpy(images())
+
+    def step():
+        first, second = model(data).split(256)
+        optimizer.zero_grad()
+        infonce_in_torch(first, second, 0.2).backward()
+        optimizer.step()
+
+    return measure(step, 7)
+
+
+def infonce_in_torch(a, b, temperature):
+    import torch
+    from torch.nn import functional
+
+    u, v = functional.normalize(a, dim=1), functional.normalize(b, dim=1)
+    logits = u @ v.T / temperature
+    partners = torch.arange(len(a))
+    return (functional.cross_entropy(logits, partners) + functional.cross_entropy(logits.T, partners)) / 2
+
+
+def torch_vit():
+    return torch_step(lambda: torch_vit_module(28, 4, 128, 4, 4))
+
+
+def torch_vit_module(size, patch, width, depth, heads):
+    """The same ViT as PyTorch's own fast modules give it."""
+    import torch
+    from torch import nn
+
+    class ViT(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Conv2d(1, width, patch, patch)
+            self.positions = nn.Parameter(torch.randn((size // patch) ** 2, width) * 0.02)
+            self.token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+            self.blocks = nn.ModuleList([Block() for _ in range(depth)])
+            self.norm = nn.LayerNorm(width)
+
+        def forward(self, x):
+            x = self.embed(x).flatten(2).transpose(1, 2) + self.positions
+            x = torch.cat([self.token.expand(len(x), -1, -1), x], dim=1)
+            for block in self.blocks:
+                x = block(x)
+            return self.norm(x)[:, 0]
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+            self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+            self.expand, self.contract = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+        def forward(self, x):
+            batch, tokens, _ = x.shape
+            qkv = self.qkv(self.norm1(x)).view(batch, tokens, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
+            mixed = nn.functional.scaled_dot_product_attention(*qkv)
+            x = x + self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
+            hidden = nn.functional.gelu(self.expand(self.norm2(x)), approximate="tanh")
+            return x + self.contract(hidden)
+
+    return ViT()
+
+
+def torch_mlp():
+    from torch import nn
+
+    def encoder():
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 128)
+        )
+
+    return torch_step(encoder)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Losses: value and gradient at B = 4096, D = 128.
+
+ROWS, WIDTH = 4096, 128
+LABELS = np.arange(ROWS) % 64
+LOSSES = {
+    "infonce": {"temperature": 0.1},
+    "nt_xent": {"temperature": 0.1, "negatives": "views"},
+    "supcon": {},
+    "siglip": {},
+    "barlow_twins": {},
+    "vicreg": {},
+    "align_uniform": {},
+    "wmse": {},
+    "circle": {},
+}
+NAME = {"nt_xent": "infonce"}
+
+
+def rows(count=ROWS, width=WIDTH):
+    return np.random.default_rng(0).standard_normal((2, count, width), dtype=np.float32)
+
+
+def ours_loss(name):
+    from mini_repr.losses import all_losses
+
+    loss = all_losses().get(NAME.get(name, name))
+    if loss is None:
+        return None
+    a, b = rows()
+    inputs = (a, LABELS) if loss.folder == "labels" else (a, b)
+    return measure(lambda: loss.value_and_grad(*inputs, **LOSSES[name]), 5)
+
+
+def torch_loss(name):
+    import torch
+    from torch.nn import functional
+
+    a, b = (torch.from_numpy(x).requires_grad_() for x in rows())
+    labels = torch.from_numpy(LABELS)
+    eye = torch.eye(ROWS, dtype=torch.bool)
+
+    def nt_xent():
+        z = functional.normalize(torch.cat([a, b]), dim=1)
+        logits = (z @ z.T / 0.1).masked_fill(torch.eye(len(z), dtype=torch.bool), -torch.inf)
+        return functional.cross_entropy(logits, (torch.arange(len(z)) + ROWS) % len(z))
+
+    def supcon():
+        z = functional.normalize(a, dim=1)
+        logits = (z @ z.T / 0.1).masked_fill(eye, -torch.inf)
+        positive = (labels[:, None] == labels) & ~eye
+        log_p = logits - logits.logsumexp(1, keepdim=True)
+        return -(log_p.masked_fill(~positive, 0).sum(1) / positive.sum(1)).mean()
+
+    def siglip():
+        u, v = functional.normalize(a, dim=1), functional.normalize(b, dim=1)
+        logits = 10 * u @ v.T - 10
+        return -functional.logsigmoid(logits * (2 * eye - 1)).sum() / ROWS
+
+    def barlow_twins():
+        u, v = ((x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt() for x in (a, b))
+        c = u.T @ v / ROWS
+        on = torch.eye(WIDTH, dtype=torch.bool)
+        return (c.diagonal() - 1).square().sum() + 0.0051 * c.masked_fill(on, 0).square().sum()
+
+    def vicreg():
+        total = 25 * functional.mse_loss(a, b)
+        for x in (a, b):
+            x = x - x.mean(0)
+            total = total + 25 * functional.relu(1 - (x.var(0) + 1e-4).sqrt()).mean()
+            c = x.T @ x / (ROWS - 1)
+            total = total + c.masked_fill(torch.eye(WIDTH, dtype=torch.bool), 0).square().sum() / WIDTH
+        return total
+
+    def align_uniform():
+        u, v = functional.normalize(a, dim=1), functional.normalize(b, dim=1)
+        spread = sum(torch.pdist(x).square().mul(-2).exp().mean().log() for x in (u, v)) / 2
+        return (u - v).square().sum(1).mean() + spread
+
+    losses = {"infonce": lambda: infonce_in_torch(a, b, 0.1)} | {
+        f.__name__: f for f in (nt_xent, supcon, siglip, barlow_twins, vicreg, align_uniform)
+    }
+    if name not in losses:
+        return None
+
+    def step():
+        a.grad = b.grad = None
+        losses[name]().backward()
+
+    return measure(step, 5)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Beyond what fits, starting up, and the main job.
+
+
+def ours_large():
+    """InfoNCE at B = 65,536, D = 256, where torch's matrix and its copies would take over 48 GiB."""
+    from mini_repr.losses.pairs.infonce import infonce
+
+    small, large = rows(4096, 256), rows(65536, 256)
+    per_pair = measure(lambda: infonce.value_and_grad(*small), 3)["seconds"] / 4096**2
+    result = measure(lambda: infonce.value_and_grad(*large), 1)
+    return result | {"per_pair_over_small": result["seconds"] / 65536**2 / per_pair}
+
+
+def ours_start():
+    return _process([sys.executable, "-m", "mini_repr.cli", "--version"])
+
+
+def torch_start():
+    return _process([sys.executable, "-c", "import torch"])
+
+
+def _process(command):
+    subprocess.run(command, check=True, capture_output=True)
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    return {
+        "seconds": statistics.median(seconds),
+        "bytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+    }
+
+
+def ours_digits():
+    """The main job's training: 100 epochs on the digits, from import to embedded rows."""
+    started, before = time.perf_counter(), peak_bytes()
+    from mini_repr.backend import CPU
+    from mini_repr.data import DEFAULT_VIEWS, load
+    from mini_repr.methods import encode
+    from mini_repr.training import config
+    from mini_repr.training.run import Run
+
+    run = Run(config.resolve({"method": {"views": DEFAULT_VIEWS}}), load("digits"), CPU)
+    while not run.finished:
+        run.train_epoch()
+    encode(run.method.encoder, run.data.test.images, CPU)
+    return {"seconds": time.perf_counter() - started, "bytes": peak_bytes() - before}
+
+
+def torch_digits():
+    """The same recipe: views as one affine resampling, then brightness and noise; warm-up and cosine."""
+    started, before = time.perf_counter(), peak_bytes()
+    import math
+
+    import torch
+    from torch import nn
+
+    from mini_repr.data import load
+
+    torch.manual_seed(0)
+    train = torch.from_numpy(load("digits").train.images)
+    model = nn.Sequential(torch_vit_module(8, 2, 64, 2, 4), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 64))
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=0.05)
+
+    def view(x):
+        count = len(x)
+        angle, sx, sy, shear = (torch.empty(count).uniform_(-1, 1) for _ in range(4))
+        angle, shear = angle * math.pi / 12, shear * math.pi / 18
+        cos, sin = angle.cos(), angle.sin()
+        maps = torch.zeros(count, 2, 3)
+        maps[:, 0, 0], maps[:, 0, 1] = cos * (1 + 0.15 * sx), -sin + shear.tan()
+        maps[:, 1, 0], maps[:, 1, 1] = sin, cos * (1 + 0.15 * sy)
+        maps[:, :, 2] = torch.empty(count, 2).uniform_(-0.7 / 4, 0.7 / 4)
+        grid = nn.functional.affine_grid(maps, x.shape, align_corners=False)
+        x = nn.functional.grid_sample(x, grid, align_corners=False)
+        x = (x * torch.empty(count, 1, 1, 1).uniform_(0.7, 1.3)).clamp(0, 1)
+        return (x + 0.15 * torch.randn_like(x)).clamp(0, 1)
+
+    steps = 100 * (len(train) // 128)
+    step = 0
+    for _ in range(100):
+        for index in torch.randperm(len(train))[: len(train) // 128 * 128].split(128):
+            rate = min((step + 1) / 51, (1 + math.cos(math.pi * max(step - 50, 0) / (steps - 50))) / 2)
+            optimizer.param_groups[0]["lr"] = 3e-3 * rate
+            first, second = model(torch.cat([view(train[index]), view(train[index])])).split(128)
+            optimizer.zero_grad()
+            infonce_in_torch(first, second, 0.2).backward()
+            optimizer.step()
+            step += 1
+    with torch.no_grad():
+        model[0](torch.from_numpy(load("digits").test.images))
+    return {"seconds": time.perf_counter() - started, "bytes": peak_bytes() - before}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+# name: (what it is, goal for the time ratio, goal for the memory ratio)
+WORK = {
+    "vit": ("ViT-lite step, 28x28, width 128, depth 4, batch 2x256", 0.8, 0.7),
+    "mlp": ("MLP step, 784-512-512-128, batch 2x256", 0.8, 0.7),
+    **{n: (f"{n} value + gradient, B=4096, D=128", 0.25 if n == "infonce" else 0.5, 1.0) for n in LOSSES},
+    "large": ("infonce, B=65536, D=256, alone", None, None),
+    "start": ("command line start / import torch", 0.15, None),
+    "digits": ("digits main job, 100 epochs", 0.8, None),
+}
+
+
+def run_one(side, name):
+    function = globals().get(f"{side}_{name}")
+    if function is not None:
+        return function()
+    return globals()[f"{side}_loss"](name) if name in LOSSES else None
+
+
+def in_process(side, name):
+    """The result of one side of a row, from a fresh process; None where that side has nothing to run."""
+    done = subprocess.run([sys.executable, __file__, "--one", side, name], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{side} {name} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(name, pairs):
+    results = [(in_process("ours", name), in_process("torch", name)) for _ in range(1 if name == "large" else pairs)]
+    ours, torch = results[0]
+    row = {"what": WORK[name][0], "goal_time": WORK[name][1], "goal_memory": WORK[name][2]}
+    if ours is None:
+        return None
+    row["ours_seconds"] = statistics.median(o["seconds"] for o, _ in results)
+    row["ours_mib"] = statistics.median(o["bytes"] for o, _ in results) / 2**20
+    if torch is not None:
+        row["torch_seconds"] = statistics.median(t["seconds"] for _, t in results)
+        row["torch_mib"] = statistics.median(t["bytes"] for _, t in results) / 2**20
+        row["time_ratio"] = statistics.median(o["seconds"] / t["seconds"] for o, t in results)
+        row["memory_ratio"] = row["ours_mib"] / max(row["torch_mib"], 0.1)
+    return row | {k: v for k, v in ours.items() if k not in ("seconds", "bytes")}
+
+
+def line(row):
+    def number(key, form):
+        return format(row[key], form) if row.get(key) is not None else "-"
+
+    text = f"| {row['what']} | {number('ours_seconds', '.3f')} | {number('torch_seconds', '.3f')} "
+    text += f"| {number('time_ratio', '.2f')} | {number('goal_time', '.2f')} "
+    text += f"| {number('ours_mib', '.0f')} | {number('torch_mib', '.0f')} | {number('memory_ratio', '.2f')} |"
+    return text + (f" {row['per_pair_over_small']:.2f}x a pair of B=4096" if "per_pair_over_small" in row else "")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", nargs="*", metavar="WORK", help=f"of {', '.join(WORK)}; default: all")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="paired runs a row")
+    parser.add_argument("--out", help="write the table as JSON")
+    parser.add_argument("--one", nargs=2, metavar=("SIDE", "WORK"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(run_one(*arguments.one)))
+        return
+    unknown = [w for w in arguments.work if w not in WORK]
+    if unknown:
+        parser.error(f"unknown work {unknown[0]!r}; known: {', '.join(WORK)}")
+    print("| work | ours s | torch s | time ratio | goal | ours MiB | torch MiB | memory ratio |")
+    print("|---|---|---|---|---|---|---|---|")
+    table = {}
+    for name in arguments.work or WORK:
+        row = compare(name, arguments.pairs)
+        if row is not None:
+            table[name] = row
+            print(line(row), flush=True)
+    if arguments.out:
+        with open(arguments.out, "w") as file:
+            json.dump(table, file, indent=2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""A strict stand-in for a GPU: arrays that refuse what ``cupy.ndarray`` refuses, so that CI meets it without one.
+
+``DoubleArray`` wraps a private NumPy array. It never becomes a NumPy array by itself, never mixes with one, has only
+the attributes that ``cupy.ndarray`` has, and its reductions stay on the "device" as 0-d arrays. ``double_xp`` is the
+namespace: only names that CuPy has, only the keywords that CuPy takes. ``DOUBLE`` is its backend, registered on import.
+
+``cupy_names.txt`` says what CuPy has; it was written from CuPy 14.2 by ``dir`` and ``inspect.signature``.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.special import erf
+
+from mini_repr.backend import NumpyBackend, register
+
+
+def cupy_names():
+    """{dotted name: argument names, or None where they are unknown}."""
+    names = {}
+    for line in (Path(__file__).parent / "cupy_names.txt").read_text().splitlines()[1:]:
+        name, _, arguments = line.partition(" ")
+        names[name] = arguments.strip("()").split() if arguments else None
+    return names
+
+
+NAMES = cupy_names()
+# CuPy takes host arrays in these alone.
+_TAKE_HOST_ARRAYS = {"asarray", "array", "asanyarray", "ascontiguousarray"}
+# What answers with Python values on both sides; CuPy returns 0-d arrays where NumPy returns a bool otherwise.
+_PYTHON_ANSWERS = {
+    "isscalar",
+    "issubdtype",
+    "can_cast",
+    "shares_memory",
+    "may_share_memory",
+    "iscomplexobj",
+    "isrealobj",
+}
+_MIXED = "Unsupported type <class 'numpy.ndarray'>: a host array met a device array"
+
+
+class DoubleArray:
+    """An array on the device that is not there."""
+
+    __slots__ = ("_values",)
+    __array_ufunc__ = None  # a NumPy array's operators defer to the refusal below
+    __hash__ = None
+
+    def __init__(self, values):
+        assert type(values) is np.ndarray
+        self._values = values
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError(
+            "Implicit conversion to a NumPy array is not allowed. "
+            "Please use `.get()` to construct a NumPy array explicitly."
+        )
+
+    def get(self):
+        return self._values.copy()
+
+    @property
+    def base(self):
+        return None if self._values.base is None else DoubleArray(np.asarray(self._values.base))
+
+    def __getattr__(self, name):
+        if f"ndarray.{name}" not in NAMES or name.startswith("__"):
+            raise AttributeError(f"'cupy.ndarray' object has no attribute {name!r}")
+        found = getattr(self._values, name)
+        if callable(found):
+            return lambda *args, **params: _call(f"ndarray.{name}", found, args, params, (self,))
+        return _wrap(found, ())
+
+    def __repr__(self):
+        return f"double{self._values!r}"
+
+    def __len__(self):
+        return len(self._values)
+
+    def __iter__(self):
+        if self._values.ndim == 0:
+            raise TypeError("iteration over a 0-d array")
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self):
+        return bool(self._values)
+
+    def __int__(self):
+        return int(self._values)
+
+    def __float__(self):
+        return float(self._values)
+
+    def __complex__(self):
+        return complex(self._values)
+
+    def __getitem__(self, index):
+        return _wrap(self._values[_unwrap(index)], ())
+
+    def __setitem__(self, index, value):
+        self._values[_unwrap(index)] = _unwrap(value)
+
+    def __copy__(self):
+        return DoubleArray(self._values.copy())
+
+    def __deepcopy__(self, memo):
+        return DoubleArray(self._values.copy())
+
+
+def _operator(name):
+    def operate(self, *others):
+        return _wrap(getattr(self._values, name)(*_unwrap(others)), (self,))
+
+    def operate_in_place(self, other):
+        _unwrap(other)
+        getattr(self._values, name)(_unwrap(other))
+        return self
+
+    return operate_in_place if name in _IN_PLACE else operate
+
+
+_BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"]
+_IN_PLACE = {f"__i{name}__" for name in _BINARY}
+_OTHERS = {f"__{name}__" for name in ("eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert", "divmod")}
+for _name in {f"__{name}__" for name in _BINARY} | {f"__r{name}__" for name in _BINARY} | _IN_PLACE | _OTHERS:
+    if f"ndarray.{_name}" in NAMES:  # CuPy has no @=, among others
+        setattr(DoubleArray, _name, _operator(_name))
+
+
+def _unwrap(value, host=False):
+    """The NumPy arrays under device arrays, in nested lists and tuples too; a host array is refused unless ``host``."""
+    if isinstance(value, DoubleArray):
+        return value._values
+    if isinstance(value, np.ndarray) and not host:
+        raise TypeError(_MIXED)
+    if isinstance(value, list | tuple):
+        return type(value)(_unwrap(one, host) for one in value)
+    if isinstance(value, slice):
+        return slice(*(int(x) if isinstance(x, DoubleArray) else x for x in (value.start, value.stop, value.step)))
+    return value
+
+
+def _wrap(result, given):
+    """Results as device arrays; the very array that was given (as ``out``) comes back in its own wrapper."""
+    for one in given:
+        if isinstance(one, DoubleArray) and result is one._values:
+            return one
+    if isinstance(result, np.ndarray | np.generic | bool):
+        return DoubleArray(np.asarray(result))
+    if isinstance(result, tuple | list) and any(isinstance(one, np.ndarray | np.generic) for one in result):
+        wrapped = [_wrap(one, given) for one in result]
+        return type(result)(*wrapped) if hasattr(result, "_fields") else type(result)(wrapped)
+    return result
+
+
+def _call(name, function, args, params, given=()):
+    known = NAMES[name]
+    for keyword in params:
+        if keyword in ("where", "initial") or (known is not None and keyword not in known):
+            raise TypeError(f"cupy.{name} takes no argument {keyword!r}")
+    host = name in _TAKE_HOST_ARRAYS
+    plain = _unwrap(args, host)
+    result = function(*plain, **{k: _unwrap(v, host) for k, v in params.items()})
+    if host and not any(isinstance(one, DoubleArray) for one in args):
+        result = np.array(result)  # crossing to the device copies
+    if name in _PYTHON_ANSWERS:
+        return result
+    return _wrap(result, (*given, *args, *params.values()))
+
+
+class _Function:
+    """A function or ufunc of the namespace."""
+
+    def __init__(self, name, function):
+        self._name, self._function = name, function
+
+    def __call__(self, *args, **params):
+        return _call(self._name, self._function, args, params)
+
+    def __getattr__(self, name):
+        if not isinstance(self._function, np.ufunc) or f"ufunc.{name}" not in NAMES:
+            raise AttributeError(f"cupy.{self._name} has no attribute {name!r}")
+        method = getattr(self._function, name)
+        return lambda *args, **params: _call(f"ufunc.{name}", method, args, params)
+
+
+class _Namespace:
+    def __init__(self, module, prefix=""):
+        self._module, self._prefix = module, prefix
+
+    def __getattr__(self, name):
+        full = self._prefix + name
+        if full not in NAMES:
+            raise AttributeError(f"module 'cupy' has no attribute {full!r}")
+        if full == "ndarray":
+            return DoubleArray
+        found = getattr(self._module, name)
+        if full in ("linalg", "random", "fft"):
+            return _Namespace(found, full + ".")
+        if isinstance(found, type) or not callable(found):
+            return found  # dtypes, constants
+        return _Function(full, found)
+
+
+double_xp = _Namespace(np)
+
+
+class DoubleBackend(NumpyBackend):
+    """The face of a GPU backend over ``DoubleArray``."""
+
+    name = "double"
+    xp = double_xp
+
+    def to_numpy(self, array):
+        return array.get() if isinstance(array, DoubleArray) else np.asarray(array)
+
+    def memory_used(self):
+        return 0
+
+    def scatter_add(self, target, index, values):
+        self.xp.add.at(target, index, values)
+
+    def erf(self, x):
+        return _wrap(erf(_unwrap(x)), ())
+
+    def solve_triangular(self, matrix, right, lower=True, transposed=False):
+        plain = _unwrap((matrix, right))
+        return _wrap(solve_triangular(*plain, lower=lower, trans=int(transposed), check_finite=False), ())
+
+    def row_blocks(self, kernel, *arrays):
+        kernel(*arrays)
+
+    def map_shares(self, function, blocks):
+        return [function(blocks)]
+
+
+DOUBLE = DoubleBackend()
+register(DoubleArray, DOUBLE)

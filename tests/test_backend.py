@@ -1,0 +1,300 @@
+import ast
+import importlib
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from device_double import NAMES
+
+import mini_repr
+from mini_repr import backend
+from mini_repr.backend import (
+    BLOCK_BYTES,
+    CPU,
+    SERIAL_BYTES,
+    CupyBackend,
+    DeviceError,
+    backend_of,
+    blocks_of,
+    get_backend,
+    is_array,
+)
+
+PACKAGE = Path(mini_repr.__file__).parent
+
+
+@pytest.fixture
+def no_cupy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    backend._cupy_backend.cache_clear()
+    yield
+    backend._cupy_backend.cache_clear()
+
+
+def fake_cupy(count):
+    """A module that imports as CuPy does on a machine with ``count`` GPUs; an exception instead is raised."""
+
+    def device_count():
+        if isinstance(count, Exception):
+            raise count
+        return count
+
+    used = []
+    runtime = SimpleNamespace(getDeviceCount=device_count)
+    cuda = SimpleNamespace(runtime=runtime, Device=lambda index: SimpleNamespace(use=lambda: used.append(index)))
+    return SimpleNamespace(cuda=cuda, ndarray=type("ndarray", (), {}), used=used)
+
+
+@pytest.fixture
+def with_cupy(monkeypatch):
+    def install(count):
+        module = fake_cupy(count)
+        monkeypatch.setitem(sys.modules, "cupy", module)
+        monkeypatch.setattr(backend, "_BACKENDS", dict(backend._BACKENDS))
+        backend._cupy_backend.cache_clear()
+        return module
+
+    yield install
+    backend._cupy_backend.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["tpu", "", "gpu:", "gpu:x", "gpu:-1", "cpu:0", "GPU"])
+def test_unknown_devices_are_named(name):
+    with pytest.raises(DeviceError, match="expected cpu, gpu, gpu:N or auto") as caught:
+        get_backend(name)
+    assert repr(name) in str(caught.value)
+
+
+def test_gpu_without_cupy_says_what_to_install(no_cupy):
+    with pytest.raises(DeviceError, match="CuPy is not installed; pip install 'mini-repr") as caught:
+        get_backend("gpu")
+    assert "\n" not in str(caught.value)
+    assert get_backend("auto") is CPU
+
+
+@pytest.mark.parametrize("problem", [RuntimeError("cudaErrorNoDevice"), ImportError("libcuda.so.1"), 0])
+def test_gpu_with_cupy_but_no_device(with_cupy, problem):
+    with_cupy(problem)
+    with pytest.raises(DeviceError, match="CuPy finds no"):
+        get_backend("gpu")
+    assert get_backend("auto") is CPU
+
+
+def test_gpu_numbers(with_cupy):
+    module = with_cupy(2)
+    assert get_backend("gpu").name == "gpu:0" and get_backend("gpu:1").name == "gpu:1"
+    assert get_backend("gpu:1") is get_backend("gpu:1")
+    assert module.used == [0, 1]
+    with pytest.raises(DeviceError, match=r"gpu:2: this machine has 2 GPU\(s\)"):
+        get_backend("gpu:2")
+    assert get_backend("auto").name == "gpu:0"
+
+
+def test_arrays_find_their_backend():
+    class Special(np.ndarray):
+        pass
+
+    assert get_backend("cpu") is CPU
+    assert backend_of(np.ones(2)) is CPU and backend_of(1.0, None) is CPU and backend_of() is CPU
+    assert backend_of(np.ones(2).view(Special)) is CPU and is_array(np.ones(2).view(Special))
+    assert not any(map(is_array, (1.0, np.float32(1), [1], None)))
+
+
+def test_cpu_face():
+    array = np.ones(3)
+    assert CPU.asarray(array) is array and CPU.to_numpy(array) is array
+    assert CPU.asarray([1, 2], dtype=np.float32).dtype == np.float32
+    assert CPU.memory_used() > 1_000_000
+    CPU.synchronize()
+    np.testing.assert_allclose(CPU.erf(np.array([0.0, 1.0])), [0, 0.8427007929497149])
+
+
+SHAPES = [
+    (1,),
+    (7,),
+    (0, 5),
+    (1, 3),
+    (1, 1_000_000),
+    (3, 400_000),
+    (100_003, 3),
+    (2_000_001,),
+    (999, 37, 11),
+    (SERIAL_BYTES // 8, 1),
+    (SERIAL_BYTES // 8 + 1, 1),
+    (64, BLOCK_BYTES // 8),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("strided", [False, True])
+def test_row_blocks_equal_one_plain_call(shape, strided):
+    x = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
+    if strided:
+        x = np.concatenate([x, x], axis=-1)[..., ::2]
+    rows, out = np.zeros(x.shape), np.zeros(len(x))
+
+    def kernel(x, rows, out):
+        np.multiply(x, 2, out=rows)
+        out += x.reshape(len(x), -1).sum(axis=1) if x.size else 0
+
+    CPU.row_blocks(kernel, x, rows, out)
+    np.testing.assert_array_equal(rows, 2 * x)
+    np.testing.assert_array_equal(out, x.reshape(len(x), -1).sum(axis=1) if x.size else out)
+
+
+def test_row_blocks_visit_every_row_once_from_several_calls_at_a_time():
+    counts = np.zeros((300_000, 4), dtype=np.int64)
+
+    def kernel(block):
+        block += 1
+
+    threads = [threading.Thread(target=CPU.row_blocks, args=(kernel, part)) for part in np.split(counts, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (counts == 1).all()
+
+
+@pytest.mark.parametrize("rows", [10, 500_000])
+def test_row_blocks_propagate_exceptions(rows):
+    def kernel(block):
+        if block[-1] == rows - 1:
+            raise FloatingPointError("in the last block")
+
+    with pytest.raises(FloatingPointError, match="in the last block"):
+        CPU.row_blocks(kernel, np.arange(rows, dtype=np.float64))
+    CPU.row_blocks(lambda block: None, np.arange(rows, dtype=np.float64))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 17])
+def test_map_shares_covers_the_blocks_in_order(count):
+    blocks = blocks_of(100, -(-100 // count))
+    shares = CPU.map_shares(list, blocks)
+    assert [block for share in shares for block in share] == blocks
+    assert [row for block in blocks for row in range(block.start, block.stop)] == list(range(100))
+
+
+@pytest.mark.parametrize("bad", [0, 5])
+def test_map_shares_propagates_exceptions_and_products_still_work(bad):
+    def fail(share):
+        if bad in share:
+            raise FloatingPointError("in a share")
+
+    with pytest.raises(FloatingPointError, match="in a share"):
+        CPU.map_shares(fail, list(range(6)))
+    np.testing.assert_array_equal(np.ones((300, 300)) @ np.ones((300, 300)), np.full((300, 300), 300.0))
+
+
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("transposed", [True, False])
+def test_solve_triangular(lower, transposed):
+    rng = np.random.default_rng(0)
+    whole = rng.standard_normal((5, 5)) + 5 * np.eye(5)
+    matrix = np.tril(whole) if lower else np.triu(whole)
+    right = rng.standard_normal((5, 3))
+    solution = CPU.solve_triangular(whole, right, lower=lower, transposed=transposed)
+    np.testing.assert_allclose((matrix.T if transposed else matrix) @ solution, right, rtol=1e-10, atol=1e-12)
+
+
+INDICES = {
+    "repeated": (np.array([0, 2, 0, -1, 2]), (4, 3)),
+    "numbers": (np.array([0, 2, 0]), (4,)),
+    "no index": (np.zeros(0, np.int64), (4, 3)),
+    "deep": (np.array([1, 1]), (2, 3, 2)),
+    "pairs": ((np.array([0, 1, 0]), np.array([2, 0, 2])), (2, 3)),
+    "grid": (np.array([[0, 1], [1, 1]]), (2, 3)),
+    "int32": (np.array([3, 3, 3], np.int32), (4, 2)),
+    "column": ((slice(None), np.array([1, 1])), (3, 4)),
+    "many": (np.random.default_rng(3).integers(-50, 50, 2000), (50, 8)),
+}
+
+
+@pytest.mark.parametrize("what", INDICES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128, np.int64])
+def test_scatter_add_adds_every_repeated_index(what, dtype):
+    index, shape = INDICES[what]
+    rng = np.random.default_rng(0)
+    target = (10 * rng.standard_normal(shape)).astype(dtype)
+    values = (10 * rng.standard_normal(target[index].shape)).astype(dtype)
+    expected = target.astype(np.complex128)
+    np.add.at(expected, index, values)
+    kept = target
+    CPU.scatter_add(target, index, values)
+    assert target is kept and target.dtype == dtype
+    np.testing.assert_allclose(target, expected, rtol=1e-5 if dtype == np.float32 else 1e-12, atol=1e-3)
+
+
+def test_scatter_add_stretches_values_and_refuses_what_is_outside():
+    target = np.zeros((3, 2))
+    CPU.scatter_add(target, np.array([0, 0]), 1.5)
+    np.testing.assert_array_equal(target, [[3, 3], [0, 0], [0, 0]])
+    with pytest.raises(IndexError):
+        CPU.scatter_add(target, np.array([3]), np.ones((1, 2)))
+
+
+def used_names():
+    """{dotted name under ``xp``: first place} in the package: ``xp.exp``, ``backend.xp.linalg.inv``."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            parts = []
+            while isinstance(node, ast.Attribute) and node.attr != "xp":
+                parts.append(node.attr)
+                node = node.value
+            is_xp = (isinstance(node, ast.Name) and node.id == "xp") or isinstance(node, ast.Attribute)
+            if parts and is_xp:
+                name = ".".join(reversed(parts))
+                found.setdefault(name, f"{path.relative_to(PACKAGE)}:{node.lineno}")
+    return found
+
+
+# What the backend that stands for CuPy alone uses.
+CUPY_ONLY = {"__version__", "cuda.Device", "cuda", "asnumpy", "get_default_memory_pool"}
+
+
+def test_every_name_used_under_xp_is_one_that_cupy_has():
+    """By the list that was written from CuPy; the next test asks CuPy itself where it is installed."""
+    used = used_names()
+    assert {"exp", "linalg.cholesky", "add.at", "ndarray"} <= used.keys(), "the scan finds nothing"
+    assert not missing(used, in_list), f"not in cupy_names.txt: {missing(used, in_list)}"
+
+
+def test_every_name_used_under_xp_exists_in_the_installed_cupy():
+    pytest.importorskip("cupy")
+    cupy = importlib.import_module("cupy")
+    for part in ("linalg", "random", "fft"):
+        importlib.import_module(f"cupy.{part}")
+
+    def exists(name):
+        thing = cupy
+        for part in name.split("."):
+            if not hasattr(thing, part):
+                return False
+            thing = getattr(thing, part)
+        return True
+
+    assert not missing(used_names(), exists)
+
+
+def missing(used, exists):
+    return {name: place for name, place in used.items() if not exists(name)}
+
+
+def in_list(name):
+    head, _, rest = name.partition(".")
+    if name in NAMES or name in CUPY_ONLY:
+        return True
+    if head in ("linalg", "random", "fft"):
+        return False
+    # A ufunc's method, or an attribute of what a call or a type gives: the head must exist.
+    return head in NAMES and (f"ufunc.{rest}" in NAMES or head in ("ndarray", "cuda"))
+
+
+def test_the_face_of_the_cupy_backend_is_the_same_as_the_hosts():
+    face = {name for name in vars(type(CPU)) if not name.startswith("_")}
+    own = {name for name in vars(CupyBackend) if not name.startswith("_")}
+    assert own <= face

@@ -1,0 +1,105 @@
+"""Encoder, head, loss, clipping and optimiser together on a device: no array may leave it or mix with the host's."""
+
+import numpy as np
+import pytest
+from device_double import DOUBLE, DoubleArray
+
+from mini_repr.autograd import concatenate, split
+from mini_repr.backend import CPU
+from mini_repr.losses import all_losses
+from mini_repr.nn import ENCODERS, ProjectionHead, Sequential, ViT, copy_of
+from mini_repr.optim import AdamW, clip_by_global_norm, update_ema
+
+SHAPE = (1, 8, 8)
+
+
+def trained(backend, make, steps=2):
+    """Host state after a few steps of InfoNCE on two noisy views, from the same seed on any backend."""
+    rng = np.random.default_rng(0)
+    encoder = make(rng)
+    network = Sequential(
+        encoder, lambda encoded: encoded.pooled, ProjectionHead(encoder.width, 16, 8, rng, batch_norm=True)
+    )
+    network.to(backend)
+    teacher = copy_of(network)
+    optimizer = AdamW(network.named_parameters(), lr=1e-3)
+    for _ in range(steps):
+        images = rng.random((6, *SHAPE), dtype=np.float32)
+        views = np.concatenate([images + 0.1 * rng.standard_normal(images.shape).astype(np.float32) for _ in range(2)])
+        a, b = split(network(backend.asarray(views)), (6, 6))
+        loss = all_losses()["infonce"](a, b)
+        network.zero_grad()
+        loss.backward()
+        clip_by_global_norm(network.named_parameters(), 1.0)
+        optimizer.step()
+        update_ema(teacher.named_parameters(), network.named_parameters(), 0.9)
+    assert all(type(p.data) is type(backend.asarray(0.0)) for p in network.parameters() + teacher.parameters())
+    return {**network.state_dict(), **{f"teacher.{n}": v for n, v in teacher.state_dict().items()}}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda rng: ViT(SHAPE, rng, patch=4, width=16, depth=2, heads=2, dropout=0.1),
+        lambda rng: ViT(SHAPE, rng, patch=4, width=16, depth=1, heads=2, pooling="mean", positions="sine"),
+        lambda rng: ENCODERS["mlp"].make(SHAPE, rng, width=16, hidden=16),
+    ],
+    ids=["vit", "vit-mean-sine", "mlp"],
+)
+def test_training_on_the_double_equals_training_on_the_host(make):
+    host, device = trained(CPU, make), trained(DOUBLE, make)
+    assert host.keys() == device.keys()
+    for name, value in host.items():
+        assert type(device[name]) is np.ndarray
+        np.testing.assert_allclose(device[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.gpu
+def test_training_on_a_gpu_equals_training_on_the_host(gpu):
+    def make(rng):
+        return ViT(SHAPE, rng, patch=4, width=16, depth=2, heads=2)
+
+    host, device = trained(CPU, make), trained(gpu, make)
+    for name, value in host.items():
+        np.testing.assert_allclose(device[name], value, rtol=1e-2, atol=1e-3, err_msg=name)
+
+
+def test_vit_with_hidden_and_replaced_patches_on_the_double():
+    rng = np.random.default_rng(0)
+    vit = ViT(SHAPE, rng, patch=4, width=16, depth=2, heads=2)
+    images, visible = rng.random((3, *SHAPE), dtype=np.float32), np.array([[0, 2], [3, 1], [1, 2]])
+    replace = rng.random((3, 4)) < 0.5
+    token = np.ones(16, np.float32)
+    host = [vit(images, visible=visible), vit(images, replace=replace, mask_token=token, layers=(1,), attention=True)]
+    vit.to(DOUBLE)
+    x = DOUBLE.asarray(images)
+    device = [
+        vit(x, visible=DOUBLE.asarray(visible)),
+        vit(x, replace=DOUBLE.asarray(replace), mask_token=DOUBLE.asarray(token), layers=(1,), attention=True),
+    ]
+    for one, other in zip(host, device, strict=True):
+        np.testing.assert_allclose(other.pooled.data.get(), one.pooled.data, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(other.tokens.data.get(), one.tokens.data, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(device[1].attention[0].get(), host[1].attention[0], rtol=1e-5, atol=1e-6)
+    (device[0].tokens.sum() + concatenate(device[1].layers[0], device[1].tokens).sum()).backward()
+    assert all(type(p.grad) is DoubleArray for p in vit.parameters())
+
+
+def test_text_encoder_on_the_double():
+    encoder = ENCODERS["text"].make(np.random.default_rng(0), buckets=32, dropout=0.1)
+    tokens = encoder.tokenise(["one two", "", "three four five"])
+    host = encoder.eval()(*tokens).pooled.data
+    encoder.to(DOUBLE)
+    device = encoder(*map(DOUBLE.asarray, tokens)).pooled
+    np.testing.assert_allclose(device.data.get(), host, rtol=1e-5, atol=1e-6)
+    encoder.train()(*map(DOUBLE.asarray, tokens)).pooled.sum().backward()
+    assert all(type(p.grad) is DoubleArray for p in encoder.parameters())
+
+
+def test_state_moves_between_devices_to_the_bit():
+    vit = ViT(SHAPE, np.random.default_rng(0), width=16, heads=2, depth=1)
+    state = vit.state_dict()
+    vit.to(DOUBLE)
+    vit.load_state_dict(state)
+    for name, value in vit.to(CPU).state_dict().items():
+        np.testing.assert_array_equal(value, state[name])
