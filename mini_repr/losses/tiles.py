@@ -5,7 +5,9 @@ instead of storing it, so that memory is O(tile * K) for (M, K) similarities. Ch
 the same over GPU tiles and rings of devices.
 """
 
-from mini_repr.backend import backend_of
+import math
+
+from mini_repr.backend import backend_of, blocks_of
 
 TILE_BYTES = 2 * 1024 * 1024
 
@@ -17,8 +19,13 @@ def choose_tile(columns, itemsize):
 
 def row_tiles(rows, columns, itemsize, tile=None):
     """Slices that cover ``range(rows)``, ``tile`` rows each; None chooses."""
-    tile = tile or choose_tile(columns, itemsize)
-    return [slice(start, min(start + tile, rows)) for start in range(0, rows, tile)]
+    return blocks_of(rows, tile or choose_tile(columns, itemsize))
+
+
+def largest_similarity(x, y):
+    """max_i |x_i| max_j |y_j|, a bound of every |x_i·y_j|, as a Python float."""
+    xp = backend_of(x).xp
+    return float(xp.sqrt((x * x).sum(axis=1).max() * (y * y).sum(axis=1).max()))
 
 
 def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=None, y_gradient=True, same=None):
@@ -35,58 +42,88 @@ def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=N
         ((rows (M,), cols (K,) or None), backward). ``backward(g_rows, g_cols=None)`` takes the gradients of the two,
         (M,) and (K,), and returns those of x, y (0 without ``y_gradient``) and scale.
     """
-    xp = backend_of(x).xp
-    tile = tile or choose_tile(len(y), x.dtype.itemsize)
-    tiles = [slice(start, min(start + tile, len(x))) for start in range(0, len(x), tile)]
+    backend = backend_of(x)
+    xp = backend.xp
+    tiles = row_tiles(len(x), len(y), x.dtype.itemsize, tile)
+    # Where no two logits are further apart than the exponents of the dtype allow, one shift serves all rows and columns
+    # and one exponential an element. Elsewhere (small temperatures) each row has its own, and columns take another pass.
+    reach = abs(float(scale)) * largest_similarity(x, y)
+    one_shift = 2 * reach < -math.log(float(xp.finfo(x.dtype).tiny)) - 8
 
-    def logits_of(some, others, numbers):
-        logits = (some * scale) @ others.T
+    def logits_of(rows, x, y):
+        logits = (x[rows] * scale) @ y.T
+        numbers = xp.arange(rows.start, rows.stop)
         if skip_diagonal:
-            logits[xp.arange(len(numbers)), numbers] = -xp.inf
+            logits[numbers - rows.start, numbers] = -xp.inf
         if same is not None:
-            logits[same[numbers][:, None] != same] = -xp.inf
+            logits[same[rows][:, None] != same] = -xp.inf
         return logits
 
-    def rows_of(tile):
-        return logits_of(x[tile], y, xp.arange(tile.start, tile.stop))
+    def exponentials(rows, x, y):
+        """e^(L - top) of a tile, and top: a number, or (rows, 1)."""
+        logits = logits_of(rows, x, y)
+        top = reach if one_shift else _finite_or_zero(xp, logits.max(axis=1, keepdims=True))
+        logits -= top
+        return xp.exp(logits, out=logits), top
 
-    over_rows = xp.empty(len(x), dtype=x.dtype)
+    def row_sums(x, y, tiles, column_sums):
+        """Log-sum-exp of every row and, on request, the sum of every column's exponentials."""
+        over = xp.empty(len(x), dtype=x.dtype)
+
+        def work(share):
+            sums = xp.zeros(len(y), dtype=x.dtype) if column_sums else None
+            for rows in share:
+                shares, top = exponentials(rows, x, y)
+                over[rows] = _log(xp, shares.sum(axis=1)) + (top if one_shift else top[:, 0])
+                if column_sums:
+                    sums += shares.sum(axis=0)
+            return sums
+
+        parts = backend.map_shares(work, tiles)
+        return over, sum(parts[1:], parts[0]) if column_sums else None
+
+    over_rows, col_sums = row_sums(x, y, tiles, column_sums=columns and one_shift)
     over_cols = None
-    col_sum, shift = (xp.zeros(len(y), dtype=x.dtype), -xp.inf) if columns else (None, None)
-    for rows in tiles:
-        shares, top = _exponentials(xp, rows_of(rows))
-        over_rows[rows] = _log(xp, shares.sum(axis=1)) + top
-        if columns:
-            # The same exponentials serve the columns: e^(L - shift) = e^(L - top) e^(top - shift), a product.
-            new_shift = xp.maximum(shift, top.max())
-            col_sum *= xp.exp(shift - new_shift)
-            col_sum += xp.exp(top - new_shift) @ shares
-            shift = new_shift
     if columns:
-        over_cols = _log(xp, col_sum) + shift
-        # A column far below the largest logit of all loses its digits in that product: it is summed by itself.
-        kind = xp.finfo(x.dtype)
-        lost = xp.nonzero(col_sum < len(x) * float(kind.tiny) / float(kind.eps))[0]
-        for start in range(0, len(lost), tile):
-            some = lost[start : start + tile]
-            shares, top = _exponentials(xp, logits_of(y[some], x, some))
-            over_cols[some] = _log(xp, shares.sum(axis=1)) + top
+        turned = row_tiles(len(y), len(x), x.dtype.itemsize, tile)
+        over_cols = _log(xp, col_sums) + reach if one_shift else row_sums(y, x, turned, column_sums=False)[0]
 
     def backward(g_rows, g_cols=None):
-        g_x, g_y = xp.empty_like(x), xp.zeros_like(y) if y_gradient else 0
-        for rows in tiles:
-            logits = rows_of(rows)
+        safe_rows = _finite_or_zero(xp, over_rows)[:, None]
+        safe_cols = None if g_cols is None else _finite_or_zero(xp, over_cols)
+        if one_shift:
+            row_weight = g_rows[:, None] * xp.exp(reach - safe_rows)
+            col_weight = None if g_cols is None else g_cols * xp.exp(reach - safe_cols)
+        g_x = xp.empty_like(x)
+
+        def weights_of(rows):
+            """d value / d L of a tile."""
+            if one_shift:
+                weights, _ = exponentials(rows, x, y)
+                weights *= row_weight[rows] if g_cols is None else row_weight[rows] + col_weight
+                return weights
+            logits = logits_of(rows, x, y)
+            from_cols = 0
             if g_cols is not None:
-                from_cols = xp.exp(logits - _finite_or_zero(xp, over_cols))
+                from_cols = xp.exp(logits - safe_cols)
                 from_cols *= g_cols
-            logits -= _finite_or_zero(xp, over_rows[rows])[:, None]
+            logits -= safe_rows[rows]
             weights = xp.exp(logits, out=logits)
             weights *= g_rows[rows, None]
-            if g_cols is not None:
-                weights += from_cols
-            g_x[rows] = weights @ y
-            if y_gradient:
-                g_y += weights.T @ x[rows]
+            weights += from_cols
+            return weights
+
+        def work(share):
+            g_y = xp.zeros_like(y) if y_gradient else 0
+            for rows in share:
+                weights = weights_of(rows)
+                xp.matmul(weights, y, out=g_x[rows])
+                if y_gradient:
+                    g_y += weights.T @ x[rows]
+            return g_y
+
+        parts = backend.map_shares(work, tiles)
+        g_y = sum(parts[1:], parts[0])
         g_scale = (x * g_x).sum()  # sum_ij weight_ij x_i·y_j
         g_x *= scale
         return g_x, g_y * scale, g_scale
@@ -162,13 +199,6 @@ def combine(parts):
         return tuple(sum(one[1:], one[0]) for one in zip(*gradients, strict=True))
 
     return (over_u, over_v), backward
-
-
-def _exponentials(xp, logits):
-    """e^(L - top) in the memory of L (rows, K), and top (rows,), each row's largest logit (0 where all are -inf)."""
-    top = _finite_or_zero(xp, logits.max(axis=1))
-    logits -= top[:, None]
-    return xp.exp(logits, out=logits), top
 
 
 def _finite_or_zero(xp, values):

@@ -31,7 +31,7 @@ from mini_repr.losses.annotations import Choice, Flag, Learned, Real, Reduction,
 from mini_repr.losses.contract import loss, variant
 from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling, swap
 from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import row_tiles
+from mini_repr.losses.tiles import largest_similarity, row_tiles
 
 _LOG_10 = math.log(10)
 _LARGEST_LOG_SCALE = 80
@@ -79,34 +79,45 @@ def siglip(
     as_unit = unit_rows.on_arrays if normalize else lambda rows: (rows, lambda g: g)
     (u, to_a), (v, to_b) = as_unit(a), as_unit(b)
     scale = xp.exp(backend.asarray(log_scale, dtype=a.dtype))
-    share = 1 / len(v) if per_row == "mean" else 1
-    tiles = row_tiles(len(u), len(v), u.dtype.itemsize, tile)
+    share_of_pair = 1 / len(v) if per_row == "mean" else 1
+    # e^logit may stand for itself as long as no logit can overflow it.
+    reach = float(scale) * largest_similarity(u, v) + abs(float(bias))
+    in_range = reach < -math.log(float(xp.finfo(a.dtype).tiny)) - 8
+    sigmoid_and_softplus = _from_exponential if in_range else _from_any
 
-    def flip_partners(rows, values):
-        numbers = xp.arange(rows.start, rows.stop)
-        values[numbers - rows.start, numbers] *= -1
-        return values
+    def sweep(weight):
+        """Values of the anchors and the gradients of u, v and bias with anchor i weighed by weight[i], in one pass."""
+        per_anchor, g_u = xp.empty(len(u), dtype=u.dtype), xp.empty_like(u)
 
-    def opposed(rows):
-        """-z_ij l_ij: how far each pair is on the wrong side."""
-        logits = (u[rows] * scale) @ v.T
-        logits += bias
-        return flip_partners(rows, logits)
+        def work(share):
+            g_v, g_bias = xp.zeros_like(v), xp.zeros((), dtype=u.dtype)
+            for rows in share:
+                logits = (u[rows] * scale) @ v.T
+                logits += bias
+                numbers = xp.arange(rows.start, rows.stop)
+                partners = (numbers - rows.start, numbers)
+                logits[partners] *= -1  # -z_ij l_ij: how far each pair is on the wrong side
+                pull, wrong = sigmoid_and_softplus(xp, logits)
+                per_anchor[rows] = wrong.sum(axis=1)
+                pull[partners] *= -1
+                pull *= weight[rows, None]
+                xp.matmul(pull, v, out=g_u[rows])
+                g_v += pull.T @ u[rows]
+                g_bias += pull.sum()
+            return g_v, g_bias
 
-    per_anchor = xp.empty(len(u), dtype=u.dtype)
-    for rows in tiles:
-        per_anchor[rows] = softplus.on_arrays(opposed(rows))[0].sum(axis=1)
-    value, spread = reduce_rows(per_anchor * share, reduction)
+        parts = backend.map_shares(work, row_tiles(len(u), len(v), u.dtype.itemsize, tile))
+        g_v, g_bias = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+        return per_anchor, (g_u, g_v, g_bias)
+
+    # The gradient of one pair needs no other pair: value and gradient come from the same pass.
+    per_anchor, of_one = sweep(xp.full(len(u), share_of_pair, dtype=u.dtype))
+    value, spread = reduce_rows(per_anchor * share_of_pair, reduction)
 
     def backward(g):
-        r = spread(g) * share
-        g_u, g_v, g_bias = xp.empty_like(u), xp.zeros_like(v), 0
-        for rows in tiles:
-            weights = flip_partners(rows, _sigmoid(xp, opposed(rows)))
-            weights *= r[rows, None]
-            g_u[rows] = weights @ v
-            g_v += weights.T @ u[rows]
-            g_bias = g_bias + weights.sum()
+        r = spread(g)
+        # Anchors that weigh alike scale what is there; of others ("none"), the columns must be summed again.
+        g_u, g_v, g_bias = sweep(r * share_of_pair)[1] if reduction == "none" else (part * r[0] for part in of_one)
         g_u *= scale
         g_v *= scale
         return to_a(g_u), to_b(g_v), (u * g_u).sum(), g_bias
@@ -114,10 +125,25 @@ def siglip(
     return value, backward
 
 
-def _sigmoid(xp, x):
-    """1 / (1 + e^-x) from e^-|x|: small values, the weights of easy negatives, keep their digits."""
+def _from_exponential(xp, x):
+    """(sigmoid(x), softplus(x)) through e^x, for x that does not overflow it; x is used up.
+
+    log(1 + e) = log(y) + (e - (y - 1)) / y with y = 1 + e rounded: all digits of a small e, at a third of log1p's cost.
+    """
+    e = xp.exp(x, out=x)
+    y = e + 1
+    softplus = y - 1
+    xp.subtract(e, softplus, out=softplus)
+    softplus /= y
+    e /= y
+    softplus += xp.log(y, out=y)
+    return e, softplus
+
+
+def _from_any(xp, x):
+    """The same for any x, through e^-|x|."""
     tail = xp.exp(-xp.abs(x))
-    return xp.where(x > 0, 1, tail) / (1 + tail)
+    return xp.where(x > 0, 1, tail) / (1 + tail), xp.maximum(x, 0) + xp.log1p(tail)
 
 
 @siglip.definition

@@ -52,6 +52,20 @@ def test_small_temperature_is_finite_in_float32():
     np.testing.assert_allclose(gradients["a"], exact_gradients["a"], atol=1e-3 * np.abs(exact_gradients["a"]).max())
 
 
+@pytest.mark.parametrize("temperature", [0.0205, 0.0255, 0.0265, 0.03])
+def test_one_shift_and_a_shift_a_row_agree(temperature):
+    """In float32 unit rows share one shift above t = 0.0253; both sides of it match float64."""
+    rng = np.random.default_rng(5)
+    a = rng.standard_normal((40, 8))
+    b = a + 0.5 * rng.standard_normal((40, 8))
+    exact, exact_gradients = infonce.value_and_grad(a, b, temperature=temperature)
+    value, gradients = infonce.value_and_grad(a.astype(np.float32), b.astype(np.float32), temperature=temperature)
+    assert float(value) == pytest.approx(float(exact), rel=1e-4)
+    for name in ("a", "b"):
+        largest = np.abs(exact_gradients[name]).max()
+        np.testing.assert_allclose(gradients[name], exact_gradients[name], atol=1e-4 * largest)
+
+
 def test_rows_of_pairs_average_to_the_loss():
     rng = np.random.default_rng(1)
     a, b = rng.standard_normal((2, 5, 3))

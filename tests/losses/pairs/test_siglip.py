@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mini_repr.autograd import gradcheck
-from mini_repr.losses.pairs.siglip import _sigmoid, siglip
+from mini_repr.losses.pairs.siglip import _from_any, _from_exponential, siglip
 
 
 def loops(a, b, log_scale, bias, per_row, normalize, reduction):
@@ -39,9 +39,23 @@ def test_extreme_logits_stay_exact():
     assert float(gradients["bias"]) == pytest.approx(0.0, abs=1e-30)
 
 
-def test_weights_of_easy_negatives_keep_their_digits_in_float32():
-    weight = float(_sigmoid(np, np.full(1, -30.0, dtype=np.float32))[0])
-    assert weight == pytest.approx(exp(-30), rel=1e-6)
+@pytest.mark.parametrize("form", [_from_any, _from_exponential])
+@pytest.mark.parametrize("logit", [-60.0, -30.0, -10.0, -1e-4, 0.0, 1e-4, 3.0, 20.0, 60.0])
+def test_sigmoid_and_softplus_keep_their_digits_in_float32(form, logit):
+    """Easy negatives weigh e^-30 and less: that must not round to 0, nor 1 + e^-30 to 1."""
+    sigmoid, softplus = form(np, np.full(1, logit, dtype=np.float32))
+    assert float(sigmoid[0]) == pytest.approx(1 / (1 + exp(-logit)), rel=5e-7)
+    assert float(softplus[0]) == pytest.approx(log1p(exp(logit)), rel=5e-7)
+
+
+def test_both_forms_agree_where_the_exponential_ends():
+    """A bias of -79 and one of -81 lie on the two sides of the limit in float32; both match float64."""
+    a, b = np.random.default_rng(1).standard_normal((2, 8, 4))
+    for bias in (-70.0, -78.0, -82.0, -90.0):
+        exact, gradients = siglip.value_and_grad(a, b, bias=bias)
+        value, close = siglip.value_and_grad(a.astype(np.float32), b.astype(np.float32), bias=bias)
+        assert float(value) == pytest.approx(float(exact), rel=1e-5)
+        np.testing.assert_allclose(close["a"], gradients["a"], atol=1e-5 * np.abs(gradients["a"]).max())
 
 
 def test_memory_is_that_of_tiles():
