@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -62,6 +63,10 @@ class NumpyBackend:
             target += csr_array((ones, index % len(target), ends), shape=(len(index), len(target))).T @ values
         else:
             np.add.at(target, index, values)
+
+    def overflow_to_infinity(self):
+        """A block in which a result beyond the dtype is infinity without a warning."""
+        return np.errstate(over="ignore")
 
     def erf(self, x):
         from scipy.special import erf
@@ -137,6 +142,9 @@ class CupyBackend(NumpyBackend):
 
     def scatter_add(self, target, index, values):
         self.xp.add.at(target, index, values)
+
+    def overflow_to_infinity(self):
+        return nullcontext()  # CuPy never warns
 
     def erf(self, x):
         from cupyx.scipy.special import erf

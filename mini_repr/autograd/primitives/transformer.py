@@ -29,14 +29,15 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, eps=1e-5
     normal, output = xp.empty_like(rows), xp.empty_like(rows)
     rstd = xp.empty((len(rows), 1), dtype=x.dtype)
     hidden = xp.empty((len(rows), hidden_width), dtype=x.dtype)
+    folded, folded_bias, unfold = _fold_affine(gain, bias, weight_in, bias_in)
     blocks = blocks_of(len(rows), max(1, WIDE_BYTES // (hidden_width * x.dtype.itemsize)))
 
     def forward(share):
         for block in share:
             normalise_into(xp, rows[block], normal[block], rstd[block], eps)
-            xp.matmul(normal[block] * gain + bias, weight_in, out=hidden[block])
-            hidden[block] += bias_in
-            xp.matmul(gelu_values(xp, hidden[block]), weight_out, out=output[block])
+            xp.matmul(normal[block], folded, out=hidden[block])
+            hidden[block] += folded_bias
+            xp.matmul(gelu_values(backend, hidden[block]), weight_out, out=output[block])
             output[block] += bias_out
 
     backend.map_shares(forward, blocks)
@@ -45,26 +46,22 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, eps=1e-5
         g_rows, g_x = g.reshape(-1, g.shape[-1]), xp.empty_like(rows)
 
         def walk(share):
-            sums = [xp.zeros_like(p) for p in (gain, bias, weight_in, bias_in, weight_out, bias_out)]
-            g_gain, g_bias, g_weight_in, g_bias_in, g_weight_out, g_bias_out = sums
+            sums = [xp.zeros_like(p) for p in (folded, folded_bias, weight_out, bias_out)]
+            g_folded, g_folded_bias, g_weight_out, g_bias_out = sums
             for block in share:
-                g_block = g_rows[block]
-                active, slope = gelu_and_slope(xp, hidden[block])
-                g_weight_out += active.T @ g_block
-                g_bias_out += g_block.sum(axis=0)
-                g_hidden = xp.matmul(g_block, weight_out.T, out=active)
+                active, slope = gelu_and_slope(backend, hidden[block])
+                g_weight_out += active.T @ g_rows[block]
+                g_bias_out += g_rows[block].sum(axis=0)
+                g_hidden = xp.matmul(g_rows[block], weight_out.T, out=active)
                 g_hidden *= slope
-                g_weight_in += (normal[block] * gain + bias).T @ g_hidden
-                g_bias_in += g_hidden.sum(axis=0)
-                g_norm = g_hidden @ weight_in.T
-                g_gain += (g_norm * normal[block]).sum(axis=0)
-                g_bias += g_norm.sum(axis=0)
-                g_norm *= gain
-                normalise_back_into(xp, g_norm, normal[block], rstd[block], g_x[block])
+                g_folded += normal[block].T @ g_hidden
+                g_folded_bias += g_hidden.sum(axis=0)
+                normalise_back_into(xp, g_hidden @ folded.T, normal[block], rstd[block], g_x[block])
             return sums
 
         parts = backend.map_shares(walk, blocks)
-        return g_x.reshape(x.shape), *(sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+        g_folded, g_folded_bias, *of_out = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+        return g_x.reshape(x.shape), *unfold(g_folded, g_folded_bias), *of_out
 
     return output.reshape(x.shape), backward
 
@@ -83,13 +80,14 @@ def attention_branch(x, gain, bias, weight_qkv, bias_qkv, weight_out, bias_out, 
     """
     backend = backend_of(x)
     xp = backend.xp
-    x = xp.ascontiguousarray(x)  # flat() below must give views, for they are written into
+    x = xp.ascontiguousarray(x)  # so that every flat view below is one
     batch, tokens, width = x.shape
     normal, output, mixed = xp.empty_like(x), xp.empty_like(x), xp.empty_like(x)
     rstd = xp.empty((batch, tokens, 1), dtype=x.dtype)
     qkv = xp.empty((batch, tokens, 3 * width), dtype=x.dtype)
     weights = xp.empty((batch, heads, tokens, tokens), dtype=x.dtype)
     mask = None if mask is None else xp.broadcast_to(mask, weights.shape)
+    folded, folded_bias, unfold = _fold_affine(gain, bias, weight_qkv, bias_qkv)
     blocks = blocks_of(batch, max(1, WIDE_BYTES // (tokens * 3 * width * x.dtype.itemsize)))
 
     def flat(array):
@@ -98,8 +96,8 @@ def attention_branch(x, gain, bias, weight_qkv, bias_qkv, weight_out, bias_out, 
     def forward(share):
         for block in share:
             normalise_into(xp, flat(x[block]), flat(normal[block]), flat(rstd[block]), eps)
-            xp.matmul(flat(normal[block] * gain + bias), weight_qkv, out=flat(qkv[block]))
-            qkv[block] += bias_qkv
+            xp.matmul(flat(normal[block]), folded, out=flat(qkv[block]))
+            qkv[block] += folded_bias
             q, k, v, rows = (heads_of(part, heads) for part in (*thirds(qkv[block]), mixed[block]))
             attend_into(xp, q, k, v, weights[block], rows, None if mask is None else mask[block])
             xp.matmul(flat(mixed[block]), weight_out, out=flat(output[block]))
@@ -111,29 +109,43 @@ def attention_branch(x, gain, bias, weight_qkv, bias_qkv, weight_out, bias_out, 
         g, g_x = gradients[0], xp.empty_like(x)
 
         def walk(share):
-            sums = [xp.zeros_like(p) for p in (gain, bias, weight_qkv, bias_qkv, weight_out, bias_out)]
-            g_gain, g_bias, g_weight_qkv, g_bias_qkv, g_weight_out, g_bias_out = sums
+            sums = [xp.zeros_like(p) for p in (folded, folded_bias, weight_out, bias_out)]
+            g_folded, g_folded_bias, g_weight_out, g_bias_out = sums
             for block in share:
                 g_block = flat(g[block])
                 g_weight_out += flat(mixed[block]).T @ g_block
                 g_bias_out += g_block.sum(axis=0)
                 g_mixed = (g_block @ weight_out.T).reshape(mixed[block].shape)
-                g_qkv = xp.empty_like(qkv[block])
+                g_packed = xp.empty_like(qkv[block])
                 g_heads, q, k, v, rows, g_q, g_k, g_v = (
-                    heads_of(part, heads) for part in (g_mixed, *thirds(qkv[block]), mixed[block], *thirds(g_qkv))
+                    heads_of(part, heads) for part in (g_mixed, *thirds(qkv[block]), mixed[block], *thirds(g_packed))
                 )
                 attend_back_into(xp, g_heads, q, k, v, weights[block], rows, g_q, g_k, g_v)
-                g_qkv = flat(g_qkv)
-                g_weight_qkv += flat(normal[block] * gain + bias).T @ g_qkv
-                g_bias_qkv += g_qkv.sum(axis=0)
-                g_norm = g_qkv @ weight_qkv.T
-                g_gain += (g_norm * flat(normal[block])).sum(axis=0)
-                g_bias += g_norm.sum(axis=0)
-                g_norm *= gain
-                normalise_back_into(xp, g_norm, flat(normal[block]), flat(rstd[block]), flat(g_x[block]))
+                g_qkv = flat(g_packed)
+                g_folded += flat(normal[block]).T @ g_qkv
+                g_folded_bias += g_qkv.sum(axis=0)
+                normalise_back_into(xp, g_qkv @ folded.T, flat(normal[block]), flat(rstd[block]), flat(g_x[block]))
             return sums
 
         parts = backend.map_shares(walk, blocks)
-        return g_x, *(sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+        g_folded, g_folded_bias, *of_out = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+        return g_x, *unfold(g_folded, g_folded_bias), *of_out
 
     return (output, weights), backward
+
+
+def _fold_affine(gain, bias, weight, weight_bias):
+    """(n * gain + bias) @ weight + weight_bias = n @ folded + folded_bias: so the affine part of a norm costs no pass.
+
+    Returns:
+        (folded (D, H), folded_bias (H,), unfold): ``unfold`` takes the gradients of the two and returns those of gain,
+        bias, weight and weight_bias.
+    """
+    folded = gain[:, None] * weight
+
+    def unfold(g_folded, g_folded_bias):
+        g_weight = gain[:, None] * g_folded
+        g_weight += bias[:, None] * g_folded_bias
+        return (g_folded * weight).sum(axis=1), weight @ g_folded_bias, g_weight, g_folded_bias
+
+    return folded, bias @ weight + weight_bias, unfold
