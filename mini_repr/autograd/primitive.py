@@ -12,7 +12,8 @@ def primitive(function):
     tuple, ``None`` for an output that nothing used) and returns one gradient per positional argument, ``None`` where
     there is none (also for trailing arguments left at their defaults). A single one may be returned bare. A gradient
     may have any shape that the argument was broadcast to: the engine sums it back. It is a new array, or ``g`` itself
-    or a view of ``g``; never an array that the caller can still see, and never the same new array for two arguments.
+    or a view of ``g``; never an array that the caller can still see, and never the same new array for two arguments. A
+    costly one may be given as a function that makes it: it is called only where the argument wants a gradient.
 
     The plain form stays reachable as ``name.on_arrays``: larger primitives are composed from it without recording.
     """

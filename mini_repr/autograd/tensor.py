@@ -157,6 +157,8 @@ def _walk_back(root, gradient):
         incoming = g if isinstance(g, tuple) else (g,)
         for parent, gradient in zip(parents, gradients, strict=False):
             if gradient is not None and parent is not None:
+                if callable(gradient):
+                    gradient = gradient()
                 # Ours to write into only if no one else can hold it: not g, and not a view of something.
                 owned = gradient.base is None and not any(gradient is one for one in incoming)
                 summed = unbroadcast(gradient, parent.shape)

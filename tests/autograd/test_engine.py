@@ -331,3 +331,25 @@ def test_tensor_says_what_it_is():
     assert repr(x) == "Tensor(array([1.]), requires_grad=True)"
     assert len(x) == 1 and x.size == 1 and x.ndim == 1 and x.dtype == np.float64 and x.item() == 1.0
     assert x.T.shape == (1,) and x.reshape(1, 1).transpose(1, 0).shape == (1, 1)
+
+
+def test_a_costly_gradient_is_made_only_where_it_is_wanted():
+    made = []
+
+    @primitive
+    def product(x, y):
+        def backward(g):
+            def of_x():
+                made.append("x")
+                return g * y
+
+            return of_x, g * x
+
+        return x * y, backward
+
+    x, y = Tensor(np.array([2.0])), Tensor(np.array([3.0]), requires_grad=True)
+    product(x, y).backward()
+    assert made == []
+    assert y.grad.tolist() == [2.0]
+    product(Tensor(x.data, requires_grad=True), y).backward()
+    assert made == ["x"]
