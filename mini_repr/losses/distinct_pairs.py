@@ -26,31 +26,37 @@ def pair_log_mean_exp(x, scale, distances=True, self_pairs=False, tile=None):
     slope = -scale if distances else scale
     if distances:
         x = x - x.mean(axis=0)
-    sums = []  # one a tile
+    # The sum is top + log(total). The two stay apart: where distances are large, their sum has lost digits of e^L.
+    parts = []  # (top, total) of a tile, of which each pair stands for (i, j) and (j, i)
     for _, _, values in _pairs(x, distances, tile):
         values *= slope
-        sums.append(_log_sum_exp(xp, values))
-    log_sum = _log_sum_exp(xp, xp.stack(sums)) + math.log(2)  # (i, j) and (j, i)
+        top, total = _top_and_total(xp, values)
+        parts.append((top, 2 * total))
     count = len(x) * (len(x) - 1)
     if self_pairs:
         own = xp.zeros(len(x), dtype=x.dtype) if distances else scale * (x * x).sum(axis=1)
-        log_sum = xp.logaddexp(log_sum, _log_sum_exp(xp, own.copy()))
+        parts.append(_top_and_total(xp, own.copy()))
         count = len(x) ** 2
+    tops, totals = (xp.stack(part) for part in zip(*parts, strict=True))
+    top = tops.max()
+    total = (xp.exp(tops - top) * totals).sum()
 
     def backward(g):
+        share = g / total
+
         def weights_of(values):
             values *= slope
-            values -= log_sum
+            values -= top
             weights = xp.exp(values, out=values)
-            weights *= 2 * slope * g
+            weights *= 2 * slope * share
             return weights
 
         g_x = _pull(x, distances, tile, weights_of)
         if self_pairs and not distances:
-            g_x += (2 * scale * g * xp.exp(own - log_sum))[:, None] * x
+            g_x += (2 * scale * share * xp.exp(own - top))[:, None] * x
         return g_x
 
-    return log_sum - math.log(count), backward
+    return top + xp.log(total) - math.log(count), backward
 
 
 def pair_hinge(x, margin, tile=None):
@@ -114,8 +120,8 @@ def _pull(x, distances, tile, weights_of):
     return 2 * (mass * x - g_x) if distances else g_x  # sum_j w_ij 2 (x_i - x_j), or sum_j w_ij x_j
 
 
-def _log_sum_exp(xp, values):
-    """log sum e^values over all elements, at least one of them finite; ``values`` is overwritten."""
+def _top_and_total(xp, values):
+    """The largest element and the sum of e^(values - it), of at least one finite element; ``values`` is overwritten."""
     top = values.max()
     values -= top
-    return xp.log(xp.exp(values, out=values).sum()) + top
+    return top, xp.exp(values, out=values).sum()

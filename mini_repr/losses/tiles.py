@@ -6,6 +6,8 @@ the same over GPU tiles and rings of devices.
 """
 
 import math
+import operator
+from functools import reduce
 
 from mini_repr.backend import backend_of, blocks_of
 
@@ -46,11 +48,11 @@ def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=N
     xp = backend.xp
     tiles = row_tiles(len(x), len(y), x.dtype.itemsize, tile)
     # Where no two logits are further apart than the exponents of the dtype allow, one shift serves all rows and columns
-    # and one exponential an element. Elsewhere (small temperatures) each row has its own, and columns take another pass.
+    # and one exponential an element. Elsewhere (small temperatures) each row has its own, and columns one more pass.
     reach = abs(float(scale)) * largest_similarity(x, y)
     one_shift = 2 * reach < -math.log(float(xp.finfo(x.dtype).tiny)) - 8
 
-    def logits_of(rows, x, y):
+    def logits_of(rows):
         logits = (x[rows] * scale) @ y.T
         numbers = xp.arange(rows.start, rows.stop)
         if skip_diagonal:
@@ -59,71 +61,67 @@ def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=N
             logits[same[rows][:, None] != same] = -xp.inf
         return logits
 
-    def exponentials(rows, x, y):
-        """e^(L - top) of a tile, and top: a number, or (rows, 1)."""
-        logits = logits_of(rows, x, y)
-        top = reach if one_shift else _finite_or_zero(xp, logits.max(axis=1, keepdims=True))
-        logits -= top
-        return xp.exp(logits, out=logits), top
-
-    def row_sums(x, y, tiles, column_sums):
-        """Log-sum-exp of every row and, on request, the sum of every column's exponentials."""
-        over = xp.empty(len(x), dtype=x.dtype)
+    def sweep(visit, join=operator.iadd):
+        """``visit(rows, logits)`` on every tile; what it returns is joined, over tiles of a core, then over cores."""
 
         def work(share):
-            sums = xp.zeros(len(y), dtype=x.dtype) if column_sums else None
-            for rows in share:
-                shares, top = exponentials(rows, x, y)
-                over[rows] = _log(xp, shares.sum(axis=1)) + (top if one_shift else top[:, 0])
-                if column_sums:
-                    sums += shares.sum(axis=0)
-            return sums
+            return reduce(join, (visit(rows, logits_of(rows)) for rows in share))
 
-        parts = backend.map_shares(work, tiles)
-        return over, sum(parts[1:], parts[0]) if column_sums else None
+        return reduce(join, backend.map_shares(work, tiles))
 
-    over_rows, col_sums = row_sums(x, y, tiles, column_sums=columns and one_shift)
-    over_cols = None
-    if columns:
-        turned = row_tiles(len(y), len(x), x.dtype.itemsize, tile)
-        over_cols = _log(xp, col_sums) + reach if one_shift else row_sums(y, x, turned, column_sums=False)[0]
+    # Every row's (and column's) largest logit, or the shift in its place, and the sum of e^(logit - top). They are kept
+    # apart: added up in the log domain, they would lose digits that e^logit needs where logits are large.
+    row_top = xp.full(len(x), reach, dtype=x.dtype)
+    row_total = xp.empty(len(x), dtype=x.dtype)
+    col_top = col_total = None
+
+    def sum_rows(rows, logits):
+        """Fills the rows' sums; returns the columns' sums, or where these need shifts of their own, their tops."""
+        of_columns = 0
+        if not one_shift:
+            row_top[rows] = _finite_or_zero(xp, logits.max(axis=1))
+            of_columns = logits.max(axis=0) if columns else 0
+        logits -= row_top[rows, None]
+        shares = xp.exp(logits, out=logits)
+        row_total[rows] = shares.sum(axis=1)
+        return shares.sum(axis=0) if columns and one_shift else of_columns
+
+    def sum_columns(rows, logits):
+        logits -= col_top
+        return xp.exp(logits, out=logits).sum(axis=0)
+
+    of_columns = sweep(sum_rows, join=xp.maximum if columns and not one_shift else operator.iadd)
+    if columns and one_shift:
+        col_top, col_total = reach, of_columns
+    elif columns:
+        col_top = _finite_or_zero(xp, of_columns)
+        col_total = sweep(sum_columns)
+    over_rows = _log(xp, row_total) + row_top
+    over_cols = _log(xp, col_total) + col_top if columns else None
 
     def backward(g_rows, g_cols=None):
-        safe_rows = _finite_or_zero(xp, over_rows)[:, None]
-        safe_cols = None if g_cols is None else _finite_or_zero(xp, over_cols)
-        if one_shift:
-            row_weight = g_rows[:, None] * xp.exp(reach - safe_rows)
-            col_weight = None if g_cols is None else g_cols * xp.exp(reach - safe_cols)
+        row_weight = (g_rows / xp.where(row_total == 0, 1, row_total))[:, None]
+        col_weight = None if g_cols is None else g_cols / xp.where(col_total == 0, 1, col_total)
         g_x = xp.empty_like(x)
 
-        def weights_of(rows):
-            """d value / d L of a tile."""
-            if one_shift:
-                weights, _ = exponentials(rows, x, y)
-                weights *= row_weight[rows] if g_cols is None else row_weight[rows] + col_weight
-                return weights
-            logits = logits_of(rows, x, y)
+        def weights_of(rows, logits):
+            """d value / d L of a tile, in the memory of its logits."""
             from_cols = 0
-            if g_cols is not None:
-                from_cols = xp.exp(logits - safe_cols)
-                from_cols *= g_cols
-            logits -= safe_rows[rows]
+            if g_cols is not None and not one_shift:
+                from_cols = xp.exp(logits - col_top)
+                from_cols *= col_weight
+            logits -= row_top[rows, None]
             weights = xp.exp(logits, out=logits)
-            weights *= g_rows[rows, None]
+            weights *= row_weight[rows] + col_weight if g_cols is not None and one_shift else row_weight[rows]
             weights += from_cols
             return weights
 
-        def work(share):
-            g_y = xp.zeros_like(y) if y_gradient else 0
-            for rows in share:
-                weights = weights_of(rows)
-                xp.matmul(weights, y, out=g_x[rows])
-                if y_gradient:
-                    g_y += weights.T @ x[rows]
-            return g_y
+        def visit(rows, logits):
+            weights = weights_of(rows, logits)
+            xp.matmul(weights, y, out=g_x[rows])
+            return weights.T @ x[rows] if y_gradient else 0
 
-        parts = backend.map_shares(work, tiles)
-        g_y = sum(parts[1:], parts[0])
+        g_y = sweep(visit)
         g_scale = (x * g_x).sum()  # sum_ij weight_ij x_i·y_j
         g_x *= scale
         return g_x, g_y * scale, g_scale

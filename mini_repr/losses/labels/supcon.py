@@ -25,6 +25,8 @@ eq. 4 and 5; temperature 0.1 and the loss rescaled by t ("base_temperature" 1) i
 
 Public implementations differ: the official PyTorch code (HobbitLong/SupContrast) has temperature and base_temperature
 0.07, a mean over all rows, and NaN for a row alone in its class in its first versions; it does not normalise.
+pytorch-metric-learning's SupConLoss is this page's default, and ``all_rows`` with its MeanReducer; its NTXentLoss given
+class labels is neither form: the denominator of each pair leaves out the anchor's other positives.
 """
 
 import math

@@ -31,7 +31,9 @@ margin 0.2 in section 3.3. "hard" (batch hard), softplus without margin and plai
 al. 2021, arXiv 2112.10982.
 
 Public implementations differ in all of these, and: TensorFlow's semi-hard loss falls back on the farthest negative;
-euclidean ones add 1e-12 or so inside the root; PyTorch Metric Learning averages over active triplets.
+euclidean ones add 1e-12 or so inside the root, torch's triplet_margin_loss 1e-6 to every coordinate's difference.
+pytorch-metric-learning's TripletMarginLoss averages over active triplets of unit rows, margin 0.05: ``euclidean`` with
+reduction="mean_active", and mining="hard" with its BatchHardMiner.
 """
 
 from mini_repr.autograd import relu, softplus, sqrt, unit_rows, where

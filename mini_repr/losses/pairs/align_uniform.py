@@ -21,6 +21,7 @@ Source. Wang, Isola 2020, arXiv 2005.10242, section 4.1. Authors' code, github.c
 
 Public implementations differ in the set of pairs of U (see ``uniformity``) and in whether the views' terms are averaged
 or summed; some forget to normalise, and report alignments in the hundreds (SimCSE issue 122).
+lightly's HypersphereLoss is this page's default but for its t of 1.
 """
 
 import math

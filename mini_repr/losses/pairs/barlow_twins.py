@@ -22,7 +22,8 @@ variance and eps 1e-5. TLDR, arXiv 2110.09455, uses this loss between nearest ne
 
 Public implementations differ in the variance (torch.std is the unbiased one), in redundancy_weight, and in a factor on
 the whole loss: the first official release multiplied it by ``scale_loss`` 1/32, or 0.024 for a projector of 8192
-(barlowtwins issues 9, 23). One library standardised both views with common statistics (lightly pull request 1806).
+(barlowtwins issues 9, 23). One library standardised both views with common statistics (lightly pull request 1806);
+since then lightly's BarlowTwinsLoss is this page's default at redundancy_weight 0.005.
 """
 
 from mini_repr.autograd import diagonal, off_diagonal, sqrt, standardise_columns

@@ -28,7 +28,9 @@ Decoupled: Yeh et al. 2021, arXiv 2110.06848, section 3.
 
 Public implementations differ in what the negatives are, whether one direction or both count, sum or mean, and whether
 the partner stands in the denominator. Some remove the self pair by subtracting e^{1/t} from the sum: the value is
-right, but a gradient leaks through the self-similarity. MoCo v3's code multiplies by 2t.
+right, but a gradient leaks through the self-similarity. MoCo v3's code multiplies by 2t. open_clip's ClipLoss is this
+page's default; NTXentLoss of lightly and of pytorch-metric-learning are variant ``nt_xent``, with lightly's memory bank
+``moco``, with the latter's ``ref_emb`` ``one_direction``; lightly's DCLLoss is ``decoupled``.
 """
 
 import math

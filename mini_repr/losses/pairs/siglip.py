@@ -21,6 +21,7 @@ divided by B. google-research/big_vision, trainers/proj/image_text/siglip.py: su
 Public implementations differ in the reduction: a mean over all B² pairs makes the loss B times smaller and is a
 recurrent mistake (big_vision issue 115). open_clip can start log_scale at CLIP's log(1/0.07) instead (flair issue 8).
 A bias of -10 suits about e^10 = 22026 rows; log(p/(1-p)) with p = 1/B suits any number (open_clip issue 650).
+open_clip's SigLipLoss is this page's default; it takes unit rows and e^log_scale.
 """
 
 import math

@@ -22,6 +22,7 @@ weights 25, 25, 1, target 1, eps 1e-4, variances by torch.var (B - 1), s by mse_
 
 Public implementations differ most in the variance term: the official code takes the mean of the two views' v where the
 paper has their sum (vicreg issues 8 and 26), with the same weights. Then in s (B or B D) and in B or B - 1.
+VICRegLoss of lightly and of pytorch-metric-learning are ``official_code``.
 """
 
 from mini_repr.autograd import diagonal, off_diagonal, relu, sqrt

@@ -92,3 +92,12 @@ def test_against_torch(variant):
     expected.backward()
     assert float(value) == pytest.approx(expected.item(), rel=1e-12)
     np.testing.assert_allclose(gradients["z"], given.grad.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_far_rows_keep_the_gradient_in_float32():
+    """Squared distances of 10^6: e^(L - log-sum) has no digits left there, e^(L - top) / total has."""
+    z = (np.random.default_rng(8).standard_normal((12, 4)) * 1024).astype(np.float32)
+    _, gradients = uniformity.value_and_grad(z, normalize=False)
+    _, defined = uniformity.definition_and_grad(z.astype(np.float64), normalize=False)
+    largest = np.abs(defined["z"]).max()
+    np.testing.assert_allclose(gradients["z"], defined["z"], atol=1e-4 * largest)

@@ -66,6 +66,22 @@ def test_one_shift_and_a_shift_a_row_agree(temperature):
         np.testing.assert_allclose(gradients[name], exact_gradients[name], atol=1e-4 * largest)
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("factor, offset", [(1024, 0), (1, 2.0**20)])
+def test_huge_dot_products_keep_the_gradient_in_float32(symmetric, factor, offset):
+    """Logits of 10^6 and more: e^(logit - log-sum-exp) has no digits left there, e^(logit - top) / total has."""
+    rng = np.random.default_rng(6)
+    a, b = (rng.standard_normal((2, 12, 4)) * factor + offset).astype(np.float32)
+    arguments = {"normalize": False, "symmetric": symmetric}
+    _, gradients = infonce.value_and_grad(a, b, **arguments)
+    _, defined = infonce.definition_and_grad(a, b, **arguments)
+    for name in ("a", "b"):
+        largest = np.abs(defined[name]).max()
+        assert np.isfinite(gradients[name]).all()
+        if not offset:  # with the offset every float32 logit is rounded by more than their differences
+            np.testing.assert_allclose(gradients[name], defined[name], atol=1e-4 * largest)
+
+
 def test_rows_of_pairs_average_to_the_loss():
     rng = np.random.default_rng(1)
     a, b = rng.standard_normal((2, 5, 3))
