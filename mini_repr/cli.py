@@ -7,6 +7,7 @@ import sys
 import click
 
 import mini_repr
+from mini_repr.conformance import commands as conformance_commands
 
 WRONG_USE = 2
 
@@ -61,6 +62,7 @@ def main():
     mini-repr show infonce                    read the page of a loss
     mini-repr list                            what there is
     mini-repr losses value infonce --input arrays.npz
+    mini-repr check mine.py:nt_xent --against infonce --variant nt_xent
     """
 
 
@@ -80,6 +82,7 @@ def train_options(command):
         click.option("--lr", type=float, help="Peak learning rate."),
         click.option("--epochs", type=int, help="Passes over the data. Default: 100."),
         click.option("--batch-size", type=int, help="Rows a step. Default: 128."),
+        click.option("--grad-cache", type=int, metavar="CHUNK", help="Encode CHUNK rows at once. Default: the batch."),
         click.option("--seed", type=int, help="Seed of weights, views and order. Default: 0."),
         click.option("--device", metavar="NAME", help="cpu, gpu, gpu:N or auto. Default: cpu."),
         click.option("--config", "config_file", metavar="FILE", help="Settings from a TOML file."),
@@ -102,6 +105,7 @@ FLAGS = {
     "lr": ("optimizer", "lr"),
     "epochs": ("train", "epochs"),
     "batch_size": ("train", "batch_size"),
+    "grad_cache": ("train", "grad_cache"),
     "seed": ("train", "seed"),
 }
 
@@ -141,18 +145,30 @@ def train(out, resume, init_from, overwrite, variant, add, config_file, assignme
     mini-repr train --loss vicreg --encoder mlp --epochs 20 --out runs/vicreg
     mini-repr train --loss infonce --variant nt_xent --set loss.temperature=0.1 --add uniformity=0.5
     mini-repr train --resume --out runs/vicreg
+    mpiexec -n 4 mini-repr train --loss infonce --batch-size 512
     """
+    from mini_repr.training.distributed import joined
+
+    with joined() as world:
+        chosen = settings_from_flags(flags, variant, add, config_file, assignments, device)
+        if resume and (overwrite or init_from):
+            raise click.UsageError("--resume goes on with a run as it is: leave out --overwrite and --init-from")
+        if resume and out is None:
+            raise click.UsageError("--resume needs --out FOLDER, the run to go on with")
+        _train(world, chosen, out, resume, overwrite, init_from)
+
+
+def _train(world, chosen, out, resume, overwrite, init_from):
     from mini_repr.training import session
 
-    chosen = settings_from_flags(flags, variant, add, config_file, assignments, device)
-    if resume and (overwrite or init_from):
-        raise click.UsageError("--resume goes on with a run as it is: leave out --overwrite and --init-from")
     if resume:
-        if out is None:
-            raise click.UsageError("--resume needs --out FOLDER, the run to go on with")
-        run, folder = session.resume(out, chosen)
+        run, folder = session.resume(out, chosen, world)
     else:
-        run, folder = session.start(chosen, out, overwrite, init_from)
+        run, folder = session.start(chosen, out, overwrite, init_from, world)
+    if not world.is_first:  # of several ranks the first speaks, and evaluates
+        for _ in session.remaining_epochs(run, folder):
+            pass
+        return
     click.echo(session.headline(run, folder))
     try:
         _train_with_bar(session, run, folder)
@@ -280,6 +296,9 @@ def value(name, source, assignments, variant, out, as_json):
     if out:
         values.write_result(result, out)
     click.echo(values.result_text(result, as_json))
+
+
+conformance_commands.attach(main, plain_errors)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,8 @@ def test_overwrite_never_deletes_what_no_run_wrote(run, tmp_path):
         (["--method", "supervised"], ["supervised", "infonce", "siamese"]),
         (["--optimizer", "adam"], ["'adamw'"]),
         (["--data", "digit"], ["digit"]),
+        (["--data", "glosses"], ["glosses", "pairs of texts", "images"]),
+        (["--encoder", "text"], ["encoder text", "texts", "images"]),
         (["--data", "/no/such/file.npz"], ["/no/such/file.npz"]),
         (["--views", "rotat=3"], ["rotat", "rotate"]),
         (["--add", "uniformty=0.5"], ["'uniformity'"]),
@@ -159,6 +161,24 @@ def test_gpu_without_one_is_one_line(run, tmp_path, monkeypatch):
         refused(run("train", "--device", "gpu"), "device gpu")
     else:
         pytest.skip("this machine has a GPU")
+
+
+@pytest.mark.parametrize("classes, columns", [(None, ["alignment"]), (2, ["20-nn", "10 a class"]), (5, ["20-nn"])])
+def test_own_data_by_path_with_and_without_labels(run, tmp_path, monkeypatch, classes, columns):
+    """The table leaves out what the data has no labels for; the run is named after the file."""
+    monkeypatch.chdir(tmp_path)
+    arrays = {"images": np.random.default_rng(0).integers(0, 256, (40, 12, 12, 3), dtype=np.uint8)}
+    if classes:
+        arrays["labels"] = np.arange(40) % classes
+    (tmp_path / "sets").mkdir()
+    np.savez(tmp_path / "sets" / "mine.npz", **arrays)
+    result = run("train", "--data", tmp_path / "sets" / "mine.npz", *QUICK[:4], "--epochs", 1, "--batch-size", 16)
+    assert result.exit_code == 0, result.output
+    header = next(line for line in result.output.splitlines() if "alignment" in line)
+    assert all(column in header for column in columns)
+    assert ("20-nn" in header) == bool(classes)
+    assert ("10 a class" in header) == (classes == 2)
+    assert (tmp_path / "runs" / "infonce-mine-001" / "metrics.json").exists()
 
 
 def test_config_file_and_set(run, tmp_path):

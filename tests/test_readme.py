@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import click
@@ -21,11 +22,11 @@ def test_two_commands_do_all_the_set_up():
 
 def test_python_runs():
     names = {}
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    blocks = re.findall(r"^ *```python\n(.*?)```", README, flags=re.DOTALL | re.MULTILINE)
     assert len(blocks) >= 2
     for block in blocks:
-        if "import torch" not in block and "import jax" not in block:
-            exec(compile(block, "README.md", "exec"), names)
+        if not re.search(r"import (torch|jax)", block):
+            exec(compile(textwrap.dedent(block), "README.md", "exec"), names)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mini_repr.autograd import no_grad
-from mini_repr.data import ImageSet, parse_views
+from mini_repr.data import parse_views
 from mini_repr.losses import all_losses
 from mini_repr.methods.masked import Masked
 from mini_repr.methods.momentum import Momentum
@@ -24,10 +24,8 @@ def build_encoder(settings, data, rng):
     """The encoder of a run, for the shape of its images. The same ``rng`` state gives the same weights.
 
     Raises:
-        ValueError: the data holds no images, the encoder takes none, or a setting does not fit.
+        ValueError: the encoder takes no images, or a setting does not fit.
     """
-    if not isinstance(data.train, ImageSet):
-        raise ValueError(f"data {data.name}: a set without images; training reads images so far")
     if ENCODERS[settings["encoder"]["name"]].takes != "images":
         raise ValueError(
             f"encoder {settings['encoder']['name']}: takes {ENCODERS[settings['encoder']['name']].takes}, "

@@ -49,21 +49,25 @@ class Masked(Method):
         else:
             self.head = Decoder(encoder, decoder_width, decoder_depth, decoder_heads, pixels, rng)
 
-    def step(self, images, labels, rng):
+    def draw(self, images, rng):
         images = self.views(images, rng)
-        mask = random_mask(rng, len(images), self.encoder.patch_count, self.ratio)
-        backend = backend_of(images)
-        hidden = backend.asarray(mask)
+        return images, random_mask(rng, len(images), self.encoder.patch_count, self.ratio)
+
+    def embed(self, images, mask):
+        asarray = backend_of(images).asarray
         if self.style == "simmim":
-            encoded = self.encoder(images, replace=hidden, mask_token=self.mask_token)
-            prediction = self.head(encoded.tokens)
-        else:
-            visible = visible_patches(mask)
-            encoded = self.encoder(images, visible=backend.asarray(visible))
-            prediction = self.head(encoded.tokens, mask)
-        target = patchify(images, self.encoder.patch)
-        total = self.objective(prediction, target, hidden, embeddings=(encoded.pooled,))
-        return Step(total, encoded.pooled.data)
+            encoded = self.encoder(images, replace=asarray(mask), mask_token=self.mask_token)
+            return self.head(encoded.tokens), encoded.pooled
+        encoded = self.encoder(images, visible=asarray(visible_patches(mask)))
+        return self.head(encoded.tokens, mask), encoded.pooled
+
+    def targets(self, images, mask):
+        return patchify(images, self.encoder.patch), backend_of(images).asarray(mask)
+
+    def compare(self, rows, targets, labels):
+        prediction, pooled = rows
+        target, hidden = targets
+        return Step(self.objective(prediction, target, hidden, embeddings=(pooled,)), pooled.data)
 
 
 class Decoder(Module):

@@ -41,10 +41,36 @@ class Method(Module):
     def step(self, images, labels, rng):
         """One forward pass over a batch: a ``Step``.
 
+        It has four parts. ``draw``, ``embed`` and ``targets`` treat every row by itself (but for batch norm), so that a
+        batch can be embedded in chunks or on several ranks; only ``compare`` needs all rows at once. A method that
+        cannot be divided so writes ``step`` itself, and ``divisible`` is False.
+
         Args:
             images: (B, C, H, W) array on the method's device. labels: (B,) integers there, or None.
             rng: host generator for views and masks.
         """
+        inputs = self.draw(images, rng)
+        return self.compare(self.embed(*inputs), self.targets(*inputs), labels)
+
+    @property
+    def divisible(self):
+        """Whether the method has the parts that ``step`` names."""
+        return type(self).embed is not Method.embed
+
+    def draw(self, images, rng):
+        """All that is random: a tuple of arrays (B, ...), the inputs of ``embed`` and ``targets``."""
+        raise NotImplementedError
+
+    def embed(self, *inputs):
+        """The rows that gradients reach: a tuple of tensors (B, ...)."""
+        raise NotImplementedError
+
+    def targets(self, *inputs):
+        """The rows that no gradient reaches: a tuple of arrays (B, ...)."""
+        return ()
+
+    def compare(self, rows, targets, labels):
+        """The loss of a whole batch, a ``Step``, from what ``embed`` and ``targets`` gave; called once a step."""
         raise NotImplementedError
 
     def after_step(self, step, total_steps):

@@ -50,19 +50,28 @@ class Momentum(Method):
             self.register_buffer("queue", rows / np.linalg.norm(rows, axis=1, keepdims=True))
             self.register_buffer("queue_end", np.zeros((), dtype=np.int64))
 
-    def step(self, images, labels, rng):
-        first, second = self.views(images, rng), self.views(images, rng)
-        za, zb = self._student(first), self._student(second)
+    def draw(self, images, rng):
+        return self.views(images, rng), self.views(images, rng)
+
+    def embed(self, first, second):
+        za, zb = (self.projector(self.encoder(images).pooled) for images in (first, second))
+        return (za, zb) if self.predictor is None else (za, zb, self.predictor(za), self.predictor(zb))
+
+    def targets(self, first, second):
         with no_grad():
-            ka, kb = self._teacher(first), self._teacher(second)
-        embeddings = (za, zb)
-        if self.predictor is not None:
-            total = self.objective(self.predictor(za), self.predictor(zb), ka, kb, embeddings=embeddings)
+            return tuple(self.teacher_projector(self.teacher_encoder(x).pooled).data for x in (first, second))
+
+    def compare(self, rows, targets, labels):
+        za, zb, *predictions = rows
+        ka, kb = targets
+        if predictions:
+            total = self.objective(*predictions, ka, kb, embeddings=(za, zb))
         elif self.takes_queue:
-            total = self.objective(za, kb, queue=self.queue, embeddings=embeddings)
+            # A copy: the loss may read its queue again on the way back, after the new keys have come in.
+            total = self.objective(za, kb, queue=self.queue.copy(), embeddings=(za, zb))
             self._enqueue(kb)
         else:
-            total = self.objective(za, kb, embeddings=embeddings)
+            total = self.objective(za, kb, embeddings=(za, zb))
         return Step(total, za.data)
 
     def after_step(self, step, total_steps):
@@ -70,15 +79,9 @@ class Momentum(Method):
         for teacher, student in ((self.teacher_encoder, self.encoder), (self.teacher_projector, self.projector)):
             update_ema(teacher.named_parameters(), student.named_parameters(), momentum)
 
-    def _student(self, images):
-        return self.projector(self.encoder(images).pooled)
-
-    def _teacher(self, images):
-        return self.teacher_projector(self.teacher_encoder(images).pooled)
-
     def _enqueue(self, keys):
-        xp = backend_of(keys.data).xp
-        rows = unit_rows(keys).data
+        xp = backend_of(keys).xp
+        rows, _ = unit_rows.on_arrays(keys)
         end = int(self.queue_end)
         places = (xp.arange(len(rows)) + end) % len(self.queue)
         self.queue[places] = rows

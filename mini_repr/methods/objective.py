@@ -25,6 +25,7 @@ class Objective(Module):
     def __init__(self, loss, settings, added=(), learn=()):
         super().__init__()
         self.loss = loss
+        self.evaluate = loss  # what computes it: training on several ranks puts a form that talks to them in its place
         self.settings = dict(settings)
         self.added = list(added)
         self._logarithmic = {}
@@ -43,7 +44,7 @@ class Objective(Module):
             embeddings: list of (B, D) tensors that the added regularisers act on; each counts equally.
         """
         learned = {n: exp(getattr(self, n)) if log else getattr(self, n) for n, log in self._logarithmic.items()}
-        total = self.loss(*arrays, **optional, **self.settings, **learned)
+        total = self.evaluate(*arrays, **optional, **self.settings, **learned)
         terms = {self.loss.name: total.data, **total.terms}
         for regulariser, weight, settings in self.added:
             for z in embeddings:

@@ -35,13 +35,19 @@ class Siamese(Method):
         if objective.loss.folder == "teachers":
             self.predictor = PredictionHead(dimensions, predictor_hidden, rng)
 
-    def step(self, images, labels, rng):
-        both = backend_of(images).xp.concatenate([self.views(images, rng), self.views(images, rng)])
-        first, second = split(self.encoder(both).pooled, (len(images), len(images)))
+    def draw(self, images, rng):
+        return self.views(images, rng), self.views(images, rng)
+
+    def embed(self, first, second):
+        both = backend_of(first).xp.concatenate([first, second])
+        first, second = split(self.encoder(both).pooled, (len(first), len(second)))
         za, zb = self.projector(first), self.projector(second)
-        if self.predictor is not None:
-            predictions, targets = (self.predictor(za), self.predictor(zb)), (stop_gradient(za), stop_gradient(zb))
-            total = self.objective(*predictions, *targets, embeddings=(za, zb))
+        return (za, zb) if self.predictor is None else (za, zb, self.predictor(za), self.predictor(zb))
+
+    def compare(self, rows, targets, labels):
+        za, zb, *predictions = rows
+        if predictions:
+            total = self.objective(*predictions, stop_gradient(za), stop_gradient(zb), embeddings=(za, zb))
         elif self.objective.loss.folder == "embeddings":
             total = self.objective(concatenate(za, zb), embeddings=(za, zb))
         else:

@@ -24,14 +24,19 @@ class Supervised(Method):
         else:
             self.head = ProjectionHead(encoder.width, hidden, dimensions, rng, layers=layers, batch_norm=batch_norm)
 
-    def step(self, images, labels, rng):
+    def draw(self, images, rng):
+        return tuple(self.views(images, rng) for _ in range(1 if self.scores else 2))
+
+    def embed(self, first, *second):
         if self.scores:
-            pooled = self.encoder(self.views(images, rng)).pooled
-            total = self.objective(self.head(pooled), labels, embeddings=(pooled,))
-            return Step(total, pooled.data)
-        xp = backend_of(images).xp
-        both = xp.concatenate([self.views(images, rng), self.views(images, rng)])
-        first, second = split(self.encoder(both).pooled, (len(images), len(images)))
-        za, zb = self.head(first), self.head(second)
-        total = self.objective(concatenate(za, zb), xp.concatenate([labels, labels]), embeddings=(za, zb))
-        return Step(total, za.data)
+            pooled = self.encoder(first).pooled
+            return pooled, self.head(pooled)
+        both = backend_of(first).xp.concatenate([first, *second])
+        return tuple(self.head(rows) for rows in split(self.encoder(both).pooled, (len(first), len(first))))
+
+    def compare(self, rows, targets, labels):
+        if self.scores:
+            pooled, scores = rows
+            return Step(self.objective(scores, labels, embeddings=(pooled,)), pooled.data)
+        twice = backend_of(labels).xp.concatenate([labels, labels])
+        return Step(self.objective(concatenate(*rows), twice, embeddings=rows), rows[0].data)

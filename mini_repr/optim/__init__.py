@@ -1,8 +1,9 @@
-"""Optimisers, schedules, clipping and moving averages; ``OPTIMIZERS`` lists the optimisers by the name users type."""
+"""Optimisers, schedules, clipping, moving averages and gradient caching; ``OPTIMIZERS``: those that users can name."""
 
 from mini_repr.optim.adamw import AdamW
 from mini_repr.optim.clip import clip_by_global_norm, global_norm
 from mini_repr.optim.ema import cosine_momentum, update_ema
+from mini_repr.optim.grad_cache import backward_in_chunks
 from mini_repr.optim.optimizer import decays
 from mini_repr.optim.schedule import constant, cosine_with_warmup
 from mini_repr.optim.sgd import SGD
@@ -13,6 +14,7 @@ __all__ = [
     "OPTIMIZERS",
     "SGD",
     "AdamW",
+    "backward_in_chunks",
     "clip_by_global_norm",
     "constant",
     "cosine_momentum",

@@ -17,7 +17,8 @@ from mini_repr.nn import ENCODERS
 from mini_repr.optim import OPTIMIZERS
 from mini_repr.training.recipes import recipe_of
 
-TRAIN = {"epochs": 100, "batch_size": 128, "seed": 0}
+# grad_cache: rows to encode at once, 0 for the batch. loss_groups: equal parts of a batch, each with its own loss.
+TRAIN = {"epochs": 100, "batch_size": 128, "seed": 0, "grad_cache": 0, "loss_groups": 1}
 SCHEDULE = {"schedule": "cosine", "warmup_steps": 50, "clip_norm": 0.0}
 SECTIONS = ("loss", "add", "method", "encoder", "data", "optimizer", "train", "device")
 
@@ -195,7 +196,7 @@ def _added(chosen):
 
 
 def _check_train(settings):
-    for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0)):
+    for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0), ("grad_cache", 0), ("loss_groups", 1)):
         if settings["train"][name] < least:
             raise ConfigError(f"setting train.{name}: got {settings['train'][name]}, expected at least {least}")
     optimizer = settings["optimizer"]

@@ -8,9 +8,12 @@ import numpy as np
 from mini_repr.data import Batches
 from mini_repr.methods import build_method
 from mini_repr.metrics import dimension_std, effective_rank
+from mini_repr.nn import BatchNorm
 from mini_repr.optim import OPTIMIZERS, clip_by_global_norm, constant, cosine_with_warmup
 from mini_repr.training import checkpoint
+from mini_repr.training.distributed import ALONE, Spread
 from mini_repr.training.folder import CHECKPOINT
+from mini_repr.training.gradients import backward
 
 SCHEDULES = {"cosine": cosine_with_warmup, "constant": constant}
 # Independent random streams of one seed: weights, and views with masks. The order of rows has its own (see Batches).
@@ -26,12 +29,17 @@ class Run:
 
     Args:
         settings: as ``config.resolve`` returns. data: the data set. backend: where to compute.
+        world: the ranks that train together, each with its own ``Run``; nothing of a run's state depends on them.
     """
 
-    def __init__(self, settings, data, backend):
-        self.settings, self.data, self.backend = settings, data, backend
+    def __init__(self, settings, data, backend, world=ALONE):
+        self.settings, self.data, self.backend, self.world = settings, data, backend, world
         train, optimizer = settings["train"], settings["optimizer"]
         self.method = build_method(settings, data, np.random.default_rng([train["seed"], WEIGHTS])).to(backend)
+        self.spread = Spread(self.method, train["batch_size"], world, train["loss_groups"])
+        self.spread.part_dropout(self.method)
+        if train["grad_cache"]:
+            _require_chunks(self.method)
         self.batches = Batches(len(data.train), train["batch_size"], train["seed"])
         self.images = backend.asarray(data.train.images)
         self.labels = None if data.train.labels is None else backend.asarray(data.train.labels)
@@ -58,11 +66,12 @@ class Run:
         self.method.train()
         sums, norms, embeddings = {}, [], None
         for index in self.batches.epoch_batches(self.epoch):
-            terms, norm, embeddings = self._train_step(self.backend.asarray(index))
+            terms, norm, embeddings = self._train_step(self.backend.asarray(self.spread.own(index)))
             norms.append(norm)
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value
         self.epoch += 1
+        embeddings = self.spread.all_rows(embeddings)
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -76,11 +85,12 @@ class Run:
 
     def _train_step(self, index):
         labels = None if self.labels is None else self.labels[index]
-        total, embeddings = self.method.step(self.images[index], labels, self.rng)
-        terms = {"loss": total.item(), **{name: float(value) for name, value in total.terms.items()}}
-        self._require_finite(terms["loss"], "loss")
         self.optimizer.zero_grad()
-        total.backward()
+        chunk = self.settings["train"]["grad_cache"]
+        total, embeddings = backward(self.method, self.images[index], labels, self.rng, self.spread, chunk)
+        terms = {"loss": total.item(), **{name: float(value) for name, value in total.terms.items()}}
+        terms = self.spread.numbers(terms)
+        self._require_finite(terms["loss"], "loss")
         norm = float(
             clip_by_global_norm(self.optimizer.parameters, self.settings["optimizer"]["clip_norm"] or math.inf)
         )
@@ -104,7 +114,9 @@ class Run:
             )
 
     def save(self, folder):
-        """Write everything that resuming needs, whole or not at all."""
+        """Write everything that resuming needs, whole or not at all: the first rank, for all."""
+        if not self.world.is_first:
+            return
         arrays = {f"method/{name}": value for name, value in self.method.state_dict().items()}
         arrays |= {f"optimizer/{name}": value for name, value in self.optimizer.state_dict().items()}
         meta = {
@@ -117,17 +129,35 @@ class Run:
 
     def restore(self, folder):
         """Go on from a checkpoint of the same settings."""
-        arrays, meta = checkpoint.load(folder / CHECKPOINT)
+        arrays, meta = self._loaded(folder)
         self.method.load_state_dict(_part(arrays, "method/"))
         self.optimizer.load_state_dict(_part(arrays, "optimizer/"))
         self.epoch, self.step = meta["epoch"], meta["step"]
         self.rng.bit_generator.state = meta["random"]["views"]
         self.method.set_random_state(meta["random"]["modules"])
+        self.spread.part_dropout(self.method)
 
     def start_from(self, folder):
         """Take the weights of another run, and nothing else of it."""
-        arrays, _ = checkpoint.load(folder / CHECKPOINT)
+        arrays, _ = self._loaded(folder)
         self.method.load_state_dict(_part(arrays, "method/"))
+
+    def _loaded(self, folder):
+        """The checkpoint in a folder that only the first rank needs to reach."""
+        return self.world.from_first(checkpoint.load(folder / CHECKPOINT) if self.world.is_first else None)
+
+
+def _require_chunks(method):
+    """Refuse gradient caching where it would not give the full batch's gradient."""
+    name = type(method).__name__.lower()
+    if not method.divisible:
+        raise ValueError(f"train.grad_cache: method {name} cannot be divided into chunks; expected 0")
+    norms = [path for path, module in method.named_modules().items() if isinstance(module, BatchNorm)]
+    if norms:
+        raise ValueError(
+            f"train.grad_cache: {norms[0]} is a batch norm, whose statistics in a chunk are not those of the batch; "
+            "expected 0, or networks without (--encoder vit, or encoder.norm=layer, and method.batch_norm=false)"
+        )
 
 
 def _part(arrays, prefix):

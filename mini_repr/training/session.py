@@ -1,58 +1,76 @@
 """What the commands do with runs: start, resume, train to the end, report, evaluate, embed."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 
 from mini_repr.backend import get_backend
-from mini_repr.data import COLOUR_VIEWS, DEFAULT_VIEWS, load, parse_views
+from mini_repr.data import COLOUR_VIEWS, DEFAULT_VIEWS, ImageSet, PairSet, load, parse_views
 from mini_repr.training import config, folder, report
+from mini_repr.training.distributed import ALONE
 from mini_repr.training.run import WEIGHTS, Run
 
 RAW, UNTRAINED, TRAINED = "raw input", "untrained", "trained"
 
 
-def start(chosen, out=None, overwrite=False, init_from=None):
+def start(chosen, out=None, overwrite=False, init_from=None, world=ALONE):
     """A new run: (run, its folder), with config.json and env.json written and nothing trained.
+
+    On several ranks each has its own run, and the first rank has the folder: the others read and write nothing there.
 
     Raises:
         ValueError: a wrong setting, data that cannot be read, or a folder that is taken.
     """
     settings = config.resolve(chosen)
-    backend = get_backend(settings["device"])
+    backend = world.device(settings["device"])
     data = _data(settings)
     if settings["method"]["views"] is None:
         settings["method"]["views"] = COLOUR_VIEWS if data.train.images.shape[1] == 3 else DEFAULT_VIEWS
-    source = folder.open_run(init_from) if init_from else None
-    run = Run(settings, data, backend)
+    source = _opened(init_from, world) if init_from else None
+    run = Run(settings, data, backend, world)
     if source:
         run.start_from(source)
-    stem = f"{settings['loss']['name']}-{data.name}"
-    home = folder.create(out or folder.free_name(stem), overwrite)
+    if world.is_first:
+        stem = f"{settings['loss']['name']}-{Path(data.name).stem}"
+        home = folder.create(out or folder.free_name(stem), overwrite)
+    else:
+        home = folder.Onlooker(out or "")
     home.write_json(folder.CONFIG, settings)
-    home.write_json(folder.ENVIRONMENT, folder.environment(backend, settings["train"]["seed"]))
+    home.write_json(folder.ENVIRONMENT, {**folder.environment(backend, settings["train"]["seed"]), "ranks": world.size})
     facts = " ".join(f"{name}={value}" for name, value in _headline_facts(run).items())
     home.log(f"start {facts}" + (f" from {init_from}" if source else ""))
+    _log_spread(run, home)
     run.save(home)
     return run, home
 
 
-def resume(out, chosen):
-    """Go on with the run in a folder: (run, folder), at its last checkpoint.
+def resume(out, chosen, world=ALONE):
+    """Go on with the run in a folder: (run, folder), at its last checkpoint, on any number of ranks.
 
     Raises:
         ValueError: no run there, a damaged checkpoint, or a chosen setting that differs from the run's.
     """
-    home = folder.open_run(out)
-    settings = home.read_json(folder.CONFIG)
+    home = _opened(out, world)
+    settings = world.from_first(home.read_json(folder.CONFIG) if world.is_first else None)
     _refuse_other_settings(out, settings, chosen)
     if "device" in chosen:
         settings = {**settings, "device": chosen["device"]}
-    run = Run(config.resolve(settings), _data(settings), get_backend(settings["device"]))
+    run = Run(config.resolve(settings), _data(settings), world.device(settings["device"]), world)
     run.restore(home)
     home.forget_epochs_after(run.epoch)
     home.log(f"resume at epoch {run.epoch} on {run.backend.name}")
+    _log_spread(run, home)
     return run, home
+
+
+def _opened(path, world):
+    return folder.open_run(path) if world.is_first else folder.Onlooker(path)
+
+
+def _log_spread(run, home):
+    if run.spread.describe():
+        home.log(run.spread.describe())
 
 
 def _refuse_other_settings(out, settings, chosen):
@@ -155,13 +173,21 @@ def table(scores):
 
 def _data(settings):
     options = {name: value for name, value in settings["data"].items() if name != "name"}
-    return load(settings["data"]["name"], **options)
+    return _images(settings["data"]["name"], **options)
+
+
+def _images(name, **options):
+    data = load(name, **options)
+    if not isinstance(data.train, ImageSet):
+        kind = "pairs of texts" if isinstance(data.train, PairSet) else "plain rows"
+        raise ValueError(f"data {name}: holds {kind}; runs train on images so far")
+    return data
 
 
 def _trained(path, data_name, device):
     home = folder.open_run(path)
     settings = config.resolve(home.read_json(folder.CONFIG))
-    own = _data(settings) if data_name is None else load(data_name)
+    own = _data(settings) if data_name is None else _images(data_name)
     backend = get_backend(device or settings["device"])
     run = Run(settings, own, backend)
     run.restore(home)

@@ -1,0 +1,344 @@
+"""The battery: for any loss, the inputs that tell implementations apart, made from the annotations on its page.
+
+Every case has its own seed (from the loss's name and the case's id) and the same arrays for every variant: one input,
+one value a variant. All floating-point inputs are rounded to float32 numbers, so that a case can be given in float32
+or float64 and mean exactly the same.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from mini_repr.losses.annotations import Labels, Learned, Mask, Rows, Scalar
+from mini_repr.losses.drawing import draw_inputs, sizes_of
+
+FLAGS = {
+    "ordinary": "random rows: a wrong formula, factor or reduction shows here",
+    "sizes": "few rows, odd sizes, more columns than rows or the reverse: wrong axes and hidden minimums",
+    "scalar": "a setting away from its default: an implementation may ignore it or use it in another place",
+    "temperature": "small and large temperatures: overflow, and factors of the temperature",
+    "magnitude": "large and small rows: missing normalisation, overflow, an epsilon that shows",
+    "direction": "nearly parallel and opposite rows: cancellation in distances and in gradients of unit rows",
+    "ties": "equal rows and equal distances: which one is chosen, how a gradient is shared",
+    "labels": "imbalanced classes, a class of one, one class only",
+    "mask": "one, all or none marked",
+    "edge": "an input at the end of what is defined: the page says what comes out",
+    "offset": "rows far from the origin and close together: differences of large squares lose all digits",
+    "layout": "arrays that are not contiguous",
+    "float32": "the same numbers in single precision",
+    "not-differentiable": "a kink or a jump of the definition: the gradient is the page's convention, not to be judged",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input. ``arguments``: host arrays, and the settings that differ from their defaults.
+
+    ``result`` is what the page says of it: "valid" (a finite value), "error" (a ValueError) or "undefined" (the
+    definition jumps here, so that rounding decides, or gives no finite value). ``flags`` are keys of FLAGS.
+    """
+
+    id: str
+    comment: str
+    flags: tuple[str, ...]
+    arguments: dict
+    dtype: str
+    result: str
+
+    @property
+    def differentiable(self):
+        """Whether gradients can be compared here."""
+        return self.result == "valid" and "not-differentiable" not in self.flags
+
+
+def cases_for(loss, settings=None, needs=None):
+    """The battery of a loss under fixed ``settings`` (such as a variant's).
+
+    Args:
+        settings: {parameter: value}; they stand in every case's arguments, and no case varies them.
+        needs: optional arrays to give; by default those that the page cannot do without under these settings.
+    Returns:
+        list of Case. The same call gives the same cases, bit for bit.
+    """
+    settings = dict(settings or {})
+    bench = _Bench(loss, settings, _needed(loss, settings) if needs is None else tuple(needs))
+    return [bench.case(*made) for family in _FAMILIES for made in family(bench)]
+
+
+def drawn(loss, name, settings=None):
+    """{array: random rows, labels, ...} of ordinary size, float32 numbers; ``name`` stands for the seed."""
+    settings = dict(settings or {})
+    return _Bench(loss, settings, _needed(loss, settings)).draw(name)
+
+
+def float32_exact(value):
+    """The nearest float32 number(s), as float64; integers and booleans as they are."""
+    if isinstance(value, float):
+        return float(np.float32(value))
+    return value.astype(np.float32).astype(np.float64) if value.dtype.kind == "f" else value
+
+
+def float_arrays(loss):
+    """Names of the arrays of floating-point rows, optional ones too."""
+    return [p.name for p in loss.arrays if isinstance(_bare(p.annotation), Rows)]
+
+
+def _bare(annotation):
+    return annotation.array if annotation.optional else annotation
+
+
+def _needed(loss, settings):
+    """The optional arrays of the variants that these settings select, or all of them where the page wants one."""
+    for chosen in loss.variants.values():
+        if chosen.needs and chosen.settings.items() <= settings.items():
+            return tuple(chosen.needs)
+    arguments = draw_inputs(loss, np.random.default_rng(0))
+    if _result(loss, {**arguments, **settings}) == "error":
+        return tuple(p.name for p in loss.arrays if p.annotation.optional)
+    return ()
+
+
+class _Bench:
+    """Draws the inputs of one loss and turns them into cases."""
+
+    def __init__(self, loss, settings, needs):
+        self.loss = loss
+        self.settings = settings
+        self.needs = needs
+        self.sizes = sizes_of(loss)
+        self.least = {letter: least for p in loss.arrays for letter, least in _bare(p.annotation).axes}
+        self.rows = _bare(loss.arrays[0].annotation).letters[0]
+        self.columns = _bare(loss.arrays[0].annotation).letters[-1]
+
+    def rng(self, name):
+        return np.random.default_rng(zlib.crc32(f"{self.loss.name}/{name}".encode()))
+
+    def draw(self, name, **sizes):
+        """{name: array} at the loss's own sizes, or others."""
+        sizes = {**self.sizes, **{k: max(v, self.least[k]) for k, v in sizes.items()}}
+        inputs = {
+            p.name: p.annotation.draw(rng, sizes)
+            for rng in [self.rng(name)]
+            for p in self.loss.arrays
+            if not p.annotation.optional or p.name in self.needs
+        }
+        return {n: float32_exact(x) for n, x in inputs.items()}
+
+    def changed(self, name, change):
+        """Drawn inputs with ``change(rows, rng, k)`` applied to the k-th floating-point array, as rows (N, columns)."""
+        inputs, rng = self.draw(name), self.rng(name + "/change")
+        for k, n in enumerate(n for n in float_arrays(self.loss) if n in inputs):
+            rows = inputs[n].reshape(-1, inputs[n].shape[-1])
+            changed = np.asarray(change(rows, rng, k), dtype=np.float64)
+            inputs[n] = float32_exact(changed).reshape(inputs[n].shape)
+        return inputs
+
+    def of_kind(self, kind):
+        """The arrays annotated as ``kind``."""
+        return [p for p in self.loss.arrays if isinstance(_bare(p.annotation), kind)]
+
+    def case(self, name, comment, flags, arguments, dtype="float64"):
+        arguments = {**arguments, **self.settings}
+        result = _result(self.loss, arguments)
+        if result == "valid" and dtype == "float64":
+            jumps, kinks = _not_smooth(self.loss, arguments, self.rng(name + "/direction"))
+            if jumps or kinks:
+                flags = (*flags, "not-differentiable")
+            if jumps and "edge" not in flags:
+                result = "undefined"
+        return Case(name, comment, tuple(flags), arguments, dtype, result)
+
+
+def _ordinary(bench):
+    rows, columns = bench.rows, bench.columns
+    yield "ordinary", "random rows", ["ordinary"], bench.draw("ordinary")
+    yield "ordinary-2", "other random rows", ["ordinary"], bench.draw("ordinary-2")
+    labelled = any(not _bare(p.annotation).classes for p in bench.of_kind(Labels))  # two alike and another: three rows
+    sizes = {
+        "fewest-rows": ("as few rows as have partners and others", {rows: 3 if labelled else 2}),
+        "small": ("few rows and columns", {rows: 4, columns: 2}),
+        "odd": ("odd sizes", {rows: 7, columns: 3}),
+        "tall": ("more rows than columns", {rows: 13, columns: 2}),
+        "wide": ("more columns than rows", {rows: 4, columns: 11}),
+        "one-column": ("a single column", {columns: 1}),
+    }
+    for name, (comment, changed) in sizes.items():
+        yield name, comment, ["sizes"], bench.draw(name, **changed)
+
+
+def _scalars(bench):
+    """Settings that are numbers, away from their defaults; all values are float32 numbers."""
+    for p in bench.loss.settings:
+        number = p.annotation.scalar if isinstance(p.annotation, Learned) else p.annotation
+        if not isinstance(number, Scalar) or p.name in bench.settings:
+            continue
+        if p.name == "temperature":
+            values = {"tiny": 2.0**-6, "large": 16.0, "to-zero": 2.0**-13}
+            for size, value in values.items():
+                name = f"temperature-{size}"
+                flags = ["temperature", *(["edge"] if size == "to-zero" else [])]
+                yield name, f"temperature {value:g}", flags, {**bench.draw(name), "temperature": value}
+        else:
+            name = f"{p.name}-changed"
+            value = float32_exact(number.draw(bench.rng(name), {}))
+            yield name, f"{p.name} {value:g}", ["scalar"], {**bench.draw(name), p.name: value}
+
+
+def _rows(bench):
+    def parallel(x, rng, k):
+        return bench.rng("axis").standard_normal(x.shape[1]) + 2.0**-10 * rng.standard_normal(x.shape)
+
+    def opposite(x, rng, k):
+        """Rows along one axis, up or down, of several lengths."""
+        signs = np.where(np.arange(len(x)) % 2, -1.0, 1.0) * rng.choice([-1.0, 1.0])
+        return (signs * rng.choice([0.5, 1.0, 2.0], len(x)))[:, None] * float32_exact(axis[: x.shape[1]])
+
+    def uneven(x, rng, k):
+        return x * 2.0 ** rng.integers(-6, 7, (len(x), 1))
+
+    def duplicate(x, rng, k):
+        return x[np.arange(len(x)) // 2]
+
+    def lattice(x, rng, k):
+        return rng.integers(1, 3, x.shape)
+
+    axis = bench.rng("axis").standard_normal(64)
+    changes = {
+        "large": ("rows 1024 times as long", "magnitude", lambda x, rng, k: x * 1024),
+        "small-rows": ("rows 2^-20 times as long", "magnitude", lambda x, rng, k: x * 2.0**-20),
+        "uneven": ("row lengths from 1/64 to 64", "magnitude", uneven),
+        "parallel": ("all rows within 0.1 % of one direction", "direction", parallel),
+        "opposite": ("all rows along one axis, up or down", "direction", opposite),
+        "duplicates": ("every row given twice", "ties", duplicate),
+        "ties": ("coordinates 1 and 2 only: many equal distances and scores", "ties", lattice),
+    }
+    for name, (comment, flag, change) in changes.items():
+        yield name, comment, [flag], bench.changed(name, change)
+
+
+def _edges(bench):
+    vector = float32_exact(bench.rng("vector").standard_normal(64))
+
+    def one_row_zero(x, rng, k):
+        return x * (np.arange(len(x)) != k % len(x))[:, None]
+
+    changes = {
+        "zero-row": ("one row of every array is zero, each another one", ["edge"], one_row_zero),
+        "zero-rows": ("all rows are zero", ["edge"], lambda x, rng, k: x * 0),
+        "identical-rows": ("all rows are the same", ["edge"], lambda x, rng, k: x * 0 + vector[: x.shape[1]]),
+        "offset-1e6": ("2^20 added to every element", ["edge", "offset"], lambda x, rng, k: x + 2.0**20),
+        "offset-1e8": ("2^26 added to 32 times every element", ["edge", "offset"], lambda x, rng, k: 32 * x + 2.0**26),
+    }
+    for name, (comment, flags, change) in changes.items():
+        yield name, comment, flags, bench.changed(name, change)
+    # Shorter than the page allows, where it needs two rows or more: cut from drawn rows, as draw() keeps to the least.
+    inputs = bench.draw("batch-of-one")
+    for p in bench.loss.arrays:
+        if p.name in inputs and _bare(p.annotation).letters[0] == bench.rows:
+            inputs[p.name] = inputs[p.name][:1]
+    for p in bench.of_kind(Mask):
+        inputs[p.name] = np.ones_like(inputs[p.name])
+    yield "batch-of-one", "one row only", ["edge"], inputs
+
+
+def _labels(bench):
+    for p in bench.of_kind(Labels):
+        count = bench.sizes[_bare(p.annotation).letters[0]]
+        numbers = np.arange(count)
+        settled = {
+            "imbalanced": ("one class holds all rows but two", ["labels"], (numbers >= count - 2) * 1),
+            "class-of-one": ("one row is alone in its class", ["labels", "edge"], np.where(numbers == 1, 1, 0)),
+            "one-class": ("all labels are equal", ["labels", "edge"], numbers * 0),
+        }
+        if not _bare(p.annotation).classes:
+            settled["all-different"] = ("no two labels are equal", ["labels", "edge"], numbers)
+            settled["any-integers"] = ("labels far apart and negative", ["labels"], np.where(numbers % 2, -7, 10**6))
+        for name, (comment, flags, labels) in settled.items():
+            yield name, comment, flags, {**bench.draw(name), p.name: labels}
+
+
+def _masks(bench):
+    for p in bench.of_kind(Mask):
+        inputs = bench.draw("mask")
+        mask = np.zeros_like(inputs[p.name])
+        yield "mask-none", "nothing is marked", ["mask", "edge"], {**inputs, p.name: mask}
+        yield "mask-all", "everything is marked", ["mask", "edge"], {**inputs, p.name: ~mask}
+        one = mask.copy()
+        one[(0,) * one.ndim] = True
+        yield "mask-one", "one is marked", ["mask"], {**inputs, p.name: one}
+
+
+def _layouts(bench):
+    def spaced(x):
+        """The same numbers, every second element of a larger array, last axis first in memory."""
+        host = np.zeros(tuple(2 * size for size in x.shape[::-1]), dtype=x.dtype).T
+        view = host[tuple(slice(None, None, 2) for _ in x.shape)]
+        view[...] = x
+        return view
+
+    def single(x):
+        return x.astype(np.float32) if x.dtype.kind == "f" else x
+
+    ordinary = bench.draw("ordinary")
+    spread = {n: spaced(x) for n, x in ordinary.items()}
+    yield "not-contiguous", "the arrays of 'ordinary' as strided views", ["layout"], spread
+    for name in ("ordinary", "odd"):
+        inputs = ordinary if name == "ordinary" else bench.draw("odd", **{bench.rows: 7, bench.columns: 3})
+        arrays = {n: single(x) for n, x in inputs.items()}
+        yield f"{name}-float32", f"the arrays of {name!r} in float32", ["float32"], arrays, "float32"
+
+
+_FAMILIES = (_ordinary, _scalars, _rows, _edges, _labels, _masks, _layouts)
+
+
+def _result(loss, arguments):
+    try:
+        with np.errstate(all="ignore"):
+            value = loss(**arguments).data
+    except ValueError:
+        return "error"
+    return "valid" if np.isfinite(value).all() else "undefined"
+
+
+def _spread(x):
+    """How far apart the rows lie, or how long they are where they coincide; 1 for zeros."""
+    rows = x.reshape(-1, x.shape[-1])
+    return float(np.ptp(rows, axis=0).max() or np.abs(rows).max() or 1.0)
+
+
+def _not_smooth(loss, arguments, rng, directions=2, step=1e-6):
+    """Whether the value jumps, and whether its slope does, where a line through this input crosses it.
+
+    Both sides are extrapolated to the middle from two points each. What is smooth meets there, and the value itself,
+    ever more closely as the step shrinks; a jump or a kink stays.
+    """
+    names = [n for n in float_arrays(loss) if arguments.get(n) is not None and n in loss.differentiable]
+    spreads = {n: _spread(arguments[n]) for n in names}
+    # Inputs far from the origin round: by how much of a step, at worst.
+    rounded = max(np.finfo(float).eps * np.abs(arguments[n]).max() / spreads[n] for n in names) / (step / 8)
+    jumps = kinks = False
+    for _ in range(directions):
+        way = {n: rng.standard_normal(arguments[n].shape) * spreads[n] for n in names}
+
+        def at(h, way=way):
+            moved = {n: arguments[n] + h * d for n, d in way.items()}
+            with np.errstate(all="ignore"):
+                return float(np.sum(loss(**{**arguments, **moved}).data))
+
+        here = at(0)
+
+        def sides(h, at=at, here=here):
+            """(jump, kink, size of the slopes, size of the values), as seen with this step."""
+            below, above = (at(-2 * h), at(-h)), (at(2 * h), at(h))
+            left, right = (below[1] - below[0]) / h, (above[0] - above[1]) / h
+            limits = 2 * below[1] - below[0], 2 * above[1] - above[0]
+            jump = max(limits[1] - limits[0], limits[0] - limits[1], *(abs(one - here) for one in limits))
+            return jump, abs(right - left), max(abs(left), abs(right)), max(map(abs, (*below, *above)))
+
+        (jump, kink, _, _), (jump_near, kink_near, slope, size) = sides(step), sides(step / 8)
+        # Values round at 1e-16 of their size; a slope over this step therefore at 1e-16 / step.
+        noise = 1e-14 * max(size, 1.0)
+        jumps |= bool(jump_near > 0.5 * jump and jump_near > 1e-6 * max(size, 1e-3) + noise)
+        kinks |= bool(kink_near > 0.5 * kink and kink_near > (1e-3 + 8 * rounded) * slope + 100 * noise / step)
+    return jumps, kinks

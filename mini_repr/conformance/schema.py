@@ -1,0 +1,120 @@
+"""What a file of golden vectors looks like, as a JSON Schema, and a check against the part of the language it uses."""
+
+import re
+
+_NUMBER = {"type": "string", "pattern": "^(-?0x[01](\\.[0-9a-f]+)?p[+-][0-9]+)$"}
+_ARRAY = {
+    "type": "object",
+    "required": ["shape", "dtype", "data"],
+    "properties": {
+        "shape": {"type": "array", "items": {"type": "integer"}},
+        "dtype": {"enum": ["float64", "int64", "bool"]},
+        "data": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
+_TEXT = {"type": "string"}
+_NUMBER_OR_ARRAY = {"anyOf": [_NUMBER, _ARRAY]}
+_SETTINGS = {"type": "object", "additionalProperties": {"type": ["string", "integer", "boolean", "null"]}}
+_TOLERANCE = {"type": "object", "required": ["value"], "additionalProperties": _NUMBER}
+_SLIP = {
+    "type": "object",
+    "required": ["slip", "says", "value"],
+    "properties": {"slip": _TEXT, "says": _TEXT, "value": _NUMBER},
+    "additionalProperties": False,
+}
+_CASE = {
+    "type": "object",
+    "required": ["id", "comment", "flags", "result", "inputs", "params"],
+    "properties": {
+        "id": _TEXT,
+        "comment": _TEXT,
+        "flags": {"type": "array", "items": _TEXT},
+        "result": {"enum": ["valid", "undefined", "error"]},
+        "inputs": {"type": "object", "additionalProperties": _ARRAY},
+        "params": _SETTINGS,
+        "error": _TEXT,
+        "value": _NUMBER,
+        "terms": {"type": "object", "additionalProperties": _NUMBER},
+        "zero_gradients": {"type": "array", "items": _TEXT},
+        "gradients": {"type": "object", "additionalProperties": _NUMBER_OR_ARRAY},
+        "tolerance": {
+            "type": "object",
+            "required": ["float64", "float32"],
+            "properties": {"float64": _TOLERANCE, "float32": _TOLERANCE},
+            "additionalProperties": False,
+        },
+        "matches_if_buggy": {"type": "array", "items": _SLIP},
+    },
+    "additionalProperties": False,
+}
+
+SCHEMA = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Golden vectors of one loss and variant",
+    "type": "object",
+    "required": [
+        *("schema", "generator", "loss", "variant", "says", "paper", "source"),
+        *("params", "tolerance_rule", "flags", "cases"),
+    ],
+    "properties": {
+        "schema": {"enum": ["mini_repr vectors 1"]},
+        "generator": {
+            "type": "object",
+            "required": ["mini_repr", "mpmath", "digits"],
+            "properties": {"mini_repr": _TEXT, "mpmath": _TEXT, "digits": {"type": "integer"}},
+            "additionalProperties": False,
+        },
+        "loss": _TEXT,
+        "variant": _TEXT,
+        "says": _TEXT,
+        "paper": {"type": "object", "required": ["key", "title", "cite"], "additionalProperties": _TEXT},
+        "source": _TEXT,
+        "params": _SETTINGS,
+        "tolerance_rule": _TEXT,
+        "flags": {"type": "object", "additionalProperties": _TEXT},
+        "cases": {"type": "array", "items": _CASE},
+    },
+    "additionalProperties": False,
+}
+
+_TYPES = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "boolean": bool,
+    "null": type(None),
+}
+
+
+def problems(document, schema=SCHEMA, place="the file"):
+    """What is wrong with a document: one line each, the place first; an empty list where it fits the schema."""
+    if "anyOf" in schema:
+        tries = [problems(document, one, place) for one in schema["anyOf"]]
+        return [] if any(not wrong for wrong in tries) else tries[0]
+    if "enum" in schema and document not in schema["enum"]:
+        return [f"{place}: is {document!r}, expected {' or '.join(map(str, schema['enum']))}"]
+    kinds = schema.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if kinds and not any(_is(document, kind) for kind in kinds):
+        return [f"{place}: is a {type(document).__name__}, expected {' or '.join(kinds)}"]
+    if "pattern" in schema and not re.search(schema["pattern"], document):
+        return [f"{place}: {document!r} is no hexadecimal floating-point number"]
+    wrong = []
+    if isinstance(document, dict):
+        wrong += [f"{place}: has no {name!r}" for name in schema.get("required", []) if name not in document]
+        others = schema.get("additionalProperties", {})
+        for name, value in document.items():
+            inner = schema.get("properties", {}).get(name, others)
+            wrong += (
+                problems(value, inner, f"{place}: {name}") if inner is not False else [f"{place}: unknown {name!r}"]
+            )
+    if isinstance(document, list):
+        for number, item in enumerate(document):
+            wrong += problems(item, schema.get("items", {}), f"{place}[{number}]")
+    return wrong
+
+
+def _is(value, kind):
+    return isinstance(value, _TYPES[kind]) and not (kind == "integer" and isinstance(value, bool))

@@ -1,0 +1,35 @@
+"""Random numbers for a share of the rows, the same that one rank would draw for all of them."""
+
+
+class OwnRows:
+    """A ``numpy.random.Generator`` that draws for every rank's rows and hands out those of one.
+
+    Views and masks draw arrays with one row an image, so rank r of n gets rows r * B/n to (r + 1) * B/n of what a
+    single rank draws for B images; all ranks' generators stay in step. Drawing all of it costs each rank the time of
+    drawing for the whole batch: small beside encoding a share, until shares are a few rows.
+
+    Args:
+        rng: the generator, in the same state on every rank. rank, ranks: which share.
+    """
+
+    def __init__(self, rng, rank, ranks):
+        self._rng, self._rank, self._ranks = rng, rank, ranks
+
+    def random(self, size, **params):
+        return self._share(lambda whole: self._rng.random(whole, **params), size)
+
+    def standard_normal(self, size, **params):
+        return self._share(lambda whole: self._rng.standard_normal(whole, **params), size)
+
+    def uniform(self, low, high, size):
+        return self._share(lambda whole: self._rng.uniform(low, high, whole), size)
+
+    def integers(self, *bounds, size, **params):
+        return self._share(lambda whole: self._rng.integers(*bounds, size=whole, **params), size)
+
+    def __getattr__(self, name):
+        raise ValueError(f"views: drawing by {name} cannot be shared out over ranks; run on one rank")
+
+    def _share(self, draw, size):
+        rows, *rest = (size,) if isinstance(size, int) else size
+        return draw((self._ranks * rows, *rest))[self._rank * rows : (self._rank + 1) * rows]

@@ -1,0 +1,150 @@
+"""How a batch is spread over ranks and groups, and how its loss and gradients are put together again."""
+
+import math
+from functools import partial
+
+import numpy as np
+
+from mini_repr.autograd import primitive
+from mini_repr.methods.method import Step
+from mini_repr.nn import BatchNorm, Dropout
+from mini_repr.training.distributed.batch_norm import batch_norm_over_ranks
+from mini_repr.training.distributed.draws import OwnRows
+from mini_repr.training.distributed.ring_infonce import ring_infonce
+from mini_repr.training.distributed.world import ALONE
+
+
+class Spread:
+    """One batch over ``world.size`` ranks, its loss over ``groups`` equal parts of it.
+
+    The loss of ``groups`` parts is the mean of their losses, each part a batch of its own: rows of two groups never
+    meet. With as many ranks as groups no row leaves its rank (M2-Encoder's grouped aggregation: Guo et al. 2024,
+    arXiv 2401.15896). The result does not depend on the number of ranks.
+
+    Args:
+        method: prepared here for more than one rank: batch norm takes its statistics over all of them, and the loss
+            travels round the ring where it can.
+        batch_size: rows of the whole batch.
+    Raises:
+        ValueError: rows that cannot be shared out evenly, or a method that cannot be divided.
+    """
+
+    def __init__(self, method, batch_size, world=ALONE, groups=1):
+        _check(method, batch_size, world.size, groups)
+        self.world = world
+        self._groups = groups
+        self._near = world.near(max(1, world.size // groups))  # the ranks that share a group
+        self._parts = max(1, groups // world.size)  # groups on this rank
+        self._in_ring = self._near.size > 1 and _has_ring_form(method.objective)
+        self._norms = [m for m in method.named_modules().values() if isinstance(m, BatchNorm)]
+        self._drops = any(isinstance(m, Dropout) and m.rate > 0 for m in method.named_modules().values())
+        if self._in_ring:
+            method.objective.evaluate = partial(ring_infonce, world=self._near)
+        if world.size > 1:
+            for norm in self._norms:
+                norm.normalise, norm.ranks = partial(batch_norm_over_ranks, world=world), world.size
+
+    def own(self, index):
+        """This rank's share of the row numbers of a batch."""
+        return np.split(index, self.world.size)[self.world.rank]
+
+    def draws(self, rng):
+        """``rng`` for the own rows of a batch: draws for all rows, hands out the own ones."""
+        return rng if self.world.size == 1 else OwnRows(rng, self.world.rank, self.world.size)
+
+    def part_dropout(self, method):
+        """Give every rank its own random numbers for dropout, from states that are the same on all ranks."""
+        state = method.random_state()
+        for name, one in state.items():
+            bits = np.random.PCG64()
+            bits.state = one
+            state[name] = bits.jumped(self.world.rank).state
+        method.set_random_state(state)
+
+    def compare(self, method, rows, targets, labels):
+        """The loss of the whole batch as a ``Step`` whose total and terms are this rank's part of a mean over groups.
+
+        Args:
+            rows, targets: as ``method.embed`` and ``method.targets`` gave them for the own rows. labels: of those.
+        """
+        if not self._in_ring:
+            rows = [gather_rows(z, world=self._near) for z in rows]
+            targets = [self._near.gather(t) for t in targets]
+            labels = None if labels is None else self._near.gather(labels)
+        if self._groups == 1:
+            return method.compare(rows, targets, labels)
+        size = len(rows[0]) // self._parts
+        steps = []
+        for part in (slice(k * size, (k + 1) * size) for k in range(self._parts)):
+            own_labels = None if labels is None else labels[part]
+            steps.append(method.compare([z[part] for z in rows], [t[part] for t in targets], own_labels))
+        total = sum((step.total for step in steps[1:]), steps[0].total) / self._groups
+        total.terms = {
+            name: sum(float(step.total.terms[name]) for step in steps) / self._groups for name in steps[0].total.terms
+        }
+        return Step(total, steps[0].embeddings)
+
+    def collect(self, method):
+        """Turn every rank's gradients into those of the whole batch, the same bits on all of them."""
+        if self.world.size == 1:
+            return
+        for parameter in method.objective.parameters():
+            if parameter.grad is not None:
+                parameter.grad /= self._near.size  # whole on each rank of the group, not a part
+        self.world.sum_in_place([p.grad for p in method.parameters() if p.grad is not None])
+
+    def numbers(self, terms):
+        """{name: number} of the whole batch, from the rank's own parts."""
+        if self.world.size == 1:
+            return terms
+        sums = self.world.sum(np.array(list(terms.values()), dtype=np.float64)) / self._near.size
+        return dict(zip(terms, sums.tolist(), strict=True))
+
+    def all_rows(self, embeddings):
+        """The embeddings of a step for all rows of the group."""
+        return self._near.gather(embeddings) if self._in_ring else embeddings
+
+    def describe(self):
+        """What a log should say of it."""
+        if self.world.size == 1:
+            return f"loss over {self._groups} groups" if self._groups > 1 else ""
+        facts = [f"{self.world.size} ranks, {self.world.transport}"]
+        if self._groups > 1:
+            facts.append(f"loss over {self._groups} groups")
+        facts.append("remote rows travel round a ring" if self._in_ring else "every rank gathers the rows of its group")
+        if self._norms:
+            facts.append("batch norm over all ranks")
+        if self._drops:
+            facts.append("dropout drawn by rank: the run depends on their number")
+        return ", ".join(facts)
+
+
+@primitive
+def gather_rows(z, world):
+    """The rows (n, ...) of every rank, in the order of ranks: (size * n, ...).
+
+    Back: the own rows of the gradient. Each rank computes the same function of all rows, so it holds the whole
+    gradient for its own rows already, and no message is needed.
+    """
+    own = slice(world.rank * len(z), (world.rank + 1) * len(z))
+    return world.gather(z), lambda g: (g[own], None)
+
+
+def _has_ring_form(objective):
+    page = objective.loss.name == "infonce" and objective.settings["negatives"] != "queue"
+    return page and objective.settings["reduction"] != "none" and not objective.added
+
+
+def _check(method, batch_size, ranks, groups):
+    name = type(method).__name__.lower()
+    if ranks * groups > 1 and not method.divisible:
+        raise ValueError(f"method {name}: its batch cannot be divided; run it on one rank, with train.loss_groups=1")
+    for what, count in (("ranks", ranks), ("loss groups", groups)):
+        if batch_size % count:
+            raise ValueError(f"batch size {batch_size} cannot be shared out evenly over {count} {what}")
+    if math.gcd(ranks, groups) != min(ranks, groups):
+        raise ValueError(f"train.loss_groups: got {groups}, expected a divisor or a multiple of the {ranks} ranks")
+    if groups > 1 and batch_size // groups < 2:
+        raise ValueError(f"train.loss_groups: got {groups}, expected groups of two rows or more of {batch_size}")
+    if groups > 1 and getattr(method, "takes_queue", False):
+        raise ValueError(f"train.loss_groups: got {groups}, expected 1 for a loss with a queue, which all rows share")

@@ -1,0 +1,202 @@
+"""Measure a training step on one rank and two, and plan it for up to 1,024 ranks.
+
+    python scripts/scaling.py                         measure here, print the plan (about two minutes)
+    python scripts/scaling.py --bandwidth 3 --latency 20
+    python scripts/scaling.py --rows 64 --width 64    a smaller encoder step
+
+The step is the library's own (``training.gradients.backward``): 28x28 images, two views each, ViT (patch 4, depth 4),
+projector to 128, InfoNCE in the ring, float32, one BLAS thread a rank. The plan is arithmetic on the measured times of
+its parts and on message sizes; what it assumes is printed above it. Needs the extra ``mpi``.
+"""
+
+import argparse
+import json
+import math
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+BATCH = 2**20
+RANKS = (1, 2, 4, 16, 64, 256, 1024)
+DIMENSIONS = 128
+RING_ROWS = 2048
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+# As in the tests: containers run as root and have fewer cores than their machine.
+MPI_HERE = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+}
+
+
+def timed(work, repetitions=5):
+    """Median seconds of ``work()``, warmed up once."""
+    work()
+    seconds = []
+    for _ in range(repetitions):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def measure(rows, width):
+    """One rank's part, on a core of its own, with ``rows`` pairs: the first rank prints what it measured as JSON."""
+    from mini_repr.backend import CPU
+    from mini_repr.data import Dataset, ImageSet
+    from mini_repr.training import config
+    from mini_repr.training.distributed import joined
+    from mini_repr.training.distributed.ring_infonce import ring_infonce
+    from mini_repr.training.gradients import backward
+    from mini_repr.training.run import Run
+
+    with joined() as world:
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[world.rank % len(cores)]})
+        batch = rows * world.size
+        images = np.random.default_rng(0).random((batch, 1, 28, 28), dtype=np.float32)
+        data = Dataset("random", ImageSet("random", images), ImageSet("random", images[:2]))
+        settings = config.resolve(
+            {
+                "encoder": {"patch": 4, "width": width, "depth": 4},
+                "method": {"dimensions": DIMENSIONS, "views": "shift=2,rotate=15,noise=0.1"},
+                "train": {"batch_size": batch},
+            }
+        )
+        run = Run(settings, data, CPU, world)
+        method, spread = run.method, run.spread
+        own = images[spread.own(np.arange(batch))]
+        gradients = [p.data.copy() for p in method.trained_parameters().values()]
+
+        def step():
+            method.zero_grad()
+            backward(method, own, None, run.rng, spread)
+            run.optimizer.step(1e-3)
+
+        def encode():
+            method.zero_grad()
+            za, zb = method.embed(*inputs)
+            ((za * za).sum() + (zb * zb).sum()).backward()
+
+        inputs = method.draw(own, spread.draws(run.rng))
+        a, b = np.random.default_rng(1).standard_normal((2, RING_ROWS, DIMENSIONS), dtype=np.float32)
+        small, large = np.zeros(1, np.float32), np.zeros(2**22, np.float32)
+
+        def ring():
+            from mini_repr.autograd import Tensor
+
+            ring_infonce(Tensor(a, requires_grad=True), Tensor(b, requires_grad=True), world=world).backward()
+
+        numbers = {
+            "ranks": world.size,
+            "step": timed(step),
+            "encode a row": timed(encode) / rows,
+            "update": timed(lambda: run.optimizer.step(1e-3)),
+            "draw a row": timed(lambda: run.rng.standard_normal((batch, 1, 28, 28), dtype=np.float32)) / batch,
+            "view a row": timed(lambda: method.draw(own, spread.draws(run.rng))) / rows,
+            "pair": timed(ring) / (RING_ROWS**2 * world.size),
+            "allreduce": timed(lambda: world.sum_in_place(gradients)),
+            "latency": timed(lambda: [world.pass_on([small]) for _ in range(100)]) / 100,
+            "bytes a second": large.nbytes / timed(lambda: world.pass_on([large])),
+            "parameter bytes": sum(g.nbytes for g in gradients),
+        }
+        if world.is_first:
+            print("MEASURED", json.dumps(numbers))
+
+
+def measured(ranks, arguments):
+    """The numbers of ``measure`` on that many ranks."""
+    line = [sys.executable, __file__, "--measure", "--rows", str(arguments.rows), "--width", str(arguments.width)]
+    if ranks > 1:
+        mpiexec = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        if mpiexec is None:
+            sys.exit("scaling.py: no mpiexec; pip install 'mini-repr[mpi]'")
+        line = [mpiexec, "-n", str(ranks), *line]
+    done = subprocess.run(line, env={**os.environ, **ONE_THREAD, **MPI_HERE}, capture_output=True, text=True)
+    found = [text for text in done.stdout.splitlines() if "MEASURED" in text]
+    if done.returncode or not found:
+        sys.exit(done.stderr)
+    return json.loads(found[0].partition("MEASURED")[2])
+
+
+def planned(numbers, batch, ranks, latency, bandwidth):
+    """{part: seconds} of one step of ``batch`` pairs.
+
+    Encoding and views: the own rows. Random numbers: each rank draws those of the whole batch. Pairs: own rows against
+    all. Ring: there and back, a hop a rank; a block is n rows and their n sums, back with as many gradients.
+    Gradients: a ring all-reduce, every byte twice over the wire.
+    """
+    rows = batch / ranks
+    there, back = rows * (DIMENSIONS + 1) * 4, rows * 2 * (DIMENSIONS + 1) * 4
+    alone = ranks == 1
+    return {
+        "encode": rows * numbers["encode a row"],
+        "views": rows * numbers["view a row"] + (batch - rows) * 2 * numbers["draw a row"],
+        "pairs": rows * batch * numbers["pair"],
+        "update": numbers["update"],
+        "ring": 0 if alone else ranks * (2 * latency + (there + back) / bandwidth),
+        "gradients": 0
+        if alone
+        else 2 * numbers["parameter bytes"] * (1 - 1 / ranks) / bandwidth + 2 * math.ceil(math.log2(ranks)) * latency,
+    }
+
+
+def report(one, two, arguments):
+    """The measurements, how far the plan's arithmetic is from them, and the plan, as text."""
+    rows = arguments.rows
+    here = planned(two, 2 * rows, 2, two["latency"], two["bytes a second"])
+    halves = planned(one, 2 * rows, 1, 0, math.inf)
+    lines = [
+        f"measured here, {rows} pairs a rank, ViT width {arguments.width}, "
+        f"{one['parameter bytes'] / 2**20:.2f} MiB of parameters",
+        f"  one rank   {rows:5} pairs: {one['step']:.3f} s a step",
+        f"  two ranks  {2 * rows:5} pairs: {two['step']:.3f} s a step, {rows * 2 / two['step']:.0f} pairs/s against "
+        f"{rows / one['step']:.0f}: {2 * one['step'] / two['step']:.2f} times one rank",
+        f"  planned for two ranks from their parts: {sum(here.values()):.3f} s; one rank on all rows would take "
+        f"{sum(halves.values()):.3f} s",
+        f"  all-reduce of the gradients: {two['allreduce'] * 1e3:.1f} ms, {two['allreduce'] / two['step']:.1%} of the "
+        "step, the most that overlap with the backward pass could save",
+        f"  message between the two: {two['latency'] * 1e6:.0f} us and {two['bytes a second'] / 1e9:.1f} GB/s "
+        "(shared memory)",
+        f"  a row: {two['encode a row'] * 1e3:.2f} ms to encode and back, {two['view a row'] * 1e3:.3f} ms for two "
+        f"views; a pair of rows in the ring: {two['pair'] * 1e9:.1f} ns",
+        "",
+        f"planned for a batch of {BATCH:,} pairs, assuming",
+        "  a rank as fast as one of the two here (one core each), and alike at every size of its share",
+        f"  {arguments.latency:g} us a message and {arguments.bandwidth:g} GB/s a rank between machines: not measured",
+        "  no overlap of computing and messages (there is none), no stragglers, gradient caching where memory needs it",
+        "",
+        f"{'ranks':>6} {'rows a rank':>12} {' '.join(f'{part:>9}' for part in here)} {'step, s':>10} efficiency",
+    ]
+    first = None
+    for ranks in RANKS:
+        parts = planned(two, BATCH, ranks, arguments.latency * 1e-6, arguments.bandwidth * 1e9)
+        total = sum(parts.values())
+        first = first or total
+        cells = " ".join(f"{seconds:>9.3f}" for seconds in parts.values())
+        lines.append(f"{ranks:>6} {BATCH // ranks:>12,} {cells} {total:>10.1f} {first / ranks / total:>10.1%}")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=128, help="pairs a rank in the measured step (128)")
+    parser.add_argument("--width", type=int, default=128, help="width of the ViT (128)")
+    parser.add_argument("--latency", type=float, default=5.0, help="assumed microseconds a message (5)")
+    parser.add_argument("--bandwidth", type=float, default=10.0, help="assumed GB/s a rank (10)")
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        measure(arguments.rows, arguments.width)
+        return
+    print(report(measured(1, arguments), measured(2, arguments), arguments))
+
+
+if __name__ == "__main__":
+    main()

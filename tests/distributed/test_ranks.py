@@ -1,0 +1,122 @@
+"""N ranks with B/N rows give what one gives with B rows, to float64 round-off; and all ranks agree to the bit.
+
+The tolerance is absolute: three steps move parameters by 1e-3 (AdamW) to 10 (SigLIP's scale).
+"""
+
+import json
+
+import numpy as np
+import pytest
+from float64_runs import trained
+from mpi_ranks import __file__ as PROGRAM
+from mpi_ranks import needs_mpi, results_path, run_on
+
+from mini_repr.training import config
+
+pytestmark = needs_mpi
+STEPS, ROUND_OFF = 3, 1e-13
+SMALL = {
+    "encoder": {"name": "vit", "width": 16, "depth": 1, "heads": 2, "patch": 4},
+    "method": {"views": "shift=1,noise=0.1,cutout=1", "hidden": 16, "dimensions": 8},
+    "optimizer": {"name": "sgd", "lr": 0.1, "schedule": "constant", "warmup_steps": 0},
+    "train": {"batch_size": 24},
+}
+MLP = {"name": "mlp", "width": 16, "hidden": 16, "depth": 2}
+QUEUE = {"name": "infonce", "negatives": "queue", "symmetric": False}
+
+CASES = {
+    "infonce": {},
+    "nt_xent": {"loss": {"name": "infonce", "negatives": "views"}},
+    "decoupled, one direction, sum": {
+        "loss": {"name": "infonce", "decoupled": True, "symmetric": False, "reduction": "sum"},
+        "optimizer": {"lr": 0.01},
+    },
+    "learned temperature": {"loss": {"name": "infonce", "learn": ["temperature"]}},
+    "infonce with a regulariser": {"add": {"uniformity": 0.5}},
+    "infonce, batch norm": {"encoder": MLP, "method": {"batch_norm": True}},
+    "siglip": {"loss": {"name": "siglip"}},
+    "supcon": {"loss": {"name": "supcon"}},
+    "cross_entropy": {"loss": {"name": "cross_entropy"}},
+    "barlow_twins": {"loss": {"name": "barlow_twins"}, "optimizer": {"lr": 0.01}},
+    "barlow_twins, batch norm": {
+        "loss": {"name": "barlow_twins"},
+        "encoder": MLP,
+        "method": {"batch_norm": True},
+        "optimizer": {"lr": 0.01},
+    },
+    "vicreg": {"loss": {"name": "vicreg"}, "optimizer": {"lr": 0.01}},
+    "moco, queue": {"loss": QUEUE, "method": {"name": "momentum", "queue_size": 40}},
+    "moco v3": {"method": {"name": "momentum"}},
+    "byol": {"loss": {"name": "negative_cosine"}, "method": {"name": "momentum", "predictor_hidden": 8}},
+    # An MLP: attention's key bias has no gradient but round-off, which Adam divides by as small a number.
+    "adamw": {"encoder": {**MLP, "norm": "layer"}, "optimizer": {"name": "adamw", "lr": 1e-3}},
+    "groups": {"train": {"loss_groups": 6}},
+    "groups, supcon": {"loss": {"name": "supcon"}, "train": {"loss_groups": 6, "batch_size": 48}},
+    "groups, learned": {"loss": {"name": "siglip"}, "train": {"loss_groups": 6, "grad_cache": 5}},
+    "masked": {"loss": {"name": "masked_regression"}, "method": {"style": "mae"}},
+    "gradient cache": {"train": {"grad_cache": 5}},
+    "gradient cache, queue": {
+        "loss": QUEUE,
+        "method": {"name": "momentum", "queue_size": 40},
+        "train": {"grad_cache": 3},
+    },
+}
+
+
+def settings_of(case):
+    base = dict(SMALL)
+    if case.get("encoder", {}).get("name") == "mlp":
+        base["encoder"] = {}
+    if case.get("loss", {}).get("name") == "masked_regression":
+        base["method"] = {"views": SMALL["method"]["views"]}
+    return config.merge(base, case)
+
+
+# On four ranks: two of them share a group, so that rows travel, but not to all.
+GROUPED = {
+    "infonce": {"loss": {"name": "infonce", "learn": ["temperature"]}, "train": {"loss_groups": 2}},
+    "siglip": {"loss": {"name": "siglip"}, "train": {"loss_groups": 2}},
+    "supcon": {"loss": {"name": "supcon"}, "train": {"loss_groups": 2, "batch_size": 48}},
+}
+
+
+def results_of(ranks, cases, folder):
+    """``results_of(...)(case)``: what ``trained`` gives on each rank, all cases in one start of MPI."""
+    (folder / "cases.json").write_text(json.dumps({name: settings_of(case) for name, case in cases.items()}))
+    done = run_on(ranks, PROGRAM, folder / "cases.json", folder, STEPS)
+    assert done.returncode == 0, done.stderr
+    return lambda case: [dict(np.load(results_path(folder, case, rank))) for rank in range(ranks)]
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def on_ranks(request, tmp_path_factory):
+    return results_of(request.param, CASES, tmp_path_factory.mktemp("ranks"))
+
+
+@pytest.fixture(scope="module")
+def on_four_ranks(tmp_path_factory):
+    return results_of(4, GROUPED, tmp_path_factory.mktemp("grouped"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ranks_give_what_one_gives(on_ranks, case):
+    assert_same(on_ranks(case), settings_of(CASES[case]))
+
+
+@pytest.mark.parametrize("case", GROUPED)
+def test_groups_of_ranks(on_four_ranks, case):
+    settings = settings_of(GROUPED[case])
+    assert_same(on_four_ranks(case), settings)
+    one_group = config.merge(settings, {"train": {"loss_groups": 1}})
+    assert abs(trained(one_group, 1)["loss"][0] - trained(settings, 1)["loss"][0]) > 1e-2  # it is another loss
+
+
+def assert_same(several, settings):
+    start, one = trained(settings, 0), trained(settings, STEPS)
+    assert max(np.abs(one[n] - start[n]).max() for n in start if n != "loss") > 1e-3  # it did train
+    for rank, result in enumerate(several):
+        assert result.keys() == one.keys()
+        for name, expected in one.items():
+            assert result[name].dtype == expected.dtype
+            np.testing.assert_allclose(result[name], expected, rtol=0, atol=ROUND_OFF, err_msg=f"{name}, rank {rank}")
+            np.testing.assert_array_equal(result[name], several[0][name], err_msg=f"{name}, ranks 0 and {rank}")
