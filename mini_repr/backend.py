@@ -110,7 +110,7 @@ class NumpyBackend:
         if workers < 2:
             return [function(blocks)]
         shares = [blocks[i * len(blocks) // workers : (i + 1) * len(blocks) // workers] for i in range(workers)]
-        with _single_threaded_products:
+        with single_threaded_products:
             others = [pool.submit(function, share) for share in shares[1:]]
             try:
                 first = function(shares[0])
@@ -271,7 +271,7 @@ def _pool():
     return ThreadPoolExecutor(workers, thread_name_prefix="row_blocks"), workers
 
 
-class _SingleThreadedProducts:
+class SingleThreadedProducts:
     """While any thread is inside, NumPy's OpenBLAS runs each product on the core that asked for it.
 
     Its own threads would otherwise fight ours for the same cores. Where NumPy has another BLAS this does nothing.
@@ -298,7 +298,7 @@ class _SingleThreadedProducts:
                 set_threads(self._before)
 
 
-_single_threaded_products = _SingleThreadedProducts()
+single_threaded_products = SingleThreadedProducts()
 
 
 @cache

@@ -16,7 +16,7 @@ linear evaluation; appendix B.8 there for L-BFGS on fixed features.
 import numpy as np
 from scipy.optimize import minimize
 
-from mini_repr.backend import backend_of
+from mini_repr.backend import backend_of, single_threaded_products
 from mini_repr.metrics.rows import checked_labels, checked_rows
 
 # L-BFGS stops when no component of the gradient of the mean loss exceeds this: accuracies no longer move.
@@ -96,7 +96,8 @@ def logistic_regression(features, targets, classes, l2):
 
     options = {"gtol": GRADIENT_TOLERANCE, "ftol": 0.0, "maxiter": MAX_ITERATIONS, "maxfun": 2 * MAX_ITERATIONS}
     start = np.zeros((dimensions + 1) * classes)
-    theta = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x.reshape(-1, classes)
+    with single_threaded_products:  # the matrices are small: threads cost more than they bring
+        theta = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x.reshape(-1, classes)
     return theta[:-1], theta[-1]
 
 
