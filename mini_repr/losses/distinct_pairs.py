@@ -91,7 +91,7 @@ def _pairs(x, distances, tile):
     """
     xp = backend_of(x).xp
     last = len(x) - 1
-    tile = tile or choose_tile(len(x), x.dtype.itemsize)
+    tile = tile or choose_tile(x, len(x))
     squares = (x * x).sum(axis=1) if distances else None
     for start in range(0, last, tile):
         rows, columns = slice(start, min(start + tile, last)), slice(start + 1, len(x))

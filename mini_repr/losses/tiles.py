@@ -11,17 +11,15 @@ from functools import reduce
 
 from mini_repr.backend import backend_of, blocks_of
 
-TILE_BYTES = 2 * 1024 * 1024
+
+def choose_tile(x, columns):
+    """Rows a tile of similarities of x with ``columns`` others: what suits the device of x."""
+    return max(16, backend_of(x).tile_bytes // (columns * x.dtype.itemsize))
 
 
-def choose_tile(columns, itemsize):
-    """Rows a tile: about 2 MiB of similarities, so that exponentials run in the cache and products stay large."""
-    return max(16, TILE_BYTES // (columns * itemsize))
-
-
-def row_tiles(rows, columns, itemsize, tile=None):
-    """Slices that cover ``range(rows)``, ``tile`` rows each; None chooses."""
-    return blocks_of(rows, tile or choose_tile(columns, itemsize))
+def row_tiles(x, columns, tile=None):
+    """Slices that cover the rows of x, ``tile`` rows each; None chooses."""
+    return blocks_of(len(x), tile or choose_tile(x, columns))
 
 
 def largest_similarity(x, y):
@@ -46,7 +44,7 @@ def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=N
     """
     backend = backend_of(x)
     xp = backend.xp
-    tiles = row_tiles(len(x), len(y), x.dtype.itemsize, tile)
+    tiles = row_tiles(x, len(y), tile)
     # Where no two logits are further apart than the exponents of the dtype allow, one shift serves all rows and columns
     # and one exponential an element. Elsewhere (small temperatures) each row has its own, and columns one more pass.
     reach = abs(float(scale)) * largest_similarity(x, y)

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from mini_repr.backend import single_threaded_products
 from mini_repr.data import Batches
 from mini_repr.methods import build_method
 from mini_repr.metrics import dimension_std, effective_rank
@@ -65,11 +66,12 @@ class Run:
         started = time.perf_counter()
         self.method.train()
         sums, norms, embeddings = {}, [], None
-        for index in self.batches.epoch_batches(self.epoch):
-            terms, norm, embeddings = self._train_step(self.backend.asarray(self.spread.own(index)))
-            norms.append(norm)
-            for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + value
+        with single_threaded_products:  # the step's own threads have the cores
+            for index in self.batches.epoch_batches(self.epoch):
+                terms, norm, embeddings = self._train_step(self.backend.asarray(self.spread.own(index)))
+                norms.append(norm)
+                for name, value in terms.items():
+                    sums[name] = sums.get(name, 0.0) + value
         self.epoch += 1
         embeddings = self.spread.all_rows(embeddings)
         return {

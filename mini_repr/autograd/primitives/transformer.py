@@ -9,10 +9,7 @@ from mini_repr.autograd.primitive import primitive
 from mini_repr.autograd.primitives.attention import attend_back_into, attend_into, heads_of, thirds
 from mini_repr.autograd.primitives.elementwise import gelu_and_slope, gelu_values
 from mini_repr.autograd.primitives.normalisation import normalise_back_into, normalise_into
-from mini_repr.backend import backend_of, blocks_of
-
-# Bytes of the widest array of a block: it and its neighbours fit the second-level cache.
-WIDE_BYTES = 512 * 1024
+from mini_repr.backend import backend_of
 
 
 @primitive
@@ -30,7 +27,7 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, eps=1e-5
     rstd = xp.empty((len(rows), 1), dtype=x.dtype)
     hidden = xp.empty((len(rows), hidden_width), dtype=x.dtype)
     folded, folded_bias, unfold = _fold_affine(gain, bias, weight_in, bias_in)
-    blocks = blocks_of(len(rows), max(1, WIDE_BYTES // (hidden_width * x.dtype.itemsize)))
+    blocks = backend.product_blocks(len(rows), hidden_width * x.dtype.itemsize)
 
     def forward(share):
         for block in share:
@@ -88,7 +85,7 @@ def attention_branch(x, gain, bias, weight_qkv, bias_qkv, weight_out, bias_out, 
     weights = xp.empty((batch, heads, tokens, tokens), dtype=x.dtype)
     mask = None if mask is None else xp.broadcast_to(mask, weights.shape)
     folded, folded_bias, unfold = _fold_affine(gain, bias, weight_qkv, bias_qkv)
-    blocks = blocks_of(batch, max(1, WIDE_BYTES // (tokens * 3 * width * x.dtype.itemsize)))
+    blocks = backend.product_blocks(batch, tokens * 3 * width * x.dtype.itemsize)
 
     def flat(array):
         return array.reshape(-1, array.shape[-1])

@@ -104,7 +104,7 @@ def triplet(
     # All triplets weigh the same: the gradient of their sum is gathered on the way, and backward scales it.
     total, triplets, active = 0, 0, 0
     pull = xp.zeros_like(points)
-    for rows in row_tiles(len(z), len(z), z.dtype.itemsize, tile):
+    for rows in row_tiles(z, len(z), tile):
         d = _distances(points, rows, distance)
         g_d = xp.zeros_like(d)
         negative = labels[rows, None] != labels

@@ -107,7 +107,7 @@ def siglip(
                 g_bias += pull.sum()
             return g_v, g_bias
 
-        parts = backend.map_shares(work, row_tiles(len(u), len(v), u.dtype.itemsize, tile))
+        parts = backend.map_shares(work, row_tiles(u, len(v), tile))
         g_v, g_bias = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
         return per_anchor, (g_u, g_v, g_bias)
 
