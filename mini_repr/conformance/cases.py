@@ -66,10 +66,10 @@ def cases_for(loss, settings=None, needs=None):
     return [bench.case(*made) for family in _FAMILIES for made in family(bench)]
 
 
-def drawn(loss, name, settings=None):
-    """{array: random rows, labels, ...} of ordinary size, float32 numbers; ``name`` stands for the seed."""
+def drawn(loss, name, settings=None, **sizes):
+    """{array: random rows, labels, ...}, float32 numbers; ``name`` stands for the seed, ``sizes`` for letters (B=8)."""
     settings = dict(settings or {})
-    return _Bench(loss, settings, _needed(loss, settings)).draw(name)
+    return _Bench(loss, settings, _needed(loss, settings)).draw(name, **sizes)
 
 
 def float32_exact(value):

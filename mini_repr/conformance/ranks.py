@@ -102,6 +102,12 @@ def shards(rows, world):
     return [slice(r * rows // world, (r + 1) * rows // world) for r in range(world)]
 
 
+def gives_rows(loss):
+    """Whether the loss can return one value a row."""
+    parameter = loss.parameters.get("reduction")
+    return parameter is not None and "none" in parameter.annotation.options
+
+
 def cross_gradients(loss, arguments, world, rank_loss="anchors"):
     """Each rank's loss and its gradient for the rows of all ranks.
 
@@ -114,7 +120,7 @@ def cross_gradients(loss, arguments, world, rank_loss="anchors"):
     """
     dealt = sharded(loss, arguments)
     parts = shards(len(arguments[dealt[0]]), world)
-    if rank_loss == "anchors" and "reduction" not in loss.parameters:
+    if rank_loss == "anchors" and not gives_rows(loss):
         raise ValueError(f"{loss.name}: has no value for each row, so a rank has no anchors of its own")
     names = [n for n in loss.differentiable if n in dealt]
     values, gradients = [], {n: np.zeros((world, *arguments[n].shape)) for n in names}
@@ -159,7 +165,7 @@ def scheme_fits(loss, arguments, world):
     parts = shards(len(arguments[loss.arrays[0].name]), world)
     table = []
     for scheme in SCHEMES:
-        if scheme.rank_loss == "anchors" and "reduction" not in loss.parameters:
+        if scheme.rank_loss == "anchors" and not gives_rows(loss):
             continue
         try:
             _, gradients = cross_gradients(loss, arguments, world, scheme.rank_loss)

@@ -49,6 +49,38 @@ _CASE = {
     "additionalProperties": False,
 }
 
+_RANKS = {
+    "type": "object",
+    "required": ["comment", "inputs", "value", "gradients", "worlds"],
+    "properties": {
+        "comment": _TEXT,
+        "inputs": {"type": "object", "additionalProperties": _ARRAY},
+        "value": _NUMBER,
+        "gradients": {"type": "object", "additionalProperties": _NUMBER_OR_ARRAY},
+        "worlds": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["ranks", "schemes"],
+                "properties": {
+                    "ranks": {"type": "integer"},
+                    "schemes": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["scheme", "says"],
+                            "properties": {"scheme": _TEXT, "says": _TEXT, "factor": _NUMBER},
+                            "additionalProperties": False,
+                        },
+                    },
+                },
+                "additionalProperties": False,
+            },
+        },
+    },
+    "additionalProperties": False,
+}
+
 SCHEMA = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Golden vectors of one loss and variant",
@@ -74,6 +106,7 @@ SCHEMA = {
         "tolerance_rule": _TEXT,
         "flags": {"type": "object", "additionalProperties": _TEXT},
         "cases": {"type": "array", "items": _CASE},
+        "ranks": _RANKS,
     },
     "additionalProperties": False,
 }

@@ -25,8 +25,9 @@ from mini_repr import catalogue
 from mini_repr.autograd import Tensor, no_grad
 from mini_repr.conformance.adapters import Outcome
 from mini_repr.conformance.agreement import allowed_errors, complete
-from mini_repr.conformance.cases import FLAGS, Case, cases_for, float_arrays
+from mini_repr.conformance.cases import FLAGS, Case, cases_for, drawn, float_arrays
 from mini_repr.conformance.certified import DIGITS, certified, certified_terms
+from mini_repr.conformance.ranks import scheme_fits
 from mini_repr.conformance.schema import SCHEMA, problems
 from mini_repr.conformance.slips import ALTERATIONS
 from mini_repr.losses import all_losses
@@ -39,6 +40,14 @@ TOLERANCE_RULE = (
     "and on inputs moved by one unit in the last place, 4 times what the page's fast form loses, and 32 units in the "
     "last place of the result (of 1 for a smaller value, of value / input for a gradient that cancels to nothing); "
     "rounded up to a power of two"
+)
+# The distributed oracle: numbers of ranks, rows that all of them divide, and the folders whose losses compare rows.
+RANKS = (1, 2, 4)
+ROWS = 8
+_COMPARE_ROWS = ("pairs", "labels")
+RANKS_COMMENT = (
+    "rank r of W holds rows rN/W to (r+1)N/W - 1 of every input with N rows, and should receive those rows of "
+    "the gradients; factor: what arrives at the parameters over what should, absent where it is no multiple"
 )
 # Slips are told apart on random rows; elsewhere many of them coincide.
 _SLIPS_AT = "ordinary"
@@ -68,6 +77,7 @@ class VectorFile:
     variant: str
     settings: dict
     vectors: list
+    ranks: dict | None  # the distributed oracle as it stands in the file
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -119,6 +129,28 @@ def document_of(loss, variant="default"):
         "tolerance_rule": TOLERANCE_RULE,
         "flags": {f: FLAGS[f] for f in FLAGS if any(f in case.flags for case in cases)},
         "cases": [case_document(loss, settings, case) for case in cases],
+        **({"ranks": ranks_document(loss, settings)} if loss.folder in _COMPARE_ROWS else {}),
+    }
+
+
+def ranks_document(loss, settings, inputs=None):
+    """A batch, its loss and gradients, and by what factor each way to compute them on W ranks is off."""
+    if inputs is None:
+        inputs = drawn(loss, "ranks", settings, **{loss.arrays[0].annotation.letters[0]: ROWS})
+    value, gradients = certified(loss, {**inputs, **settings}).rounded()
+    worlds = []
+    for world in RANKS:
+        schemes = []
+        for scheme, fit in scheme_fits(loss, {**inputs, **settings}, world):
+            factor = {"factor": encode(float(f"{fit.factor:.9g}"))} if fit.exact else {}
+            schemes.append({"scheme": scheme.name, "says": scheme.says, **factor})
+        worlds.append({"ranks": world, "schemes": schemes})
+    return {
+        "comment": RANKS_COMMENT,
+        "inputs": {n: encode(x) for n, x in inputs.items()},
+        "value": encode(value),
+        "gradients": {n: encode(g) for n, g in gradients.items()},
+        "worlds": worlds,
     }
 
 
@@ -293,7 +325,8 @@ def read_vectors(path):
     if variant != "default" and variant not in loss.variants:
         raise ValueError(f"{path}: {loss.name} has no variant {variant!r} in this version")
     settings = settings_of(loss, variant)
-    return VectorFile(path, loss.name, variant, settings, [_vector(c, settings) for c in document["cases"]])
+    vectors = [_vector(c, settings) for c in document["cases"]]
+    return VectorFile(path, loss.name, variant, settings, vectors, document.get("ranks"))
 
 
 def _vector(stored, settings):
@@ -353,6 +386,10 @@ def _changes_in(file):
     stored = {v.case.id for v in file.vectors}
     yield from (f"{case}: this version has no such case" for case in sorted(stored - now.keys()))
     yield from (f"{case}: a case that the file lacks" for case in now if case not in stored)
+    if file.ranks is not None:
+        inputs = {n: decode(x) for n, x in file.ranks["inputs"].items()}
+        fresh = ranks_document(loss, file.settings, inputs)
+        yield from (f"ranks: {part} changed" for part in fresh if fresh[part] != file.ranks.get(part))
     for vector in file.vectors:
         case = vector.case
         # From the stored inputs; what the page says of them (valid, error) may have changed.

@@ -320,3 +320,29 @@ def test_commands(tmp_path):
     (tmp_path / "text.json").write_text("not JSON")
     with pytest.raises(ValueError, match=r"text\.json: not JSON"):
         read_vectors(tmp_path / "text.json")
+
+
+def test_ranks_are_stored_with_the_factor_of_every_scheme():
+    """Gradient through the gather, averaged: right; summed: W times; without the gather's gradient: no multiple."""
+    document = document_of(LOSSES["infonce"], "nt_xent")["ranks"]
+    for world in document["worlds"]:
+        found = {s["scheme"]: float.fromhex(s["factor"]) for s in world["schemes"] if "factor" in s}
+        assert found["local_gather_grad"] == 1
+        assert found["local_gather_grad_sum"] == world["ranks"]
+        assert found["local_divided"] == 1 / world["ranks"]
+        assert ("local_gather" in found) == (world["ranks"] == 1)
+    assert [world["ranks"] for world in document["worlds"]] == [1, 2, 4]
+    inputs = {n: decode(x) for n, x in document["inputs"].items()}
+    value, gradients = LOSSES["infonce"].value_and_grad(**inputs, negatives="views")
+    assert float(value) == pytest.approx(float.fromhex(document["value"]), rel=1e-12)
+    np.testing.assert_allclose(gradients["a"], decode(document["gradients"]["a"]), atol=1e-12)
+    assert "ranks" not in document_of(LOSSES["sparsemax"], "sum")
+
+
+def test_verify_notices_a_changed_factor(tmp_path):
+    document = document_of(LOSSES["triplet"], "default")
+    document["ranks"]["worlds"][1]["schemes"][0]["factor"] = (3.0).hex()
+    path = tmp_path / "triplet-default.json"
+    path.write_text(json.dumps(document))
+    (tmp_path / "SHA256SUMS").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
+    assert "triplet-default.json: ranks: worlds changed" in verify(tmp_path)
