@@ -280,7 +280,7 @@ def check_ranks(target, against, world, variant=None, settings=None, mapping=Non
     exact = truth(loss, arguments)
     size = max(1.0, abs(exact.value))
     rank_values = exact.value
-    if "reduction" in loss.parameters:
+    if gives_rows(loss):
         rank_values, _ = cross_gradients(loss, arguments, world)
     rank_errors = list(np.abs(np.array(values) - rank_values) / size)
     fits = {}
