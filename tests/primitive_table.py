@@ -263,11 +263,13 @@ TABLE = {
     "mlp_branch": [
         Sample("matrix", both((5, 4), (4,), (4,), (4, 6), (6,), (6, 4), (4,))),
         Sample("stack", both((2, 3, 4), (4,), (4,), (4, 6), (6,), (6, 4), (4,)), {"eps": 0.1}),
+        Sample("residual", both((2, 3, 4), (4,), (4,), (4, 6), (6,), (6, 4), (4,)), {"residual": True}),
         Sample("not contiguous", lambda rng: (normal(2, 4, 3)(rng).swapaxes(1, 2), *MLP_WEIGHTS(rng))),
         Sample("many blocks", both((600, 4), (4,), (4,), (4, 512), (512,), (512, 4), (4,)), analytic=False),
     ],
     "attention_branch": [
         Sample("heads", both((2, 3, 4), *BRANCH_SHAPES), {"heads": 2}, outputs=1),
+        Sample("residual", both((2, 3, 4), *BRANCH_SHAPES), {"heads": 2, "residual": True}, outputs=1),
         Sample(
             "mask",
             lambda rng: (*both((2, 3, 4), *BRANCH_SHAPES)(rng), ATTENTION_MASK[..., :3]),

@@ -44,12 +44,13 @@ class Block(Module):
             (m.gain if isinstance(m, LayerNorm) else m.weight, m.bias)
             for m in (self.norm1, self.qkv, self.out, self.norm2, self.expand, self.contract)
         )
-        mixed, weights = attention_branch(x, *norm1, *qkv, *out, mask, heads=self._heads, eps=self.norm1.eps)
-        x = x + self._dropped(mixed)
-        return x + self._dropped(mlp_branch(x, *norm2, *expand, *contract, eps=self.norm2.eps)), weights.data
-
-    def _dropped(self, branch):
-        return branch if self.dropout is None else self.dropout(branch)
+        fused = self.dropout is None  # dropout comes between a branch and the residual path
+        mixed, weights = attention_branch(
+            x, *norm1, *qkv, *out, mask, heads=self._heads, eps=self.norm1.eps, residual=fused
+        )
+        x = mixed if fused else x + self.dropout(mixed)
+        branch = mlp_branch(x, *norm2, *expand, *contract, eps=self.norm2.eps, residual=fused)
+        return branch if fused else x + self.dropout(branch), weights.data
 
 
 def _three_square(rng, shape, dtype):

@@ -13,11 +13,12 @@ from mini_repr.backend import backend_of
 
 
 @primitive
-def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, eps=1e-5):
+def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, eps=1e-5, residual=False):
     """gelu(layer_norm(x) @ weight_in + bias_in) @ weight_out + bias_out over the last axis.
 
     Args:
         x: (..., D). gain, bias: (D,) of the norm. weight_in: (D, H). bias_in: (H,). weight_out: (H, D). bias_out: (D,).
+        residual: whether to add x, while it is in the cache.
     """
     backend = backend_of(x)
     xp = backend.xp
@@ -36,6 +37,8 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, eps=1e-5
             hidden[block] += folded_bias
             xp.matmul(gelu_values(backend, hidden[block]), weight_out, out=output[block])
             output[block] += bias_out
+            if residual:
+                output[block] += rows[block]
 
     backend.map_shares(forward, blocks)
 
@@ -54,6 +57,8 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, eps=1e-5
                 g_folded += normal[block].T @ g_hidden
                 g_folded_bias += g_hidden.sum(axis=0)
                 normalise_back_into(xp, g_hidden @ folded.T, normal[block], rstd[block], g_x[block])
+                if residual:
+                    g_x[block] += g_rows[block]
             return sums
 
         parts = backend.map_shares(walk, blocks)
@@ -64,7 +69,9 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, eps=1e-5
 
 
 @primitive
-def attention_branch(x, gain, bias, weight_qkv, bias_qkv, weight_out, bias_out, mask=None, heads=1, eps=1e-5):
+def attention_branch(
+    x, gain, bias, weight_qkv, bias_qkv, weight_out, bias_out, mask=None, heads=1, eps=1e-5, residual=False
+):
     """Multi-head self-attention of layer_norm(x), with its projections.
 
     Args:
@@ -72,6 +79,7 @@ def attention_branch(x, gain, bias, weight_qkv, bias_qkv, weight_out, bias_out, 
         bias_qkv: (3 D,). weight_out: (D, D). bias_out: (D,).
         mask: boolean, broadcastable to (B, heads, N, N), True where a query (axis 2) may look (axis 3); a query that
             may look nowhere mixes nothing. heads: divisor of D.
+        residual: whether to add x, while it is in the cache.
     Returns:
         (output (B, N, D), weights (B, heads, N, N)). The weights carry no gradient: they are for looking at.
     """
@@ -99,6 +107,8 @@ def attention_branch(x, gain, bias, weight_qkv, bias_qkv, weight_out, bias_out, 
             attend_into(xp, q, k, v, weights[block], rows, None if mask is None else mask[block])
             xp.matmul(flat(mixed[block]), weight_out, out=flat(output[block]))
             output[block] += bias_out
+            if residual:
+                output[block] += x[block]
 
     backend.map_shares(forward, blocks)
 
@@ -122,6 +132,8 @@ def attention_branch(x, gain, bias, weight_qkv, bias_qkv, weight_out, bias_out, 
                 g_folded += flat(normal[block]).T @ g_qkv
                 g_folded_bias += g_qkv.sum(axis=0)
                 normalise_back_into(xp, g_qkv @ folded.T, flat(normal[block]), flat(rstd[block]), flat(g_x[block]))
+                if residual:
+                    g_x[block] += g[block]
             return sums
 
         parts = backend.map_shares(walk, blocks)
