@@ -11,6 +11,9 @@ from functools import reduce
 
 from mini_repr.backend import backend_of, blocks_of
 
+# Columns a block: with the rows of a tile about the products' best shape.
+COLUMNS = 4096
+
 
 def choose_tile(x, columns):
     """Rows a tile of similarities of x with ``columns`` others: what suits the device of x."""
@@ -44,82 +47,103 @@ def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=N
     """
     backend = backend_of(x)
     xp = backend.xp
-    tiles = row_tiles(x, len(y), tile)
     # Where no two logits are further apart than the exponents of the dtype allow, one shift serves all rows and columns
     # and one exponential an element. Elsewhere (small temperatures) each row has its own, and columns one more pass.
     reach = abs(float(scale)) * largest_similarity(x, y)
     one_shift = 2 * reach < -math.log(float(xp.finfo(x.dtype).tiny)) - 8
+    # Two levels: a tile of rows meets the columns a block at a time, so that products stay well shaped for any K. A row
+    # with a shift of its own is needed whole.
+    blocks = blocks_of(len(y), COLUMNS if one_shift else len(y))
+    tiles = row_tiles(x, min(COLUMNS, len(y)) if one_shift else len(y), tile)
 
-    def logits_of(rows):
-        logits = (x[rows] * scale) @ y.T
-        numbers = xp.arange(rows.start, rows.stop)
+    def logits_of(rows, cols):
+        logits = (x[rows] * scale) @ y[cols].T
         if skip_diagonal:
-            logits[numbers - rows.start, numbers] = -xp.inf
+            shared = xp.arange(max(rows.start, cols.start), max(rows.start, cols.start, min(rows.stop, cols.stop)))
+            logits[shared - rows.start, shared - cols.start] = -xp.inf
         if same is not None:
-            logits[same[rows][:, None] != same] = -xp.inf
+            logits[same[rows][:, None] != same[cols]] = -xp.inf
         return logits
 
-    def sweep(visit, join=operator.iadd):
-        """``visit(rows, logits)`` on every tile; what it returns is joined, over tiles of a core, then over cores."""
+    def sweep(visit, start, join=operator.iadd):
+        """``visit(rows, cols, logits, sums)`` on every block of every tile; ``start()`` makes the sums of a core.
+
+        Returns the sums of all cores, joined.
+        """
 
         def work(share):
-            return reduce(join, (visit(rows, logits_of(rows)) for rows in share))
+            sums = start()
+            for rows in share:
+                for cols in blocks:
+                    visit(rows, cols, logits_of(rows, cols), sums)
+            return sums
 
         return reduce(join, backend.map_shares(work, tiles))
 
     # Every row's (and column's) largest logit, or the shift in its place, and the sum of e^(logit - top). They are kept
     # apart: added up in the log domain, they would lose digits that e^logit needs where logits are large.
     row_top = xp.full(len(x), reach, dtype=x.dtype)
-    row_total = xp.empty(len(x), dtype=x.dtype)
+    row_total = xp.zeros(len(x), dtype=x.dtype)
     col_top = col_total = None
 
-    def sum_rows(rows, logits):
-        """Fills the rows' sums; returns the columns' sums, or where these need shifts of their own, their tops."""
-        of_columns = 0
-        if not one_shift:
-            row_top[rows] = _finite_or_zero(xp, logits.max(axis=1))
-            of_columns = logits.max(axis=0) if columns else 0
-        logits -= row_top[rows, None]
+    def no_sums():
+        return 0
+
+    def zeros():
+        return xp.zeros(len(y), dtype=x.dtype)
+
+    def sum_both(rows, cols, logits, col_sums):
+        logits -= reach
         shares = xp.exp(logits, out=logits)
-        row_total[rows] = shares.sum(axis=1)
-        return shares.sum(axis=0) if columns and one_shift else of_columns
+        row_total[rows] += shares.sum(axis=1)
+        if columns:
+            col_sums[cols] += shares.sum(axis=0)
 
-    def sum_columns(rows, logits):
+    def sum_rows(rows, cols, logits, col_tops):
+        row_top[rows] = _finite_or_zero(xp, logits.max(axis=1))
+        if columns:
+            xp.maximum(col_tops, logits.max(axis=0), out=col_tops)
+        logits -= row_top[rows, None]
+        row_total[rows] = xp.exp(logits, out=logits).sum(axis=1)
+
+    def sum_columns(rows, cols, logits, col_sums):
         logits -= col_top
-        return xp.exp(logits, out=logits).sum(axis=0)
+        col_sums += xp.exp(logits, out=logits).sum(axis=0)
 
-    of_columns = sweep(sum_rows, join=xp.maximum if columns and not one_shift else operator.iadd)
-    if columns and one_shift:
-        col_top, col_total = reach, of_columns
+    if one_shift:
+        col_top, col_total = reach, sweep(sum_both, zeros if columns else no_sums)
     elif columns:
-        col_top = _finite_or_zero(xp, of_columns)
-        col_total = sweep(sum_columns)
+        col_top = _finite_or_zero(xp, sweep(sum_rows, lambda: zeros() - xp.inf, join=xp.maximum))
+        col_total = sweep(sum_columns, zeros)
+    else:
+        sweep(sum_rows, no_sums)
     over_rows = _log(xp, row_total) + row_top
     over_cols = _log(xp, col_total) + col_top if columns else None
 
     def backward(g_rows, g_cols=None):
         row_weight = (g_rows / xp.where(row_total == 0, 1, row_total))[:, None]
         col_weight = None if g_cols is None else g_cols / xp.where(col_total == 0, 1, col_total)
-        g_x = xp.empty_like(x)
+        g_x = xp.zeros_like(x)
 
-        def weights_of(rows, logits):
-            """d value / d L of a tile, in the memory of its logits."""
+        def weights_of(rows, cols, logits):
+            """d value / d L of a block, in the memory of its logits."""
             from_cols = 0
             if g_cols is not None and not one_shift:
                 from_cols = xp.exp(logits - col_top)
                 from_cols *= col_weight
             logits -= row_top[rows, None]
             weights = xp.exp(logits, out=logits)
-            weights *= row_weight[rows] + col_weight if g_cols is not None and one_shift else row_weight[rows]
+            weights *= row_weight[rows] + col_weight[cols] if g_cols is not None and one_shift else row_weight[rows]
             weights += from_cols
             return weights
 
-        def visit(rows, logits):
-            weights = weights_of(rows, logits)
-            xp.matmul(weights, y, out=g_x[rows])
-            return weights.T @ x[rows] if y_gradient else 0
+        def visit(rows, cols, logits, g_y):
+            weights = weights_of(rows, cols, logits)
+            g_x[rows] += weights @ y[cols]
+            if y_gradient:
+                g_y[cols] += weights.T @ x[rows]
 
-        g_y = sweep(visit)
+        g_y = sweep(visit, (lambda: xp.zeros_like(y)) if y_gradient else no_sums)
         g_scale = (x * g_x).sum()  # sum_ij weight_ij x_i·y_j
         g_x *= scale
         return g_x, g_y * scale, g_scale

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mini_repr.autograd import Tensor, unit_rows
+from mini_repr.losses import tiles
 from mini_repr.losses.pairs.infonce import infonce
 
 
@@ -64,6 +65,20 @@ def test_one_shift_and_a_shift_a_row_agree(temperature):
     for name in ("a", "b"):
         largest = np.abs(exact_gradients[name]).max()
         np.testing.assert_allclose(gradients[name], exact_gradients[name], atol=1e-4 * largest)
+
+
+@pytest.mark.parametrize("variant", ["default", "nt_xent", "decoupled", "one_direction"])
+@pytest.mark.parametrize("tile", [1, 3, 7, None])
+def test_blocks_of_columns_equal_whole_rows(monkeypatch, variant, tile):
+    rng = np.random.default_rng(7)
+    a, b = rng.standard_normal((2, 10, 4))
+    settings = infonce.variants[variant].settings if variant != "default" else {}
+    value, gradients = infonce.value_and_grad(a, b, **settings)
+    monkeypatch.setattr(tiles, "COLUMNS", 3)
+    blocked_value, blocked = infonce.value_and_grad(a, b, tile=tile, **settings)
+    assert float(blocked_value) == pytest.approx(float(value), rel=1e-13)
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(blocked[name], gradient, atol=1e-13)
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
