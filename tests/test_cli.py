@@ -212,6 +212,9 @@ def test_damaged_checkpoint_is_one_line(run, tmp_path, damage):
 def test_eval_of_no_run(run, tmp_path):
     refused(run("eval", tmp_path / "nothing"), "no such run folder")
     refused(run("eval", tmp_path), "config.json")
+    for content, complaint in (("[]", "holds no settings"), ("{", "cannot be read")):
+        (tmp_path / "config.json").write_text(content)
+        refused(run("eval", tmp_path), "config.json", complaint)
 
 
 def test_list_names_everything(run):

@@ -124,7 +124,8 @@ def open_run(path):
     folder = RunFolder(path)
     if not folder.path.is_dir():
         raise RunError(f"{path}: no such run folder")
-    folder.read_json(CONFIG)
+    if not isinstance(folder.read_json(CONFIG), dict):
+        raise RunError(f"{folder / CONFIG}: holds no settings, so {path} is not a run folder")
     return folder
 
 
