@@ -73,12 +73,24 @@ def train_options(command):
         click.option(
             "--variant", metavar="NAME", help="A named variant of the loss; `mini-repr show LOSS` lists them."
         ),
-        click.option("--add", multiple=True, metavar="NAME=WEIGHT", help="Add an embedding regulariser; repeatable."),
+        click.option(
+            "--add",
+            multiple=True,
+            metavar="NAME=WEIGHT",
+            help="Add a regulariser or another loss of the kind; repeatable.",
+        ),
         click.option("--data", metavar="NAME|PATH", help="digits, or a file or folder of images. Default: digits."),
         click.option("--encoder", metavar="NAME", help="vit or mlp. Default: vit."),
         click.option("--method", metavar="NAME", help="Default: what the loss compares decides."),
         click.option("--views", metavar="LIST", help="Augmentations, such as shift=1,rotate=15,noise=0.05."),
-        click.option("--optimizer", metavar="NAME", help="adamw or sgd. Default: adamw."),
+        click.option("--matryoshka", metavar="LIST", help="Compare the first 8,16,... columns too: nested dimensions."),
+        click.option("--reweight", metavar="NAME", help="Weigh rows by their loss: linupper, quadratic or extremes."),
+        click.option(
+            "--optimizer",
+            metavar="NAME",
+            help="adamw or sgd; sam:adamw or sam:sgd for sharpness-aware steps. Default: adamw.",
+        ),
+        click.option("--rho", type=float, help="Radius of a sharpness-aware step. Default: 0.05."),
         click.option("--lr", type=float, help="Peak learning rate."),
         click.option("--epochs", type=int, help="Passes over the data. Default: 100."),
         click.option("--batch-size", type=int, help="Rows a step. Default: 128."),
@@ -98,11 +110,13 @@ def train_options(command):
 FLAGS = {
     "loss": ("loss", "name"),
     "data": ("data", "name"),
+    "reweight": ("loss", "reweight"),
     "encoder": ("encoder", "name"),
     "method": ("method", "name"),
     "views": ("method", "views"),
     "optimizer": ("optimizer", "name"),
     "lr": ("optimizer", "lr"),
+    "rho": ("optimizer", "rho"),
     "epochs": ("train", "epochs"),
     "batch_size": ("train", "batch_size"),
     "grad_cache": ("train", "grad_cache"),
@@ -120,6 +134,9 @@ def settings_from_flags(flags, variant, add, config_file, assignments, device):
             chosen = config.merge(chosen, {section: {name: flags[flag]}})
     if variant is not None:
         chosen = config.merge(chosen, {"loss": config.variant_settings(chosen, variant)})
+    if flags["matryoshka"] is not None:
+        columns = [config.parse_value(text) for text in flags["matryoshka"].split(",")]
+        chosen = config.merge(chosen, {"loss": {"matryoshka": columns}})
     for text in add:
         name, _, weight = text.partition("=")
         chosen = config.merge(chosen, {"add": {name: config.parse_value(weight or "1.0")}})
@@ -241,9 +258,10 @@ def embed(run, data, out, device):
 @click.option("--metrics", "kind", flag_value="metrics", help="Only the metrics.")
 @click.option("--encoders", "kind", flag_value="encoders", help="Only the encoders.")
 @click.option("--methods", "kind", flag_value="methods", help="Only the methods.")
+@click.option("--claims", "kind", flag_value="claims", help="Only the claims: one small experiment a paper.")
 @plain_errors
 def list_everything(kind):
-    """List losses, methods, encoders, metrics and papers.
+    """List losses, methods, encoders, metrics, papers and claims.
 
     \b
     mini-repr list --losses
@@ -268,6 +286,32 @@ def show(name, code):
     from mini_repr import listing
 
     click.echo(listing.page(name, code))
+
+
+@main.command()
+@click.argument("key")
+@click.option("--seeds", type=click.IntRange(1), help="How many seeds. Default: what the claim asks for.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--out", metavar="FILE.json", help="Write the result there too.")
+@plain_errors
+def claim(key, seeds, as_json, out):
+    """Run the small experiment of paper KEY over several seeds, and say whether its claim holds here.
+
+    
+    mini-repr claim simsiam
+    mini-repr claim 067 --seeds 5 --json
+    """
+    from mini_repr.claims import find_claim
+    from mini_repr.claims.claim import run, table
+
+    def watch(seed):
+        click.echo(f"{key}: seed {seed}", err=True)
+
+    result = run(find_claim(key), seeds, watch)
+    if out:
+        with open(out, "w", encoding="utf-8") as file:
+            file.write(json.dumps(result, indent=2) + "\n")
+    click.echo(json.dumps(result, indent=2) if as_json else table(result))
 
 
 @main.group()

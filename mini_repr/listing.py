@@ -4,6 +4,7 @@ import inspect
 import textwrap
 
 from mini_repr.catalogue import papers
+from mini_repr.claims import claim_keys, find_claim
 from mini_repr.losses import all_losses
 from mini_repr.losses.contract import Parameter
 from mini_repr.methods import METHODS
@@ -13,7 +14,7 @@ from mini_repr.training.config import suggestion
 
 
 def everything(kind=None):
-    """Tables of the losses, methods, encoders, metrics and papers, or of one kind of them."""
+    """Tables of the losses, methods, encoders, metrics, papers and claims, or of one kind of them."""
     tables = {
         "losses": lambda: _table(
             "losses",
@@ -25,6 +26,9 @@ def everything(kind=None):
             "metrics", [(name, metric.needs, metric.description) for name, metric in METRICS.items()]
         ),
         "papers": _papers,
+        "claims": lambda: _table(
+            "claims", [(key, find_claim(key).paper, find_claim(key).says) for key in claim_keys()]
+        ),
     }
     return "\n\n".join(table() for name, table in tables.items() if kind in (None, name))
 

@@ -242,8 +242,25 @@ def torch_loss(name):
         spread = sum(torch.pdist(x).square().mul(-2).exp().mean().log() for x in (u, v)) / 2
         return (u - v).square().sum(1).mean() + spread
 
+    def circle():
+        z = functional.normalize(a, dim=1)
+        s = z @ z.T
+        same = labels[:, None] == labels
+        weight_p, weight_n = (1.4 - s.detach()).clamp_min(0), (s.detach() + 0.4).clamp_min(0)
+        logit_p = (-80 * weight_p * (s - 0.6)).masked_fill(~same | eye, -torch.inf)
+        logit_n = (80 * weight_n * (s - 0.4)).masked_fill(same, -torch.inf)
+        return functional.softplus(logit_p.logsumexp(1) + logit_n.logsumexp(1)).mean()
+
+    def wmse():
+        def white(x):
+            x = x - x.mean(0)
+            factor = torch.linalg.cholesky(x.T @ x / (ROWS - 1))
+            return functional.normalize(torch.linalg.solve_triangular(factor, x.T, upper=False).T, dim=1)
+
+        return 2 - 2 * (white(a) * white(b)).sum(1).mean()
+
     losses = {"infonce": lambda: infonce_in_torch(a, b, 0.1)} | {
-        f.__name__: f for f in (nt_xent, supcon, siglip, barlow_twins, vicreg, align_uniform)
+        f.__name__: f for f in (nt_xent, supcon, siglip, barlow_twins, vicreg, align_uniform, circle, wmse)
     }
     if name not in losses:
         return None

@@ -50,6 +50,7 @@ def measure(rows, width):
     """One rank's part, on a core of its own, with ``rows`` pairs: the first rank prints what it measured as JSON."""
     from mini_repr.backend import CPU
     from mini_repr.data import Dataset, ImageSet
+    from mini_repr.methods import Batch
     from mini_repr.training import config
     from mini_repr.training.distributed import joined
     from mini_repr.training.distributed.ring_infonce import ring_infonce
@@ -76,7 +77,7 @@ def measure(rows, width):
 
         def step():
             method.zero_grad()
-            backward(method, own, None, run.rng, spread)
+            backward(method, Batch((own,)), run.rng, spread)
             run.optimizer.step(1e-3)
 
         def encode():

@@ -251,11 +251,19 @@ TABLE = {
         Sample("one head", both((2, 3, 4), (2, 5, 4), (2, 5, 4)), outputs=1),
         Sample("heads", both((2, 3, 4), (2, 3, 4), (2, 3, 4)), {"heads": 2}, outputs=1),
         Sample("mask", lambda rng: (*both((2, 3, 4), (2, 4, 4), (2, 4, 4))(rng), ATTENTION_MASK), {"heads": 2}, 1),
+        Sample("sparse", both((2, 3, 4), (2, 7, 4), (2, 7, 4)), {"heads": 2, "sparse": True}, outputs=1),
+        Sample(
+            "sparse, mask",
+            lambda rng: (*both((2, 3, 4), (2, 4, 4), (2, 4, 4))(rng), ATTENTION_MASK),
+            {"heads": 2, "sparse": True},
+            outputs=1,
+        ),
         Sample(
             "strided", lambda rng: tuple(normal(2, 4, 3)(rng).swapaxes(1, 2) for _ in range(3)), {"heads": 2}, outputs=1
         ),
     ],
     "self_attention": [
+        Sample("sparse, one place", normal(3, 1, 12), {"heads": 2, "sparse": True}, outputs=1),
         Sample("heads", normal(2, 3, 12), {"heads": 2}, outputs=1),
         Sample("mask", lambda rng: (normal(2, 3, 12)(rng), ATTENTION_MASK[..., :3]), {"heads": 2}, outputs=1),
         Sample("many blocks", normal(40, 32, 48), {"heads": 4}, outputs=1, analytic=False),
@@ -270,6 +278,7 @@ TABLE = {
     "attention_branch": [
         Sample("heads", both((2, 3, 4), *BRANCH_SHAPES), {"heads": 2}, outputs=1),
         Sample("residual", both((2, 3, 4), *BRANCH_SHAPES), {"heads": 2, "residual": True}, outputs=1),
+        Sample("sparse", both((2, 5, 4), *BRANCH_SHAPES), {"heads": 2, "sparse": True}, outputs=1),
         Sample(
             "mask",
             lambda rng: (*both((2, 3, 4), *BRANCH_SHAPES)(rng), ATTENTION_MASK[..., :3]),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mini_repr.losses.annotations import Labels, Learned, Mask, Rows, Scalar
+from mini_repr.losses.annotations import Labels, Learned, Mask, Misuse, Rows, Scalar
 from mini_repr.losses.drawing import draw_inputs, sizes_of
 
 FLAGS = {
@@ -88,6 +88,14 @@ def _bare(annotation):
     return annotation.array if annotation.optional else annotation
 
 
+def _fits(annotation, value):
+    try:
+        annotation.check(value, {})
+    except Misuse:
+        return False
+    return True
+
+
 def _needed(loss, settings):
     """The optional arrays of the variants that these settings select, or all of them where the page wants one."""
     for chosen in loss.variants.values():
@@ -126,12 +134,17 @@ class _Bench:
         return {n: float32_exact(x) for n, x in inputs.items()}
 
     def changed(self, name, change):
-        """Drawn inputs with ``change(rows, rng, k)`` applied to the k-th floating-point array, as rows (N, columns)."""
+        """Drawn inputs with ``change(rows, rng, k)`` applied to the k-th floating-point array, as rows (N, columns).
+
+        Numbers that are no free rows (weights, temperatures) stay as drawn where their annotation refuses the change.
+        """
         inputs, rng = self.draw(name), self.rng(name + "/change")
         for k, n in enumerate(n for n in float_arrays(self.loss) if n in inputs):
             rows = inputs[n].reshape(-1, inputs[n].shape[-1])
             changed = np.asarray(change(rows, rng, k), dtype=np.float64)
-            inputs[n] = float32_exact(changed).reshape(inputs[n].shape)
+            changed = float32_exact(changed).reshape(inputs[n].shape)
+            if _fits(self.loss.parameters[n].annotation, changed):
+                inputs[n] = changed
         return inputs
 
     def of_kind(self, kind):

@@ -1,4 +1,4 @@
-"""Which rows make up each batch: shuffled or class-balanced, and resumable to the very batch.
+"""Which rows make up each batch: shuffled, class-balanced or bound to some rows, and resumable to the very batch.
 
 The order of epoch e is a pure function of (settings, seed, e). A position is one number, the batches given so far, so a
 checkpoint stores that number and nothing of the random generator.
@@ -101,9 +101,7 @@ class BalancedBatches(_Epochs):
 
     def __init__(self, labels, classes, samples, seed=0):
         name = "BalancedBatches"
-        labels = np.asarray(labels)
-        if labels.ndim != 1 or labels.dtype.kind not in "iu" or not labels.size:
-            raise ValueError(f"{name}: labels are {labels.dtype} of shape {labels.shape}, expected integers (N,)")
+        labels = _labels(name, labels)
         classes = _whole(name, "classes", classes, 2)
         samples = _whole(name, "samples", samples, 2)
         seed = _whole(name, "seed", seed, 0)
@@ -120,8 +118,7 @@ class BalancedBatches(_Epochs):
             "classes": classes,
             "samples": samples,
             "seed": seed,
-            # Other labels give other batches: a resumed run must notice.
-            "labels": zlib.crc32(labels.astype("<i8").tobytes()),
+            "labels": _fingerprint(labels),
         }
         super().__init__(classes * samples, 0, settings)
         # How many groups are left in how many classes does not depend on the lots: neither does an epoch's length.
@@ -140,6 +137,65 @@ class BalancedBatches(_Epochs):
             groups = [shuffled[c][left[c] * samples : (left[c] + 1) * samples] for c in chosen]
             batches.append(np.concatenate(groups))
         return batches
+
+
+class BoundBatches(_Epochs):
+    """Endless shuffled batches that all end with the same rows, one a class: batch-binding.
+
+    The bound rows are drawn once, by the seed. Every other row comes once an epoch, as in ``Batches``. So each batch
+    holds each class, and the batches of an epoch share rows that tie their geometry together.
+
+    Source: Kini et al. 2023, arXiv 2306.07960, section 5.2.
+
+    Args:
+        labels: (N,) integer class of every row (host array).
+        batch_size: rows a batch, the bound ones included: at least one more than the classes.
+        seed: non-negative int.
+        drop_last: leave out the rows that do not fill a last batch (others each epoch). If False that batch is smaller.
+    Raises:
+        ValueError: bad sizes, a batch too small for one row a class and another, or larger than the data.
+    """
+
+    def __init__(self, labels, batch_size, seed=0, drop_last=True):
+        name = "BoundBatches"
+        labels = _labels(name, labels)
+        batch_size = _whole(name, "batch_size", batch_size, 1)
+        seed = _whole(name, "seed", seed, 0)
+        values = np.unique(labels)
+        if not len(values) < batch_size <= len(labels):
+            expected = f"{len(values) + 1} (one more than the classes) to {len(labels)} (the rows of the data)"
+            raise ValueError(f"{name}: batch_size is {batch_size}, expected {expected}")
+        rng = np.random.default_rng(seed)
+        self.bound = np.array([rng.choice(np.flatnonzero(labels == value)) for value in values])
+        self._others = np.delete(np.arange(len(labels)), self.bound)
+        self._step = batch_size - len(values)  # other rows a batch
+        per_epoch = len(self._others) // self._step if drop_last else -(-len(self._others) // self._step)
+        settings = {
+            "count": len(labels),
+            "batch_size": batch_size,
+            "seed": seed,
+            "drop_last": bool(drop_last),
+            "labels": _fingerprint(labels),
+        }
+        super().__init__(batch_size, per_epoch, settings)
+
+    def epoch_batches(self, epoch):
+        """All batches of one epoch, a list of int64 arrays; the bound rows stand last."""
+        order = np.random.default_rng([self._settings["seed"], epoch]).permutation(self._others)
+        parts = (order[k * self._step : (k + 1) * self._step] for k in range(self.per_epoch))
+        return [np.concatenate([part, self.bound]) for part in parts]
+
+
+def _labels(owner, labels):
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not labels.size:
+        raise ValueError(f"{owner}: labels are {labels.dtype} of shape {labels.shape}, expected integers (N,)")
+    return labels
+
+
+def _fingerprint(labels):
+    """Other labels give other batches: a resumed run must notice."""
+    return zlib.crc32(labels.astype("<i8").tobytes())
 
 
 def _whole(owner, name, value, least):

@@ -133,6 +133,60 @@ class FrozenRows(Rows):
 
 
 @dataclass(frozen=True)
+class Proportions(FrozenRows):
+    """Rows of numbers >= 0, not all 0, that stand for distributions in proportion to them: 0-1 marks, counts, weights.
+
+    Frozen like ``FrozenRows``.
+    """
+
+    noun = "an array of numbers >= 0, some above 0 in each row,"
+
+    def check(self, value, sizes):
+        super().check(value, sizes)
+        if bool((value < 0).any()):
+            raise Misuse("a negative number", "numbers >= 0")
+        if not bool((value != 0).any(axis=-1).all()):
+            raise Misuse("a row of zeros", "some number above 0 in each row")
+        return value
+
+    def draw(self, rng, sizes):
+        shape = self._drawn_shape(sizes)
+        sparse = rng.uniform(0.2, 2, shape) * (rng.random(shape) < 0.5)
+        return sparse + (sparse.sum(axis=-1, keepdims=True) == 0)
+
+    def bad(self, rng, sizes):
+        yield from super().bad(rng, sizes)
+        yield "a negative number", self.draw(rng, sizes) - 1
+        yield "a row of zeros", self.draw(rng, sizes) * 0
+
+    def __str__(self):
+        return super().__str__() + ", >= 0, not all 0 in a row"
+
+
+@dataclass(frozen=True)
+class FrozenPositive(FrozenRows):
+    """Numbers above 0, such as temperatures of single samples. Frozen like ``FrozenRows``."""
+
+    noun = "an array of numbers > 0"
+
+    def check(self, value, sizes):
+        super().check(value, sizes)
+        if not bool((value > 0).all()):
+            raise Misuse("a number that is not above 0", "numbers > 0")
+        return value
+
+    def draw(self, rng, sizes):
+        return rng.uniform(0.2, 2, self._drawn_shape(sizes))
+
+    def bad(self, rng, sizes):
+        yield from super().bad(rng, sizes)
+        yield "a zero", self.draw(rng, sizes) * 0
+
+    def __str__(self):
+        return super().__str__() + ", > 0"
+
+
+@dataclass(frozen=True)
 class Labels(_Array):
     """Integer class labels. With ``classes`` (a letter) they index that many classes: 0 <= label < C."""
 

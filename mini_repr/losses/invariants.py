@@ -75,6 +75,16 @@ def row_scaling(*names, **settings):
     return _same_value(f"unchanged when rows of {', '.join(names)} are scaled", change, settings)
 
 
+def scaling(*names, **settings):
+    """Multiplying all the named arrays by one positive factor leaves the value."""
+
+    def change(loss, inputs, rng):
+        factor = rng.uniform(0.1, 10)
+        return {name: factor * inputs[name] for name in names}
+
+    return _same_value(f"unchanged when {', '.join(names)} are scaled by one factor", change, settings)
+
+
 def translation(*names, shared=True, **settings):
     """Adding one vector to all rows of the named arrays (``shared``: the same one to each array) leaves the value."""
 

@@ -31,7 +31,9 @@ def largest_similarity(x, y):
     return float(xp.sqrt((x * x).sum(axis=1).max() * (y * y).sum(axis=1).max()))
 
 
-def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=None, y_gradient=True, same=None):
+def similarity_logsumexp(
+    x, y, scale, columns=False, skip_diagonal=False, tile=None, y_gradient=True, same=None, apart=None
+):
     """Row (and column) log-sum-exp of the logits L = scale * x yᵀ.
 
     Args:
@@ -41,6 +43,7 @@ def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=N
         tile: rows a tile; None chooses.
         y_gradient: whether y takes a gradient.
         same: (M,) integers; with them, only pairs of equal ones count (needs M = K). A row without any gives -inf.
+        apart: (M,) integers; with them, only pairs of different ones count, likewise.
     Returns:
         ((rows (M,), cols (K,) or None), backward). ``backward(g_rows, g_cols=None)`` takes the gradients of the two,
         (M,) and (K,), and returns those of x, y (0 without ``y_gradient``) and scale.
@@ -63,6 +66,8 @@ def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=N
             logits[shared - rows.start, shared - cols.start] = -xp.inf
         if same is not None:
             logits[same[rows][:, None] != same[cols]] = -xp.inf
+        if apart is not None:
+            logits[apart[rows][:, None] == apart[cols]] = -xp.inf
         return logits
 
     def sweep(visit, start, join=operator.iadd):
@@ -149,6 +154,33 @@ def similarity_logsumexp(x, y, scale, columns=False, skip_diagonal=False, tile=N
         return g_x, g_y * scale, g_scale
 
     return (over_rows, over_cols), backward
+
+
+def most_similar(x, y, count, ceiling=None, tile=None):
+    """The ``count`` rows of y with the largest x_i·y_j for each row x_i, its partner y_i left out, largest first.
+
+    Args:
+        x, y: (B, D). count: how many; B - 1 where there are no more.
+        ceiling: (B,), similarities of row i above which none counts; None for no such limit.
+    Returns:
+        (similarities, columns), both (B, count); a similarity of -inf means that fewer were left.
+    """
+    xp = backend_of(x).xp
+    count = min(count, len(y) - 1)
+    similarities = xp.empty((len(x), count), dtype=x.dtype)
+    columns = xp.empty((len(x), count), dtype=xp.int64)
+    for rows in row_tiles(x, len(y), tile):
+        s = x[rows] @ y.T
+        numbers = xp.arange(rows.start, rows.stop)
+        s[numbers - rows.start, numbers] = -xp.inf
+        if ceiling is not None:
+            s[s > ceiling[rows, None]] = -xp.inf
+        chosen = xp.argpartition(s, len(y) - count, axis=1)[:, len(y) - count :]
+        found = xp.take_along_axis(s, chosen, axis=1)
+        order = xp.argsort(-found, axis=1)
+        similarities[rows] = xp.take_along_axis(found, order, axis=1)
+        columns[rows] = xp.take_along_axis(chosen, order, axis=1)
+    return similarities, columns
 
 
 def within_logsumexp(u, v, scale, tile=None):

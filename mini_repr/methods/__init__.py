@@ -3,36 +3,66 @@
 import numpy as np
 
 from mini_repr.autograd import no_grad
-from mini_repr.data import parse_views
+from mini_repr.data import ImageSet, PairSet, RowSet, parse_views
 from mini_repr.losses import all_losses
+from mini_repr.methods.autoencoder import Autoencoder
+from mini_repr.methods.continual import Continual
 from mini_repr.methods.masked import Masked
+from mini_repr.methods.method import Batch, needs_queue
 from mini_repr.methods.momentum import Momentum
 from mini_repr.methods.objective import Objective
 from mini_repr.methods.siamese import Siamese
 from mini_repr.methods.supervised import Supervised
+from mini_repr.methods.two_tower import TwoTower
 from mini_repr.nn import ENCODERS
 
-METHODS = {"siamese": Siamese, "momentum": Momentum, "supervised": Supervised, "masked": Masked}
+METHODS = {
+    "siamese": Siamese,
+    "momentum": Momentum,
+    "supervised": Supervised,
+    "masked": Masked,
+    "autoencoder": Autoencoder,
+    "two_tower": TwoTower,
+    "continual": Continual,
+}
 
 
-def default_method(loss):
-    """Name of the first method that can train a loss."""
-    return next(name for name, method in METHODS.items() if loss.folder in method.folders)
+def default_method(loss, takes="images"):
+    """Name of the first method that can train a loss on "images" or "texts".
+
+    Raises:
+        ValueError: none can.
+    """
+    queue = needs_queue(loss, {})
+    for name, method in METHODS.items():
+        if method.fits(loss) and method.takes == takes and (method.keeps_queue or not queue):
+            return name
+    raise ValueError(f"loss {loss.name} (folder {loss.folder}): no method trains it on {takes}")
+
+
+def default_encoder(takes):
+    """Name of the first encoder of "images" or "texts"."""
+    return next(name for name, encoder in ENCODERS.items() if encoder.takes == takes)
 
 
 def build_encoder(settings, data, rng):
-    """The encoder of a run, for the shape of its images. The same ``rng`` state gives the same weights.
+    """The encoder of a run, for the shape of its images or for texts. The same ``rng`` state gives the same weights.
 
     Raises:
-        ValueError: the encoder takes no images, or a setting does not fit.
+        ValueError: the encoder does not take what the data holds, or a setting does not fit.
     """
-    if ENCODERS[settings["encoder"]["name"]].takes != "images":
-        raise ValueError(
-            f"encoder {settings['encoder']['name']}: takes {ENCODERS[settings['encoder']['name']].takes}, "
-            "the data holds images"
-        )
+    name = settings["encoder"]["name"]
+    make, takes = ENCODERS[name].make, ENCODERS[name].takes
+    if takes != kind_of(data):
+        fit = [n for n, encoder in ENCODERS.items() if encoder.takes == kind_of(data)]
+        raise ValueError(f"encoder {name}: takes {takes}, the data holds {kind_of(data)}: --encoder {' or '.join(fit)}")
     own = {name: value for name, value in settings["encoder"].items() if name != "name"}
-    return ENCODERS[settings["encoder"]["name"]].make(data.train.images.shape[1:], rng, **own)
+    return make(rng, **own) if takes == "texts" else make(data.train.images.shape[1:], rng, **own)
+
+
+def kind_of(data):
+    """What a run can be trained on in a data set: "images" or "texts"; "rows" for plain rows."""
+    return {ImageSet: "images", PairSet: "texts", RowSet: "rows"}[type(data.train)]
 
 
 def build_method(settings, data, rng):
@@ -44,30 +74,41 @@ def build_method(settings, data, rng):
     losses = all_losses()
     name = settings["method"]["name"]
     method, loss = METHODS[name], losses[settings["loss"]["name"]]
-    if loss.folder not in method.folders:
-        fit = [n for n, m in METHODS.items() if loss.folder in m.folders]
+    if not method.fits(loss):
+        fit = [n for n, m in METHODS.items() if m.fits(loss)]
         raise ValueError(
             f"method {name}: cannot train {loss.name} (folder {loss.folder}), expected --method {' or '.join(fit)}"
         )
+    if method.takes != kind_of(data):
+        fit = [n for n, m in METHODS.items() if m.takes == kind_of(data) and m.fits(loss)]
+        hint = f"expected --method {' or '.join(fit)}" if fit else f"no method trains {loss.name} on {kind_of(data)}"
+        raise ValueError(f"method {name}: takes {method.takes}, the data holds {kind_of(data)}: {hint}")
     encoder = build_encoder(settings, data, rng)
     objective = Objective(
         loss,
-        {n: v for n, v in settings["loss"].items() if n not in ("name", "learn")},
+        {n: v for n, v in settings["loss"].items() if n in loss.parameters},
         [(losses[n], x["weight"], {k: v for k, v in x.items() if k != "weight"}) for n, x in settings["add"].items()],
         settings["loss"]["learn"],
+        settings["loss"]["matryoshka"],
+        settings["loss"]["reweight"],
     )
     own = {n: v for n, v in settings["method"].items() if n not in ("name", "views")}
-    return method(encoder, objective, parse_views(settings["method"]["views"]), data, rng, **own)
+    views = parse_views(settings["method"]["views"]) if method.takes == "images" else None
+    return method(encoder, objective, views, data, rng, **own)
 
 
-def encode(encoder, images, backend, batch=512):
-    """Pooled rows (N, D) on the host of host images (N, C, H, W), in evaluation mode and without history."""
+def encode(encoder, inputs, backend, batch=512):
+    """Pooled rows (N, D) on the host of host images (N, C, H, W) or a list of texts, in evaluation mode."""
     was_training = encoder.training
     encoder.eval()
     with no_grad():
         rows = [
-            backend.to_numpy(encoder(backend.asarray(images[start : start + batch])).pooled.data)
-            for start in range(0, len(images), batch)
+            backend.to_numpy(encoder(*_arrays(encoder, inputs[start : start + batch], backend)).pooled.data)
+            for start in range(0, len(inputs), batch)
         ]
     encoder.train(was_training)
     return np.concatenate(rows)
+
+
+def _arrays(encoder, inputs, backend):
+    return [backend.asarray(x) for x in (encoder.tokenise(inputs) if isinstance(inputs, list) else (inputs,))]

@@ -49,6 +49,10 @@ class Masked(Method):
         else:
             self.head = Decoder(encoder, decoder_width, decoder_depth, decoder_heads, pixels, rng)
 
+    @classmethod
+    def fits(cls, loss):
+        return super().fits(loss) and "mask" in loss.parameters
+
     def draw(self, images, rng):
         images = self.views(images, rng)
         return images, random_mask(rng, len(images), self.encoder.patch_count, self.ratio)
@@ -64,7 +68,7 @@ class Masked(Method):
     def targets(self, images, mask):
         return patchify(images, self.encoder.patch), backend_of(images).asarray(mask)
 
-    def compare(self, rows, targets, labels):
+    def compare(self, rows, targets, batch):
         prediction, pooled = rows
         target, hidden = targets
         return Step(self.objective(prediction, target, hidden, embeddings=(pooled,)), pooled.data)

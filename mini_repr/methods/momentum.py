@@ -1,20 +1,18 @@
-"""Two views, one through the trained network, one through its slowly moving average."""
+"""Views through the trained network, and through its slowly moving average."""
 
-import numpy as np
-
-from mini_repr.autograd import no_grad, unit_rows
-from mini_repr.backend import backend_of
-from mini_repr.methods.method import Method, Step
+from mini_repr.autograd import no_grad
+from mini_repr.methods.kept import Queue, keepers_for
+from mini_repr.methods.method import Method, Step, views_of
 from mini_repr.nn import PredictionHead, ProjectionHead, copy_of
 from mini_repr.optim import cosine_momentum, update_ema
 
 
 class Momentum(Method):
-    """Student and moving-average teacher: MoCo (pairs, with a queue where the loss takes one) and BYOL (teachers).
+    """Student and moving-average teacher: MoCo (pairs, with queues where the loss takes them) and BYOL (teachers).
 
     MoCo: He et al. 2020, arXiv 1911.05722, algorithm 1; v3: Chen et al. 2021, arXiv 2104.02057, algorithm 1; BYOL:
     Grill et al. 2020, arXiv 2006.07733, section 3.1. The teacher's momentum rises from ``momentum`` to 1 along a
-    cosine. The queue holds the unit keys of the last steps, oldest overwritten; it starts as random unit rows.
+    cosine. A queue holds the unit keys of the last steps, a second one, where the loss asks for it, the queries.
     """
 
     folders = ("pairs", "teachers")
@@ -44,45 +42,37 @@ class Momentum(Method):
             self.predictor = PredictionHead(dimensions, predictor_hidden, rng)
         self.teacher_encoder = copy_of(encoder)
         self.teacher_projector = copy_of(self.projector)
-        self.takes_queue = objective.settings.get("negatives") == "queue"
-        if self.takes_queue:
-            rows = rng.standard_normal((queue_size, dimensions)).astype(np.float32)
-            self.register_buffer("queue", rows / np.linalg.norm(rows, axis=1, keepdims=True))
-            self.register_buffer("queue_end", np.zeros((), dtype=np.int64))
+        queues = [name for name in ("queue", "query_queue") if self.takes_queue and name in objective.loss.parameters]
+        self.queues = {name: Queue(queue_size, dimensions, rng) for name in queues}
+        self.keepers = keepers_for(objective.loss, objective.settings, data, dimensions, rng)
 
     def draw(self, images, rng):
-        return self.views(images, rng), self.views(images, rng)
+        return tuple(self.views(images, rng) for _ in range(views_of(self.objective.loss)))
 
-    def embed(self, first, second):
-        za, zb = (self.projector(self.encoder(images).pooled) for images in (first, second))
-        return (za, zb) if self.predictor is None else (za, zb, self.predictor(za), self.predictor(zb))
+    def embed(self, *views):
+        rows = tuple(self.projector(self.encoder(images).pooled) for images in views)
+        return rows if self.predictor is None else (*rows, *(self.predictor(z) for z in rows))
 
-    def targets(self, first, second):
+    def targets(self, *views):
         with no_grad():
-            return tuple(self.teacher_projector(self.teacher_encoder(x).pooled).data for x in (first, second))
+            return tuple(self.teacher_projector(self.teacher_encoder(images).pooled).data for images in views)
 
-    def compare(self, rows, targets, labels):
-        za, zb, *predictions = rows
-        ka, kb = targets
-        if predictions:
-            total = self.objective(*predictions, ka, kb, embeddings=(za, zb))
-        elif self.takes_queue:
-            # A copy: the loss may read its queue again on the way back, after the new keys have come in.
-            total = self.objective(za, kb, queue=self.queue.copy(), embeddings=(za, zb))
-            self._enqueue(kb)
+    def compare(self, rows, targets, batch):
+        if self.predictor is not None:
+            embeddings, predictions = rows[: len(targets)], rows[len(targets) :]
+            return Step(self.objective(*predictions, *targets, embeddings=embeddings), rows[0].data)
+        (za, zb), (_, kb) = rows, targets
+        if self.queues:
+            # Copies: the loss may read its queues again on the way back, after the new rows have come in.
+            past = {name: queue.rows.copy() for name, queue in self.queues.items()}
+            total = self.objective(za, kb, embeddings=(za, zb), **past)
+            for name, queue in self.queues.items():
+                queue.take(kb if name == "queue" else za.data)
         else:
-            total = self.objective(za, kb, embeddings=(za, zb))
+            total = self.compare_pairs(za, kb, batch, (za, zb))
         return Step(total, za.data)
 
     def after_step(self, step, total_steps):
         momentum = cosine_momentum(step, total_steps, self.momentum)
         for teacher, student in ((self.teacher_encoder, self.encoder), (self.teacher_projector, self.projector)):
             update_ema(teacher.named_parameters(), student.named_parameters(), momentum)
-
-    def _enqueue(self, keys):
-        xp = backend_of(keys).xp
-        rows, _ = unit_rows.on_arrays(keys)
-        end = int(self.queue_end)
-        places = (xp.arange(len(rows)) + end) % len(self.queue)
-        self.queue[places] = rows
-        self.queue_end[...] = (end + len(rows)) % len(self.queue)

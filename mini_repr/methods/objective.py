@@ -1,4 +1,4 @@
-"""What a method minimises: one loss with its settings, its learned scalars, and any regulariser added to it."""
+"""What a method minimises: a weighted sum of losses, of prefixes of their rows, and of rows by their weight."""
 
 import math
 
@@ -6,28 +6,44 @@ import numpy as np
 
 from mini_repr.autograd import Tensor, exp
 from mini_repr.losses.annotations import Learned, Misuse
+from mini_repr.losses.reduction import reduced
 from mini_repr.nn import Module
+from mini_repr.optim import REWEIGHTINGS
+
+# Sow et al. 2025, arXiv 2502.06733: r = 0.4 in the authors' configurations, after a start with uniform weights.
+REWEIGHT_TEMPERATURE = 0.4
+UNIFORM_SHARE = 0.1
 
 
 class Objective(Module):
-    """A main loss plus weighted embedding regularisers, called on tensors.
+    """A main loss, other losses added to it, and how much each row counts, called on tensors.
 
-    Scalars that the page marks as trained (SigLIP's scale and bias), and those named in ``learn``, are parameters of
-    this module. A positive one is held by its logarithm, as CLIP holds its temperature, so that no step can make it
-    negative.
+    total = sum_d main(rows[:, :d]) / len(matryoshka) + sum_k weight_k added_k
+
+    *Nested rows* (Matryoshka: Kusupati et al. 2022, arXiv 2205.13147, eq. 1, with equal weights): the main loss on the
+    leading d columns, for each d of ``matryoshka``; on whole rows where it is empty. *Row weights*: a loss that is a
+    mean over rows becomes a weighted one. *Learned scalars* (SigLIP's scale and bias, and those named in ``learn``) are
+    parameters of this module, shared by all d. A positive one is held by its logarithm, as CLIP holds its temperature,
+    so that no step can make it negative.
 
     Args:
         loss: the main loss page. settings: {parameter: value} for what is not an array.
-        added: list of (loss page of ``embeddings/``, weight, settings).
-        learn: names of further learned scalars of the main loss.
+        added: list of (loss page, weight, settings). One of ``embeddings/`` acts on each set of embeddings alone, one
+            of ``labels/`` on embeddings and labels; any other takes the main loss's arrays.
+        learn: names of further learned scalars of the main loss. matryoshka: numbers of leading columns.
+        reweight: name of a rule of ``REWEIGHTINGS`` that weighs rows by their loss, or "" for none. Weights are uniform
+            for the first tenth of the training, then the rule's, at Sow et al.'s temperature.
     """
 
-    def __init__(self, loss, settings, added=(), learn=()):
+    def __init__(self, loss, settings, added=(), learn=(), matryoshka=(), reweight=""):
         super().__init__()
         self.loss = loss
         self.evaluate = loss  # what computes it: training on several ranks puts a form that talks to them in its place
         self.settings = dict(settings)
         self.added = list(added)
+        self.matryoshka = tuple(matryoshka)
+        self.reweight = reweight
+        self.progress = 0.0  # share of the training steps done, set by the run
         self._logarithmic = {}
         for name, parameter in loss.parameters.items():
             if isinstance(parameter.annotation, Learned) and (parameter.annotation.trained or name in learn):
@@ -36,24 +52,97 @@ class Objective(Module):
                 self._logarithmic[name] = positive
                 setattr(self, name, Tensor(_float32(math.log(start) if positive else start), requires_grad=True))
 
-    def forward(self, *arrays, embeddings=(), **optional):
+    def forward(self, *arrays, embeddings=(), labels=None, row_weights=None, **optional):
         """The total as a tensor; ``.terms`` holds its parts.
 
         Args:
             arrays: the main loss's arrays, in its order. optional: optional ones, by name.
-            embeddings: list of (B, D) tensors that the added regularisers act on; each counts equally.
+            embeddings: list of (B, D) tensors that added regularisers act on; each counts equally. labels: theirs.
+            row_weights: (B,) array of mean 1, what each row of the main loss counts; ``reweight`` decides otherwise.
         """
         learned = {n: exp(getattr(self, n)) if log else getattr(self, n) for n, log in self._logarithmic.items()}
-        total = self.evaluate(*arrays, **optional, **self.settings, **learned)
-        terms = {self.loss.name: total.data, **total.terms}
-        for regulariser, weight, settings in self.added:
-            for z in embeddings:
-                part = regulariser(z, **settings)
-                terms[regulariser.name] = terms.get(regulariser.name, 0) + part.data / len(embeddings)
-                total = total + part * (weight / len(embeddings))
+        settings = {**self.settings, **learned}
+        given = dict(zip((p.name for p in self.loss.arrays), arrays, strict=False)) | optional
+        if not self.matryoshka:
+            total, terms = self._main(given, settings, row_weights)
+            terms = {self.loss.name: total.data, **terms}
+        else:
+            total, terms = 0.0, {}
+            for columns in self.matryoshka:
+                part, _ = self._main(leading_columns(self.loss, given, columns), settings, row_weights)
+                terms[f"{self.loss.name}[:{columns}]"] = part.data
+                total = total + part / len(self.matryoshka)
+        for other, weight, own in self.added:
+            for inputs in self._inputs_of(other, arrays, embeddings, labels):
+                share = 1 / len(embeddings) if other.folder in ("embeddings", "labels") else 1.0
+                part = other(*inputs, **own)
+                terms[other.name] = terms.get(other.name, 0) + part.data * share
+                total = total + part * (weight * share)
         terms.update({name: value.data for name, value in learned.items()})
         total.terms = terms
         return total
+
+    def _main(self, given, settings, row_weights):
+        if not self.reweight and row_weights is None:
+            value = self.evaluate(**given, **settings)
+            return value, value.terms
+        rows = self.evaluate(**given, **{**settings, "reduction": "none"})
+        if row_weights is None:
+            temperature = math.inf if self.progress < UNIFORM_SHARE else REWEIGHT_TEMPERATURE
+            row_weights = REWEIGHTINGS[self.reweight](rows.data, temperature)
+        return reduced(rows * row_weights, settings["reduction"]), rows.terms
+
+    def _inputs_of(self, other, arrays, embeddings, labels):
+        if other.folder == "embeddings":
+            return [(z,) for z in embeddings]
+        if other.folder == "labels" and self.loss.folder != "labels":
+            return [(z, labels) for z in embeddings]
+        return [arrays]
+
+
+def leading_columns(loss, given, columns):
+    """A loss's arrays {name: array or tensor}, every axis that has the rows' letter cut to its first ``columns``."""
+    letter = loss.arrays[0].annotation.letters[-1]
+
+    def cut(name, value):
+        letters = loss.parameters[name].annotation.letters
+        return value[tuple(slice(columns) if one == letter else slice(None) for one in letters)]
+
+    return {name: value if value is None else cut(name, value) for name, value in given.items()}
+
+
+def check_objective(loss, settings, added, method):
+    """Hold what an objective is to be made of against the pages.
+
+    Args:
+        settings: {"matryoshka": [...], "reweight": name or ""} and the loss's own. added: the pages to add.
+        method: name of the method that will call it.
+    Raises:
+        ValueError: rows that have no leading columns, a loss that has no value a row, a page that cannot be added.
+    """
+    if settings["matryoshka"]:
+        dimensions = settings["matryoshka"]
+        if not all(isinstance(d, int) and not isinstance(d, bool) and d > 0 for d in dimensions):
+            raise ValueError(f"loss.matryoshka: got {dimensions!r}, expected whole numbers of columns, such as [8, 32]")
+        if loss.folder not in ("pairs", "labels", "embeddings"):
+            raise ValueError(f"loss.matryoshka: {loss.name} (folder {loss.folder}) compares no embedding rows")
+    if settings["reweight"] and settings["reweight"] not in REWEIGHTINGS:
+        raise ValueError(f"loss.reweight: got {settings['reweight']!r}, expected {', '.join(REWEIGHTINGS)}")
+    if settings["reweight"] and settings.get("reduction") not in ("mean", "sum"):
+        raise ValueError(f"loss.reweight: {loss.name} has no value a row (no reduction mean or sum) to weigh")
+    for other in added:
+        if other.folder == "embeddings" or (other.folder == "labels" and method == "supervised"):
+            continue
+        if _required(other) != _required(loss) or other.folder != loss.folder:
+            raise ValueError(
+                f"add {other.name}: takes {', '.join(_required(other))} (folder {other.folder}), expected a "
+                f"regulariser of embeddings/ or a loss that takes what {loss.name} takes"
+                + (", or one of labels/ with method supervised" if other.folder == "labels" else "")
+            )
+
+
+def _required(loss):
+    return [p.name for p in loss.arrays if not p.annotation.optional]
 
 
 def check_settings(loss, settings):

@@ -1,7 +1,7 @@
 """Modules as plain classes over the engine: layers, encoders and heads.
 
 An *encoder* is a module with a ``width`` that returns ``Encoded``. Image encoders are made by
-``make(image_shape, rng)`` and called on images (B, C, H, W); the text encoder by ``make(rng)``, called on
+``make(image_shape, rng)`` and called on images (B, C, H, W); text encoders by ``make(rng)``, called on
 ``*encoder.tokenise(texts)``. Their keyword-only arguments are what a user may set.
 """
 
@@ -23,7 +23,8 @@ from mini_repr.nn.layers import (
 from mini_repr.nn.mlp import MLP, ImageMLP
 from mini_repr.nn.module import Module, copy_of
 from mini_repr.nn.patches import patchify, unpatchify
-from mini_repr.nn.text import TextEncoder, tokenise
+from mini_repr.nn.text import TextEncoder, tokenise, word_counts
+from mini_repr.nn.text_transformer import LanguageHead, TextTransformer
 from mini_repr.nn.transformer import Block
 from mini_repr.nn.vit import ViT, sine_positions
 
@@ -40,4 +41,5 @@ ENCODERS = {
     "vit": Encoder(ViT, "small vision transformer: patches, pre-norm blocks, class token or mean", "images"),
     "mlp": Encoder(ImageMLP, "multi-layer perceptron on flattened images", "images"),
     "text": Encoder(TextEncoder, "mean of hashed word embeddings, then an MLP", "texts"),
+    "text_transformer": Encoder(TextTransformer, "words and positions through pre-norm blocks", "texts"),
 }

@@ -24,17 +24,47 @@ def tokenise(texts, buckets, max_tokens):
     Raises:
         ValueError: no texts, or ``buckets`` or ``max_tokens`` below 1.
     """
-    for name, value in (("buckets", buckets), ("max_tokens", max_tokens)):
-        if value < 1:
-            raise ValueError(f"tokenise: {name}: got {value}, expected 1 or more")
+    if buckets < 1:
+        raise ValueError(f"tokenise: buckets: got {buckets}, expected 1 or more")
+    return _padded("tokenise", texts, max_tokens, lambda word: zlib.crc32(word.encode()) % buckets)
+
+
+def numbered(texts, vocabulary, max_tokens):
+    """Words in lower case by their place in ``vocabulary``, a list of words: as ``tokenise``.
+
+    Raises:
+        ValueError: no texts, ``max_tokens`` below 1, or a word that the vocabulary does not have.
+    """
+    places = {word: place for place, word in enumerate(vocabulary)}
+
+    def number(word):
+        if word not in places:
+            raise ValueError(f"numbered: texts: got {word!r}, expected words of the vocabulary of {len(places)}")
+        return places[word]
+
+    return _padded("numbered", texts, max_tokens, number)
+
+
+def _padded(name, texts, max_tokens, number):
+    if max_tokens < 1:
+        raise ValueError(f"{name}: max_tokens: got {max_tokens}, expected 1 or more")
     if not len(texts):
-        raise ValueError("tokenise: texts: got none, expected one or more")
-    rows = [[zlib.crc32(w.encode()) % buckets for w in _WORD.findall(text.lower())[:max_tokens]] for text in texts]
+        raise ValueError(f"{name}: texts: got none, expected one or more")
+    rows = [[number(word) for word in _WORD.findall(text.lower())[:max_tokens]] for text in texts]
     longest = max(1, *map(len, rows))
     ids, mask = np.zeros((len(rows), longest), np.int64), np.zeros((len(rows), longest), bool)
     for i, row in enumerate(rows):
         ids[i, : len(row)], mask[i, : len(row)] = row, True
     return ids, mask
+
+
+def word_counts(texts, buckets=1024):
+    """Texts as rows (N, buckets) float32: counts of hashed words. A text without words counts one, the empty word."""
+    ids, mask = tokenise(texts, buckets, max_tokens=256)
+    counts = np.zeros((len(texts), buckets), dtype=np.float32)
+    np.add.at(counts, (np.repeat(np.arange(len(texts)), mask.sum(axis=1)), ids[mask]), 1)
+    counts[~mask.any(axis=1), 0] = 1
+    return counts
 
 
 class TextEncoder(Module):

@@ -16,12 +16,15 @@ class Block(Module):
 
     Args:
         width: D. heads: divisor of D. mlp_ratio: hidden width of the MLP over D. dropout: rate on both branches.
+        attention: "softmax", or "sparsemax" for weights most of which are exactly 0 (arXiv 1602.02068).
     """
 
-    def __init__(self, width, heads, mlp_ratio, rng, *, dropout=0.0, dtype=np.float32):
+    def __init__(self, width, heads, mlp_ratio, rng, *, dropout=0.0, attention="softmax", dtype=np.float32):
         hidden = at_least_one("mlp_ratio * width", int(width * mlp_ratio))
         if width % at_least_one("heads", heads):
             raise ValueError(f"Block: heads: got {heads}, expected a divisor of width {width}")
+        if attention not in ("softmax", "sparsemax"):
+            raise ValueError(f"Block: attention: got {attention!r}, expected softmax or sparsemax")
         self.norm1 = LayerNorm(width, dtype=dtype)
         # Each of the three is drawn as the square matrix that it is (Chen et al. 2021, arXiv 2104.02057).
         self.qkv = Linear(width, 3 * width, rng, init=_three_square, dtype=dtype)
@@ -31,6 +34,7 @@ class Block(Module):
         self.contract = Linear(hidden, width, rng, dtype=dtype)
         self.dropout = Dropout(dropout, rng) if dropout else None
         self._heads = heads
+        self._sparse = attention == "sparsemax"
 
     def forward(self, x, mask=None):
         """Tokens (B, N, D) to ``(tokens, attention weights)``.
@@ -46,7 +50,7 @@ class Block(Module):
         )
         fused = self.dropout is None  # dropout comes between a branch and the residual path
         mixed, weights = attention_branch(
-            x, *norm1, *qkv, *out, mask, heads=self._heads, eps=self.norm1.eps, residual=fused
+            x, *norm1, *qkv, *out, mask, heads=self._heads, eps=self.norm1.eps, residual=fused, sparse=self._sparse
         )
         x = mixed if fused else x + self.dropout(mixed)
         branch = mlp_branch(x, *norm2, *expand, *contract, eps=self.norm2.eps, residual=fused)

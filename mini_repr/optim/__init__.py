@@ -3,17 +3,26 @@
 from mini_repr.optim.adamw import AdamW
 from mini_repr.optim.clip import clip_by_global_norm, global_norm
 from mini_repr.optim.ema import cosine_momentum, update_ema
+from mini_repr.optim.factored_output import FactoredOutput
 from mini_repr.optim.grad_cache import backward_in_chunks
 from mini_repr.optim.optimizer import decays
+from mini_repr.optim.reweight import REWEIGHTINGS, annealed_temperature
+from mini_repr.optim.sam import SAM
 from mini_repr.optim.schedule import constant, cosine_with_warmup
 from mini_repr.optim.sgd import SGD
+from mini_repr.optim.soup import average_parameters
 
 OPTIMIZERS = {"sgd": SGD, "adamw": AdamW}
 
 __all__ = [
     "OPTIMIZERS",
+    "REWEIGHTINGS",
+    "SAM",
     "SGD",
     "AdamW",
+    "FactoredOutput",
+    "annealed_temperature",
+    "average_parameters",
     "backward_in_chunks",
     "clip_by_global_norm",
     "constant",

@@ -11,15 +11,21 @@ import inspect
 import tomllib
 
 from mini_repr.losses import all_losses
-from mini_repr.methods import METHODS, default_method
-from mini_repr.methods.objective import check_settings
+from mini_repr.methods import METHODS, default_encoder, default_method
+from mini_repr.methods.objective import check_objective, check_settings
 from mini_repr.nn import ENCODERS
 from mini_repr.optim import OPTIMIZERS
 from mini_repr.training.recipes import recipe_of
 
 # grad_cache: rows to encode at once, 0 for the batch. loss_groups: equal parts of a batch, each with its own loss.
+# learn: scalars of the loss that training moves. matryoshka: numbers of leading columns to compare, none for all.
+# reweight: how much each row counts by its loss, see ``mini_repr.optim.REWEIGHTINGS``.
+OBJECTIVE = {"learn": [], "matryoshka": [], "reweight": ""}
 TRAIN = {"epochs": 100, "batch_size": 128, "seed": 0, "grad_cache": 0, "loss_groups": 1}
 SCHEDULE = {"schedule": "cosine", "warmup_steps": 50, "clip_norm": 0.0}
+# An optimiser named "sam:adamw" takes AdamW's step with the gradient that sharpness-aware minimisation finds.
+CLIMBING = "sam:"
+SAM_SETTINGS = {"rho": 0.05, "adaptive": False}
 SECTIONS = ("loss", "add", "method", "encoder", "data", "optimizer", "train", "device")
 
 
@@ -27,38 +33,37 @@ class ConfigError(ValueError):
     """A setting that does not exist or cannot have that value."""
 
 
-def resolve(chosen):
+def resolve(chosen, takes="images"):
     """Every setting of a run, from the few that were chosen.
 
     Args:
         chosen: nested dict, sections as above, any of them partial; ``chosen["device"]`` is a string.
+        takes: what the data holds, "images" or "texts", which decides the method and the encoder that go unnamed.
     Returns:
         nested dict with every default filled in; the same dict resolves to itself.
     Raises:
         ConfigError, ValueError: unknown names (with the nearest known one), values of the wrong kind or out of range.
     """
-    unknown = [section for section in chosen if section not in SECTIONS]
-    if unknown:
-        raise ConfigError(f"setting {unknown[0]!r}: no such section{suggestion(unknown[0], SECTIONS)}")
-    for section in SECTIONS[:-1]:
-        if not isinstance(chosen.get(section, {}), dict):
-            raise ConfigError(f"setting {section}: got {chosen[section]!r}, expected a section such as {section}.name")
+    check_sections(chosen)
     loss = find_loss(chosen.get("loss", {}).get("name", "infonce"))
     chosen = merge(recipe_of(loss), chosen)
-    method = choose("method", chosen.get("method", {}).get("name") or default_method(loss), METHODS)
-    encoder = choose("encoder", chosen.get("encoder", {}).get("name", "vit"), ENCODERS)
-    optimizer = choose("optimizer", chosen.get("optimizer", {}).get("name", "adamw"), OPTIMIZERS)
+    method = choose("method", chosen.get("method", {}).get("name") or default_method(loss, takes), METHODS)
+    encoder = choose("encoder", chosen.get("encoder", {}).get("name") or default_encoder(takes), ENCODERS)
+    optimizer = chosen.get("optimizer", {}).get("name", "adamw")
+    base = choose("optimizer", str(optimizer).removeprefix(CLIMBING), OPTIMIZERS)
 
     defaults = {
-        "loss": {"name": loss.name, "learn": [], **{p.name: p.default for p in loss.settings}},
+        "loss": {"name": loss.name, **OBJECTIVE, **{p.name: p.default for p in loss.settings}},
         "add": {},
         "method": {"name": method, "views": None, **keyword_defaults(METHODS[method])},
         "encoder": {"name": encoder, **keyword_defaults(ENCODERS[encoder].make)},
         "data": {"name": "digits"},
-        "optimizer": {"name": optimizer, "lr": 3e-3, **keyword_defaults(OPTIMIZERS[optimizer]), **SCHEDULE},
+        "optimizer": {"name": optimizer, "lr": 3e-3, **keyword_defaults(OPTIMIZERS[base]), **SCHEDULE},
         "train": TRAIN,
         "device": "cpu",
     }
+    if optimizer != base:
+        defaults["optimizer"] |= SAM_SETTINGS
     settings = copy.deepcopy(defaults)
     for section, values in chosen.items():
         if section == "device":
@@ -75,8 +80,19 @@ def resolve(chosen):
                     )
                 settings[section][name] = value if free else _of_kind(section, name, value, defaults[section][name])
     settings["loss"] = _checked_loss(loss, settings["loss"])
+    check_objective(loss, settings["loss"], [find_loss(name) for name in settings["add"]], method)
     _check_train(settings)
     return settings
+
+
+def check_sections(chosen):
+    """Raise ConfigError unless every entry is a known section, and each but the device a dict."""
+    unknown = [section for section in chosen if section not in SECTIONS]
+    if unknown:
+        raise ConfigError(f"setting {unknown[0]!r}: no such section{suggestion(unknown[0], SECTIONS)}")
+    for section in SECTIONS[:-1]:
+        if not isinstance(chosen.get(section, {}), dict):
+            raise ConfigError(f"setting {section}: got {chosen[section]!r}, expected a section such as {section}.name")
 
 
 def variant_settings(chosen, name):
@@ -151,7 +167,7 @@ def read_file(path):
 
 def _of_kind(section, name, value, default):
     """``value`` if it is of the default's kind (whole numbers pass for real ones; sequences for sequences)."""
-    if default is None or value is None or section == "loss":  # a loss's annotations know better
+    if default is None or value is None or (section == "loss" and name not in OBJECTIVE):  # annotations know better
         return value
     if isinstance(default, tuple | list):
         if isinstance(value, tuple | list):
@@ -168,12 +184,14 @@ def _of_kind(section, name, value, default):
 
 
 def _checked_loss(loss, settings):
-    plain = {n: v for n, v in settings.items() if n not in ("name", "learn")}
+    plain = {n: v for n, v in settings.items() if n not in ("name", *OBJECTIVE)}
     check_settings(loss, plain)
     learnable = [p.name for p in loss.settings if p.annotation.differentiable]
     for name in settings["learn"]:
         if name not in learnable:
             raise ConfigError(f"loss.learn: {loss.name} has no learned scalar {name!r}; it has {learnable or 'none'}")
+    for name, value in OBJECTIVE.items():
+        _of_kind("loss", name, settings[name], value)
     return settings
 
 
@@ -182,10 +200,6 @@ def _added(chosen):
     added = {}
     for name, given in chosen.items():
         loss = find_loss(name)
-        if loss.folder != "embeddings":
-            raise ConfigError(
-                f"add {name}: only embedding regularisers can be added; {name} is in losses/{loss.folder}"
-            )
         given = dict(given) if isinstance(given, dict) else {"weight": given}
         weight = given.pop("weight", 1.0)
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) < float("inf"):

@@ -5,6 +5,8 @@ A page keeps its paper's defaults; papers train large networks on large images. 
 
 RECIPES = {
     "infonce": {"loss": {"temperature": 0.2}},
+    # One scale and a window that fits images of 8 pixels; the published code's clipping has no gradient at the start.
+    "ms_ssim": {"loss": {"window": 5, "negative": "normalize"}, "encoder": {"name": "mlp"}},
 }
 
 

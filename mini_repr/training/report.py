@@ -5,7 +5,16 @@ Training rows fit the probes and are the neighbours; only test rows are scored.
 
 import numpy as np
 
-from mini_repr.metrics import alignment, effective_rank, few_label_probe, knn_accuracy, linear_probe, uniformity
+from mini_repr.metrics import (
+    alignment,
+    effective_rank,
+    few_label_probe,
+    knn_accuracy,
+    linear_probe,
+    mean_reciprocal_rank,
+    recall_at_k,
+    uniformity,
+)
 
 NEIGHBOURS = 20
 LABELS_A_CLASS = 10
@@ -47,7 +56,34 @@ def _scores(encode, data, first, second):
     }
 
 
+def compare_pairs(towers, data):
+    """Score several ways to represent pairs of texts: does a find its b among all b of the test part?
+
+    Args:
+        towers: {name: [function from a list of texts a to host rows (N, D), the same for b]}.
+        data: data set with ``train`` and ``test`` pairs.
+    Returns:
+        {name: {metric: number}}.
+    """
+    scores = {}
+    for name, (of_a, of_b) in towers.items():
+        a, b = of_a(data.test.a), of_b(data.test.b)
+        scores[name] = {
+            "recall_1": recall_at_k(a, b, 1),
+            "recall_10": recall_at_k(a, b, min(10, len(a))),
+            "reciprocal_rank": mean_reciprocal_rank(a, b),
+            "alignment": alignment(a, b),
+            "uniformity": uniformity(np.concatenate([a, b])),
+            "effective_rank": effective_rank(np.concatenate([a, b])),
+            "dimensions": a.shape[1],
+        }
+    return scores
+
+
 COLUMNS = {
+    "recall_1": "recall@1",
+    "recall_10": "recall@10",
+    "reciprocal_rank": "MRR",
     "knn": f"{NEIGHBOURS}-nn",
     "probe": "probe",
     "probe_few": f"probe, {LABELS_A_CLASS} a class",

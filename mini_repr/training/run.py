@@ -7,11 +7,12 @@ import numpy as np
 
 from mini_repr.backend import single_threaded_products
 from mini_repr.data import Batches
-from mini_repr.methods import build_method
+from mini_repr.methods import Batch, build_method
 from mini_repr.metrics import dimension_std, effective_rank
 from mini_repr.nn import BatchNorm
-from mini_repr.optim import OPTIMIZERS, clip_by_global_norm, constant, cosine_with_warmup
+from mini_repr.optim import OPTIMIZERS, SAM, clip_by_global_norm, constant, cosine_with_warmup
 from mini_repr.training import checkpoint
+from mini_repr.training.config import CLIMBING, SAM_SETTINGS, SCHEDULE
 from mini_repr.training.distributed import ALONE, Spread
 from mini_repr.training.folder import CHECKPOINT
 from mini_repr.training.gradients import backward
@@ -42,10 +43,13 @@ class Run:
         if train["grad_cache"]:
             _require_chunks(self.method)
         self.batches = Batches(len(data.train), train["batch_size"], train["seed"])
-        self.images = backend.asarray(data.train.images)
+        self.inputs = self.method.load(data.train, backend)
         self.labels = None if data.train.labels is None else backend.asarray(data.train.labels)
-        own = {n: v for n, v in optimizer.items() if n not in ("name", "lr", "schedule", "warmup_steps", "clip_norm")}
-        self.optimizer = OPTIMIZERS[optimizer["name"]](self.method.trained_parameters(), optimizer["lr"], **own)
+        name = optimizer["name"].removeprefix(CLIMBING)
+        own = {n: v for n, v in optimizer.items() if n not in ("name", "lr", *SCHEDULE, *SAM_SETTINGS)}
+        self.optimizer = OPTIMIZERS[name](self.method.trained_parameters(), optimizer["lr"], **own)
+        if name != optimizer["name"]:
+            self.optimizer = SAM(self.optimizer, **{name: optimizer[name] for name in SAM_SETTINGS})
         self.rng = np.random.default_rng([train["seed"], VIEWS])
         self.epoch = self.step = 0
 
@@ -86,13 +90,19 @@ class Run:
         }
 
     def _train_step(self, index):
-        labels = None if self.labels is None else self.labels[index]
+        batch = Batch(
+            tuple(array[index] for array in self.inputs), None if self.labels is None else self.labels[index], index
+        )
+        self.method.objective.progress = self.step / self.total_steps
         self.optimizer.zero_grad()
         chunk = self.settings["train"]["grad_cache"]
-        total, embeddings = backward(self.method, self.images[index], labels, self.rng, self.spread, chunk)
+        before = self._moving() if isinstance(self.optimizer, SAM) else None
+        total, embeddings = backward(self.method, batch, self.rng, self.spread, chunk)
         terms = {"loss": total.item(), **{name: float(value) for name, value in total.terms.items()}}
         terms = self.spread.numbers(terms)
         self._require_finite(terms["loss"], "loss")
+        if before:
+            self._again_at_the_top(batch, chunk, before)
         norm = float(
             clip_by_global_norm(self.optimizer.parameters, self.settings["optimizer"]["clip_norm"] or math.inf)
         )
@@ -101,6 +111,29 @@ class Run:
         self.step += 1
         self.method.after_step(self.step, self.total_steps)
         return terms, norm, embeddings
+
+    def _again_at_the_top(self, batch, chunk, before):
+        """SAM's second pass: the same views, masks and dropout, and the same queues and statistics as the first saw.
+
+        What the first pass did to these stays; what the second does is undone.
+        """
+        after = self._moving()
+        self._put_back(before)
+        self.optimizer.ascend()
+        backward(self.method, batch, self.rng, self.spread, chunk)
+        self._put_back(after)
+
+    def _moving(self):
+        """All that a pass moves besides gradients: buffers and random states."""
+        buffers = {name: array.copy() for name, array in self.method.named_buffers().items()}
+        return buffers, self.method.random_state(), self.rng.bit_generator.state
+
+    def _put_back(self, state):
+        buffers, modules, views = state
+        for name, array in self.method.named_buffers().items():
+            array[...] = buffers[name]
+        self.method.set_random_state(modules)
+        self.rng.bit_generator.state = views
 
     def _learning_rate(self, step):
         optimizer = self.settings["optimizer"]
@@ -142,7 +175,7 @@ class Run:
     def start_from(self, folder):
         """Take the weights of another run, and nothing else of it."""
         arrays, _ = self._loaded(folder)
-        self.method.load_state_dict(_part(arrays, "method/"))
+        self.method.start_from(_part(arrays, "method/"))
 
     def _loaded(self, folder):
         """The checkpoint in a folder that only the first rank needs to reach."""

@@ -1,12 +1,15 @@
 """What the commands do with runs: start, resume, train to the end, report, evaluate, embed."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mini_repr.backend import get_backend
-from mini_repr.data import COLOUR_VIEWS, DEFAULT_VIEWS, ImageSet, PairSet, load, parse_views
+from mini_repr.data import COLOUR_VIEWS, DEFAULT_VIEWS, PairSet, load, parse_views
+from mini_repr.methods import build_encoder, encode, kind_of
+from mini_repr.nn import word_counts
 from mini_repr.training import config, folder, report
 from mini_repr.training.distributed import ALONE
 from mini_repr.training.run import WEIGHTS, Run
@@ -22,11 +25,8 @@ def start(chosen, out=None, overwrite=False, init_from=None, world=ALONE):
     Raises:
         ValueError: a wrong setting, data that cannot be read, or a folder that is taken.
     """
-    settings = config.resolve(chosen)
+    settings, data = prepare(chosen)
     backend = world.device(settings["device"])
-    data = _data(settings)
-    if settings["method"]["views"] is None:
-        settings["method"]["views"] = COLOUR_VIEWS if data.train.images.shape[1] == 3 else DEFAULT_VIEWS
     source = _opened(init_from, world) if init_from else None
     run = Run(settings, data, backend, world)
     if source:
@@ -45,6 +45,22 @@ def start(chosen, out=None, overwrite=False, init_from=None, world=ALONE):
     return run, home
 
 
+def prepare(chosen, data=None):
+    """Every setting of a new run from the few that were chosen, and its data: (settings, Dataset).
+
+    Args:
+        data: a Dataset in place of the one that the settings name.
+    Raises:
+        ValueError: a wrong setting, or data that cannot be read or trained on.
+    """
+    config.check_sections(chosen)
+    data = _data(chosen.get("data", {})) if data is None else data
+    settings = config.resolve(chosen, kind_of(data))
+    if kind_of(data) == "images" and settings["method"]["views"] is None:
+        settings["method"]["views"] = COLOUR_VIEWS if data.train.images.shape[1] == 3 else DEFAULT_VIEWS
+    return settings, data
+
+
 def resume(out, chosen, world=ALONE):
     """Go on with the run in a folder: (run, folder), at its last checkpoint, on any number of ranks.
 
@@ -56,7 +72,8 @@ def resume(out, chosen, world=ALONE):
     _refuse_other_settings(out, settings, chosen)
     if "device" in chosen:
         settings = {**settings, "device": chosen["device"]}
-    run = Run(config.resolve(settings), _data(settings), world.device(settings["device"]), world)
+    data = _data(settings["data"])
+    run = Run(config.resolve(settings, kind_of(data)), data, world.device(settings["device"]), world)
     run.restore(home)
     home.forget_epochs_after(run.epoch)
     home.log(f"resume at epoch {run.epoch} on {run.backend.name}")
@@ -98,29 +115,34 @@ def remaining_epochs(run, home):
 
 def finish(run, home):
     """Compare trained, untrained and raw; write metrics.json; return {representation: {metric: number}}."""
-    scores = _compare(run.settings, run.method.encoder, run.data, run.backend)
+    scores = compare(run)
     home.write_json(folder.REPORT, scores)
     home.log("done\n" + table(scores))
     return scores
 
 
 def evaluate(path, data=None, device=None):
-    """The table of a run folder, on its own data or another set of the same image shape."""
-    settings, encoder, data, backend = _trained(path, data, device)
-    return _compare(settings, encoder, data, backend)
+    """The table of a run folder, on its own data or another set of the same kind (and image shape)."""
+    return compare(*_trained(path, data, device))
 
 
 def embed(path, data, out, device=None):
     """Write embeddings of all rows of a data set, training rows first; returns (rows, dimensions).
 
-    The npz holds ``z`` (N, D) float32, ``is_test`` (N,) bool and, where known, ``labels`` (N,) int64.
+    The npz holds ``z`` (N, D) float32 (pairs of texts: ``a`` and ``b``, one row a text), ``is_test`` (N,) bool and,
+    where known, ``labels`` (N,) int64.
     """
     if os.path.exists(out):
         raise ValueError(f"--out {out}: exists already; choose another name or remove it")
-    _, encoder, data, backend = _trained(path, data, device)
+    run, data = _trained(path, data, device)
     parts = (data.train, data.test)
-    z = np.concatenate([_rows(encoder, part.images, backend) for part in parts])
-    arrays = {"z": z, "is_test": np.repeat([False, True], [len(part) for part in parts])}
+    encoders = _encoders(run.method)
+    arrays = {
+        name: np.concatenate([encode(encoders[name], _inputs(part)[name], run.backend) for part in parts])
+        for name in encoders
+    }
+    shape = next(iter(arrays.values())).shape
+    arrays["is_test"] = np.repeat([False, True], [len(part) for part in parts])
     if data.train.labels is not None:
         arrays["labels"] = np.concatenate([part.labels for part in parts])
     temporary = f"{out}.{os.getpid()}.partial"
@@ -131,7 +153,7 @@ def embed(path, data, out, device=None):
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
-    return z.shape
+    return shape
 
 
 def headline(run, home):
@@ -171,42 +193,55 @@ def table(scores):
     return report.table(scores)
 
 
-def _data(settings):
-    options = {name: value for name, value in settings["data"].items() if name != "name"}
-    return _images(settings["data"]["name"], **options)
-
-
-def _images(name, **options):
-    data = load(name, **options)
-    if not isinstance(data.train, ImageSet):
-        kind = "pairs of texts" if isinstance(data.train, PairSet) else "plain rows"
-        raise ValueError(f"data {name}: holds {kind}; runs train on images so far")
+def _data(chosen):
+    options = {name: value for name, value in chosen.items() if name != "name"}
+    data = load(chosen.get("name", "digits"), **options)
+    if kind_of(data) == "rows":
+        raise ValueError(f"data {data.name}: holds plain rows; runs train on images or on pairs of texts")
     return data
 
 
 def _trained(path, data_name, device):
+    """(the run in a folder, the data to look at): its own, or another set that its encoder takes."""
     home = folder.open_run(path)
-    settings = config.resolve(home.read_json(folder.CONFIG))
-    own = _data(settings) if data_name is None else _images(data_name)
-    backend = get_backend(device or settings["device"])
-    run = Run(settings, own, backend)
+    settings = home.read_json(folder.CONFIG)
+    own = _data(settings["data"])
+    settings = config.resolve(settings, kind_of(own))
+    run = Run(settings, own, get_backend(device or settings["device"]))
     run.restore(home)
-    return settings, run.method.encoder, own, backend
+    data = own if data_name is None else _data({"name": data_name})
+    if kind_of(data) != kind_of(own):
+        raise ValueError(f"data {data_name}: holds {kind_of(data)}, the run in {path} takes {kind_of(own)}")
+    return run, data
 
 
-def _compare(settings, encoder, data, backend):
-    from mini_repr.methods import build_encoder
+def _encoders(method):
+    """{name of the rows: their encoder}: z, or a and b of pairs."""
+    return dict(zip("ab", method.towers, strict=True)) if method.takes == "texts" else {"z": method.encoder}
 
-    fresh = build_encoder(settings, data, np.random.default_rng([settings["train"]["seed"], WEIGHTS])).to(backend)
+
+def _inputs(part):
+    return {"a": part.a, "b": part.b} if isinstance(part, PairSet) else {"z": part.images}
+
+
+def compare(run, data=None):
+    """{representation: {metric: number}} of a run's encoder, the same untrained, and the raw inputs, on test rows."""
+    settings, backend = run.settings, run.backend
+    data = run.data if data is None else data
+    rng = np.random.default_rng([settings["train"]["seed"], WEIGHTS])
+    fresh = build_encoder(settings, run.data, rng).to(backend)
+    if kind_of(data) == "texts":
+        return report.compare_pairs(
+            {
+                TRAINED: [partial(encode, tower, backend=backend) for tower in run.method.towers],
+                UNTRAINED: [partial(encode, fresh, backend=backend)] * 2,
+                RAW: [word_counts] * 2,
+            },
+            data,
+        )
     encoders = {
-        TRAINED: lambda images: _rows(encoder, images, backend),
-        UNTRAINED: lambda images: _rows(fresh, images, backend),
+        TRAINED: partial(encode, run.method.encoder, backend=backend),
+        UNTRAINED: partial(encode, fresh, backend=backend),
         RAW: lambda images: images.reshape(len(images), -1),
     }
     return report.compare(encoders, data, parse_views(settings["method"]["views"]))
-
-
-def _rows(encoder, images, backend):
-    from mini_repr.methods import encode
-
-    return encode(encoder, images, backend)

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from mini_repr.data import BalancedBatches, Batches
+from mini_repr.data import BalancedBatches, Batches, BoundBatches
 
 
 def make_shuffled(seed=3):
@@ -12,6 +12,10 @@ def make_shuffled(seed=3):
 
 def make_balanced(seed=3):
     return BalancedBatches(np.repeat([7, 2, 9, 4], [10, 4, 6, 7]), 3, 2, seed)
+
+
+def make_bound(seed=3):
+    return BoundBatches(np.repeat([7, 2, 9, 4], [10, 4, 6, 7]), 9, seed)
 
 
 def test_every_row_comes_once_an_epoch():
@@ -35,7 +39,7 @@ def test_an_epoch_is_a_function_of_seed_and_number():
     assert not np.array_equal(taken[0], next(make_shuffled(seed=4)))
 
 
-@pytest.mark.parametrize("make", [make_shuffled, make_balanced])
+@pytest.mark.parametrize("make", [make_shuffled, make_balanced, make_bound])
 @pytest.mark.parametrize("stop", [0, 1, 3, 4, 7])
 def test_resume_goes_on_with_the_very_next_batch(make, stop):
     straight = make()
@@ -65,6 +69,23 @@ def test_balanced_batches_hold_classes_times_samples(counts):
     assert not np.array_equal(*(np.concatenate(batches.epoch_batches(epoch)) for epoch in (0, 1)))
 
 
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_bound_batches_share_one_row_a_class(drop_last):
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(4), [10, 4, 6, 1]))
+    batches = BoundBatches(labels, 9, seed=5, drop_last=drop_last)
+    assert labels[batches.bound].tolist() == [0, 1, 2, 3]
+    assert batches.per_epoch == (3 if drop_last else 4)
+    for epoch in range(3):
+        rows = batches.epoch_batches(epoch)
+        assert len(rows) == batches.per_epoch
+        assert all(np.array_equal(batch[-4:], batches.bound) for batch in rows)
+        others = np.concatenate([batch[:-4] for batch in rows])
+        assert len(set(others)) == len(others) == (15 if drop_last else 17)
+        assert not set(others) & set(batches.bound)
+    assert not np.array_equal(*(np.concatenate(batches.epoch_batches(epoch)) for epoch in (0, 1)))
+    assert not np.array_equal(batches.bound, BoundBatches(labels, 9, seed=6).bound)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -81,6 +102,10 @@ def test_balanced_batches_hold_classes_times_samples(counts):
         (lambda: BalancedBatches([0, 0, 1, 1], 1, 2), "classes is 1"),
         (lambda: BalancedBatches([0, 0, 1, 1], 2, 1), "samples is 1"),
         (lambda: BalancedBatches([0, 0, 5], 2, 2), "class 5 has 1 rows, expected at least samples=2"),
+        (lambda: BoundBatches([0.0, 1.0], 2), "BoundBatches: labels are float64"),
+        (lambda: BoundBatches([0, 0, 1, 1], 2), "batch_size is 2, expected 3 .one more than the classes. to 4"),
+        (lambda: BoundBatches([0, 0, 1, 1], 5), "batch_size is 5, expected 3"),
+        (lambda: BoundBatches([0, 0, 1, 1], 3).restore(BoundBatches([0, 1, 1, 0], 3).state()), "state has labels"),
         (lambda: make_shuffled().restore({"step": 1}), "expected a dict of step, count"),
         (lambda: make_shuffled().restore(None), "state None"),
         (lambda: make_shuffled().restore(make_shuffled(4).state()), "state has seed 4, expected 3"),

@@ -8,7 +8,7 @@ from mini_repr.backend import CPU
 from mini_repr.data import load, parse_views
 from mini_repr.losses import all_losses
 from mini_repr.masking import random_mask
-from mini_repr.methods import METHODS, build_encoder, build_method, default_method, encode
+from mini_repr.methods import METHODS, Batch, build_encoder, build_method, default_method, encode
 from mini_repr.methods.objective import Objective
 from mini_repr.nn import patchify
 from mini_repr.training import config
@@ -16,7 +16,7 @@ from mini_repr.training import config
 LOSSES = all_losses()
 VIEWS = "shift=1,noise=0.1"
 DATA = load("digits")
-IMAGES, LABELS = DATA.train.images[:12], DATA.train.labels[:12]
+IMAGES, LABELS, INDEX = DATA.train.images[:12], DATA.train.labels[:12], np.arange(12)
 
 
 def method_for(name, /, **sections):
@@ -27,7 +27,7 @@ def method_for(name, /, **sections):
 
 def step_and_views(method, labels=LABELS):
     """(the step, the two views that it saw)."""
-    step = method.step(IMAGES, labels, np.random.default_rng(1))
+    step = method.step(Batch((IMAGES,), labels, INDEX), np.random.default_rng(1))
     rng, views = np.random.default_rng(1), parse_views(VIEWS)
     return step, views(IMAGES, rng), views(IMAGES, rng)
 
@@ -67,7 +67,7 @@ def test_byol_targets_come_from_the_teacher():
 def test_moco_queue_holds_the_last_keys():
     sections = {"method": {"name": "momentum", "queue_size": 20}, "loss": {"negatives": "queue", "symmetric": False}}
     method = method_for("infonce", **sections)
-    before = method.queue.copy()
+    before = method.queues["queue"].rows.copy()
     step, first, second = step_and_views(method)
     query = method.projector(method.encoder(first).pooled)
     key = method.teacher_projector(method.teacher_encoder(second).pooled).data
@@ -75,11 +75,11 @@ def test_moco_queue_holds_the_last_keys():
     expected = LOSSES["infonce"](query, key, queue=before, **settings)
     np.testing.assert_allclose(step.total.data, expected.data, rtol=1e-4)
     unit = key / np.linalg.norm(key, axis=1, keepdims=True)
-    np.testing.assert_allclose(method.queue[:12], unit, atol=1e-5)
-    np.testing.assert_array_equal(method.queue[12:], before[12:])
-    method.step(IMAGES, LABELS, np.random.default_rng(2))
-    assert int(method.queue_end) == 4  # 24 keys into 20 places: the oldest four are gone
-    np.testing.assert_allclose(method.queue[4:12], unit[4:12], atol=1e-6)
+    np.testing.assert_allclose(method.queues["queue"].rows[:12], unit, atol=1e-5)
+    np.testing.assert_array_equal(method.queues["queue"].rows[12:], before[12:])
+    method.step(Batch((IMAGES,), LABELS, INDEX), np.random.default_rng(2))
+    assert int(method.queues["queue"].end) == 4  # 24 keys into 20 places: the oldest four are gone
+    np.testing.assert_allclose(method.queues["queue"].rows[4:12], unit[4:12], atol=1e-6)
 
 
 def test_teacher_follows_with_rising_momentum():
@@ -120,7 +120,7 @@ def test_masked_prediction_knows_nothing_of_what_is_hidden(style):
     method.objective.forward = lambda prediction, target, hidden, embeddings: seen.append((prediction, target, hidden))
     for images in (IMAGES, _with_noise_under(mask, IMAGES)):
         with pytest.raises(AttributeError):  # the recorder returns no tensor
-            _ = method.step(images, None, np.random.default_rng(1)).total.data
+            _ = method.step(Batch((images,), None, INDEX), np.random.default_rng(1)).total.data
     (one, target, hidden), (other, other_target, _) = seen
     np.testing.assert_array_equal(hidden, mask)
     np.testing.assert_array_equal(one.data, other.data)

@@ -70,7 +70,18 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, eps=1e-5
 
 @primitive
 def attention_branch(
-    x, gain, bias, weight_qkv, bias_qkv, weight_out, bias_out, mask=None, heads=1, eps=1e-5, residual=False
+    x,
+    gain,
+    bias,
+    weight_qkv,
+    bias_qkv,
+    weight_out,
+    bias_out,
+    mask=None,
+    heads=1,
+    eps=1e-5,
+    residual=False,
+    sparse=False,
 ):
     """Multi-head self-attention of layer_norm(x), with its projections.
 
@@ -80,6 +91,7 @@ def attention_branch(
         mask: boolean, broadcastable to (B, heads, N, N), True where a query (axis 2) may look (axis 3); a query that
             may look nowhere mixes nothing. heads: divisor of D.
         residual: whether to add x, while it is in the cache.
+        sparse: sparsemax in place of softmax.
     Returns:
         (output (B, N, D), weights (B, heads, N, N)). The weights carry no gradient: they are for looking at.
     """
@@ -104,7 +116,7 @@ def attention_branch(
             xp.matmul(flat(normal[block]), folded, out=flat(qkv[block]))
             qkv[block] += folded_bias
             q, k, v, rows = (heads_of(part, heads) for part in (*thirds(qkv[block]), mixed[block]))
-            attend_into(xp, q, k, v, weights[block], rows, None if mask is None else mask[block])
+            attend_into(xp, q, k, v, weights[block], rows, None if mask is None else mask[block], sparse)
             xp.matmul(flat(mixed[block]), weight_out, out=flat(output[block]))
             output[block] += bias_out
             if residual:
@@ -127,7 +139,7 @@ def attention_branch(
                 g_heads, q, k, v, rows, g_q, g_k, g_v = (
                     heads_of(part, heads) for part in (g_mixed, *thirds(qkv[block]), mixed[block], *thirds(g_packed))
                 )
-                attend_back_into(xp, g_heads, q, k, v, weights[block], rows, g_q, g_k, g_v)
+                attend_back_into(xp, g_heads, q, k, v, weights[block], rows, g_q, g_k, g_v, sparse)
                 g_qkv = flat(g_packed)
                 g_folded += flat(normal[block]).T @ g_qkv
                 g_folded_bias += g_qkv.sum(axis=0)

@@ -36,15 +36,14 @@ pytorch-metric-learning's TripletMarginLoss averages over active triplets of uni
 reduction="mean_active", and mining="hard" with its BatchHardMiner.
 """
 
-from mini_repr.autograd import relu, softplus, sqrt, unit_rows, where
+from mini_repr.autograd import sqrt, unit_rows, where
 from mini_repr.backend import backend_of
 from mini_repr.losses.annotations import Choice, Flag, Labels, NonNegative, Rows, Tile
 from mini_repr.losses.contract import loss, variant
 from mini_repr.losses.invariants import between, exact, permutation, relabelling, rotation, row_scaling, translation
-from mini_repr.losses.tiles import row_tiles
+from mini_repr.losses.triplets import PENALTY, triplet_sum
 
 _COLLAPSED = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
-_PENALTY = {"hinge": relu, "softplus": softplus}
 
 
 @loss(
@@ -91,68 +90,15 @@ def triplet(
     tile: Tile = None,
 ):
     xp = backend_of(z).xp
-    u, to_z = unit_rows.on_arrays(z) if normalize else (z, lambda g: g)
-    points = u - u.mean(axis=0)
-    by_class = xp.argsort(labels)  # the members of row i's class: by_class[first[i]] and the next members[i] - 1
-    first = xp.searchsorted(labels[by_class], labels)
-    members = xp.searchsorted(labels[by_class], labels, side="right") - first
-    largest = int(members.max())
+    largest = int(xp.unique(labels, return_counts=True)[1].max())
     if largest in (1, len(z)):
         came = "no two equal" if largest == 1 else "all equal"
         raise ValueError(f"triplet: labels: got {came}, expected two equal and two different ones")
-
-    # All triplets weigh the same: the gradient of their sum is gathered on the way, and backward scales it.
-    total, triplets, active = 0, 0, 0
-    pull = xp.zeros_like(points)
-    for rows in row_tiles(z, len(z), tile):
-        d = _distances(points, rows, distance)
-        g_d = xp.zeros_like(d)
-        negative = labels[rows, None] != labels
-        anchors, here = xp.arange(rows.start, rows.stop), xp.arange(len(d))
-        for place in range(1 if mining == "hard" else largest):
-            if mining == "hard":
-                candidates = xp.where(negative, -1, d)
-                candidates[here, anchors] = -1
-                positive, valid = xp.argmax(candidates, axis=1), members[rows] > 1
-            else:
-                positive = by_class[xp.minimum(first[rows] + place, len(z) - 1)]
-                valid = (place < members[rows]) & (positive != anchors)
-            near, far, chosen = d[here, positive][:, None], d, negative & valid[:, None]
-            if mining != "all":
-                candidates = xp.where(chosen & (d > near) if mining == "semihard" else chosen, d, xp.inf)
-                nearest = xp.argmin(candidates, axis=1)
-                far = candidates[here, nearest][:, None]
-                chosen = xp.isfinite(far)
-            cost, back = _PENALTY[penalty].on_arrays(xp.where(chosen, near - far + margin, 0))
-            cost *= chosen
-            slope = back(chosen.astype(z.dtype))
-            total = total + cost.sum()
-            triplets = triplets + chosen.sum()
-            active = active + (cost > 0).sum()
-            g_d[here, positive] += slope.sum(axis=1)
-            if mining == "all":
-                g_d -= slope
-            else:
-                g_d[here, nearest] -= slope[:, 0]
-        if distance == "euclidean":
-            g_d /= xp.where(d > 0, 2 * d, xp.inf)  # from distances to their squares
-        pull[rows] += g_d.sum(axis=1)[:, None] * points[rows] - g_d @ points
-        pull += g_d.sum(axis=0)[:, None] * points - g_d.T @ points[rows]
-    divisor = {"mean": max(1, int(triplets)), "mean_active": max(1, int(active)), "sum": 1}[reduction]
-
-    return total / divisor, lambda g: (to_z(pull * (2 * g / divisor)),)
-
-
-def _distances(points, rows, distance):
-    """(tile, N) distances of some rows to all."""
-    xp = backend_of(points).xp
-    squares = (points * points).sum(axis=1)
-    reach = squares[rows, None] + squares
-    d = (-2 * points[rows]) @ points.T
-    d += reach
-    reach *= 8 * float(xp.finfo(points.dtype).eps)
-    d[d <= reach] = 0
-    return xp.sqrt(d, out=d) if distance == "euclidean" else d
+    u, to_z = unit_rows.on_arrays(z) if normalize else (z, lambda g: g)
+    anchors, everyone = xp.arange(len(z)), xp.ones(len(z), dtype=bool)
+    total, pull, counts = triplet_sum(u, labels, anchors, everyone, margin, mining, distance, PENALTY[penalty], tile)
+    divisor = max(1, counts[reduction])
+    return total / divisor, lambda g: (to_z(pull * (g / divisor)),)
 
 
 @triplet.definition
@@ -179,6 +125,6 @@ def _(z, labels, margin, mining, distance, penalty, normalize, reduction):
         chosen &= far > near
         chosen &= numbers == xp.argmin(xp.where(chosen, far, xp.inf), axis=2)[:, :, None]
 
-    cost = _PENALTY[penalty](excess) * chosen
+    cost = PENALTY[penalty](excess) * chosen
     count = {"mean": chosen.sum(), "mean_active": (cost.data.real > 0).sum(), "sum": 1}[reduction]
     return cost.sum() / max(1, int(count))

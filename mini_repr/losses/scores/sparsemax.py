@@ -19,8 +19,8 @@ Shapes: scores (N, C), C >= 2; labels (N,) from 0 to C - 1. No temperature: the 
 
 Source. Martins, Astudillo 2016, arXiv 1602.02068, section 3. Public code (OpenNMT-py's SparsemaxLoss, tf-addons) uses
 the first form, which round-off can turn negative; OpenNMT-py cuts it off at 0. tf-addons takes one-hot or multi-label
-targets (1/2 |q|² in place of the last 1/2 and q·z of z_y): those are not on this page. entmax's
-SparsemaxLoss is this page's default.
+targets (1/2 |q|² in place of the last 1/2 and q·z of z_y): see ``sparsemax_multilabel``. entmax's SparsemaxLoss is this
+page's default.
 """
 
 from mini_repr.autograd import sparsemax as simplex_projection

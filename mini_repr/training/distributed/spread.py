@@ -61,23 +61,23 @@ class Spread:
             state[name] = bits.jumped(self.world.rank).state
         method.set_random_state(state)
 
-    def compare(self, method, rows, targets, labels):
+    def compare(self, method, rows, targets, batch):
         """The loss of the whole batch as a ``Step`` whose total and terms are this rank's part of a mean over groups.
 
         Args:
-            rows, targets: as ``method.embed`` and ``method.targets`` gave them for the own rows. labels: of those.
+            rows, targets: as ``method.embed`` and ``method.targets`` gave them for the own rows of ``batch``.
         """
         if not self._in_ring:
             rows = [gather_rows(z, world=self._near) for z in rows]
             targets = [self._near.gather(t) for t in targets]
-            labels = None if labels is None else self._near.gather(labels)
+            batch = _each(batch, self._near.gather)
         if self._groups == 1:
-            return method.compare(rows, targets, labels)
+            return method.compare(rows, targets, batch)
         size = len(rows[0]) // self._parts
         steps = []
         for part in (slice(k * size, (k + 1) * size) for k in range(self._parts)):
-            own_labels = None if labels is None else labels[part]
-            steps.append(method.compare([z[part] for z in rows], [t[part] for t in targets], own_labels))
+            own = _each(batch, lambda known, part=part: known[part])
+            steps.append(method.compare([z[part] for z in rows], [t[part] for t in targets], own))
         total = sum((step.total for step in steps[1:]), steps[0].total) / self._groups
         total.terms = {
             name: sum(float(step.total.terms[name]) for step in steps) / self._groups for name in steps[0].total.terms
@@ -119,6 +119,12 @@ class Spread:
         return ", ".join(facts)
 
 
+def _each(batch, change):
+    """``change`` applied to what is known of each row of a batch: labels and row numbers."""
+    labels, index = (known if known is None else change(known) for known in (batch.labels, batch.index))
+    return batch._replace(labels=labels, index=index)
+
+
 @primitive
 def gather_rows(z, world):
     """The rows (n, ...) of every rank, in the order of ranks: (size * n, ...).
@@ -132,7 +138,8 @@ def gather_rows(z, world):
 
 def _has_ring_form(objective):
     page = objective.loss.name == "infonce" and objective.settings["negatives"] != "queue"
-    return page and objective.settings["reduction"] != "none" and not objective.added
+    plain = not objective.added and not objective.matryoshka and not objective.reweight
+    return page and plain and objective.settings["reduction"] != "none"
 
 
 def _check(method, batch_size, ranks, groups):
@@ -146,5 +153,7 @@ def _check(method, batch_size, ranks, groups):
         raise ValueError(f"train.loss_groups: got {groups}, expected a divisor or a multiple of the {ranks} ranks")
     if groups > 1 and batch_size // groups < 2:
         raise ValueError(f"train.loss_groups: got {groups}, expected groups of two rows or more of {batch_size}")
-    if groups > 1 and getattr(method, "takes_queue", False):
-        raise ValueError(f"train.loss_groups: got {groups}, expected 1 for a loss with a queue, which all rows share")
+    if groups > 1 and (getattr(method, "takes_queue", False) or method.keepers):
+        raise ValueError(
+            f"train.loss_groups: got {groups}, expected 1 for a loss with a queue, or other state, of all rows"
+        )

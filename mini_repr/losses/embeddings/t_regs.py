@@ -1,0 +1,124 @@
+"""T-REGS: stretch the minimum spanning tree of the rows while they are held to the unit sphere.
+
+Definition. With T the tree of least total length that connects the B rows, edges (i, j) of length |z_i - z_j|,
+
+    L = length_weight · L_E + sphere_weight · L_S,     L_E = -1/B sum_{(i,j) in T} |z_i - z_j|,
+                                                       L_S =  1/B sum_i (|z_i| - 1)²
+
+The tree is a stop-gradient choice: it is found anew at every call and held fixed in the gradient. For B <= D + 1 the
+longest tree on the sphere is that of a regular simplex; for many rows its length estimates the Rényi entropy of their
+distribution, greatest where it is uniform: so dimensions do not collapse. ``normalize`` puts the rows on the sphere.
+
+Gradient. Along the edges: dz_i = -length_weight/B sum_{(i,j) in T} (z_i - z_j)/|z_i - z_j|, each edge pulling its two
+ends apart with the same force whatever its length; and 2 sphere_weight/B (|z_i| - 1) z_i/|z_i|. Where two trees are
+equally short, one of them: the value has a kink there.
+
+The tree grows from row 0 by the nearest row outside (Prim), on the device of z: O(B² D) time, O(B D) memory, never the
+B x B matrix. Shapes: z (B, D), B >= 2. Rows that coincide are joined by an edge of length 0, which has no direction and
+no gradient: it does not part them. A zero row has L_S gradient 0, and stays zero under ``normalize``.
+
+Source. Mordacq et al. 2025, arXiv 2510.23484, and its project page: tree length, sphere constraint; the scaling by 1/B
+and the squared form of L_S are taken from a public summary of the paper, not from its text. The simplex is its theorem
+4.1, the entropy its theorem 4.4. The paper adds the mean squared distance of the views, L_E and L_S of each view. Its
+weights could not be confirmed: 1 and 1 are this page's.
+"""
+
+import math
+
+from mini_repr.autograd import sqrt, unit_rows
+from mini_repr.backend import backend_of
+from mini_repr.losses.annotations import Flag, NonNegative, Rows
+from mini_repr.losses.contract import loss, variant
+from mini_repr.losses.invariants import between, exact, permutation, rotation, row_scaling, translation
+
+_ON_SPHERE = {"normalize": True, "sphere_weight": 0.0}
+_TRIANGLE = [[1.0, 0.0], [-0.5, math.sqrt(0.75)], [-0.5, -math.sqrt(0.75)]]
+
+
+@loss(
+    paper="102",
+    variants={
+        "unit_rows": variant("rows on the sphere itself, tree length alone", **_ON_SPHERE),
+        "length": variant("tree length alone, of rows that something else bounds", sphere_weight=0.0),
+    },
+    invariants=[
+        permutation("B"),
+        rotation("D"),
+        translation("z", sphere_weight=0.0),
+        row_scaling("z", **_ON_SPHERE),
+        between(-5 / 6 * math.sqrt(12 / 5), 0, **_ON_SPHERE),  # 6 rows, 5 dimensions: the regular simplex is longest
+        exact("two opposite unit rows", -1.0, z=[[1.0, 0.0], [-1.0, 0.0]]),
+        exact("a regular simplex on the sphere", -2 / math.sqrt(3), z=_TRIANGLE),
+        exact("identical unit rows give 0", 0.0, z=[[0.6, 0.8]] * 4),
+        exact("rows on a line: neighbours are joined", -1.5, z=[[0.0], [4.0], [1.0], [6.0]], sphere_weight=0.0),
+    ],
+)
+def t_regs(
+    z: Rows("B>=2 D"),
+    length_weight: NonNegative = 1.0,
+    sphere_weight: NonNegative = 1.0,
+    normalize: Flag() = False,
+):
+    backend = backend_of(z)
+    xp, rows = backend.xp, len(z)
+    u, to_z = unit_rows.on_arrays(z) if normalize else (z, lambda g: g)
+    inner, outer = spanning_tree(u)
+    edges = u[outer] - u[inner]
+    lengths = xp.sqrt((edges * edges).sum(axis=1, keepdims=True))
+    edges /= xp.where(lengths == 0, xp.inf, lengths)
+    directions, _ = unit_rows.on_arrays(u)
+    excess = (directions * u).sum(axis=1, keepdims=True) - 1
+    terms = {"length": -lengths.sum() / rows, "sphere": (excess * excess).mean()}
+
+    def backward(g):
+        g_u = directions * excess
+        g_u *= 2 * sphere_weight * g / rows
+        along = edges * (length_weight * g / rows)
+        g_u[outer] -= along  # every row but the first is the outer end of one edge
+        backend.scatter_add(g_u, inner, along)
+        return (to_z(g_u),)
+
+    return length_weight * terms["length"] + sphere_weight * terms["sphere"], backward, terms
+
+
+def spanning_tree(x):
+    """Ends (inner, outer), (B - 1,) integers each, of the edges of a minimum spanning tree of the rows x (B, D).
+
+    The tree grows from row 0; ``outer`` is the row that an edge adds. Nothing leaves the device on the way.
+    """
+    xp = backend_of(x).xp
+    inner, outer = (xp.zeros(len(x) - 1, dtype=xp.int64) for _ in range(2))
+    nearest = xp.zeros(len(x), dtype=xp.int64)  # the row of the tree that each row outside is nearest to
+    distance = xp.full(len(x), xp.inf, dtype=x.dtype)
+    inside = xp.zeros(len(x), dtype=bool)
+    newest = xp.zeros(1, dtype=xp.int64)
+    apart = xp.empty_like(x)
+    for edge in range(len(x) - 1):
+        inside[newest] = True
+        xp.subtract(x, x[newest], out=apart)
+        apart *= apart
+        to_newest = apart.sum(axis=1)
+        closer = to_newest < distance
+        distance = xp.where(closer, to_newest, distance)
+        nearest = xp.where(closer, newest, nearest)
+        newest = xp.where(inside, xp.inf, distance).argmin(keepdims=True)
+        inner[edge : edge + 1], outer[edge : edge + 1] = nearest[newest], newest
+    return inner, outer
+
+
+@t_regs.definition
+def _(z, length_weight, sphere_weight, normalize):
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import minimum_spanning_tree
+    from scipy.spatial.distance import pdist
+
+    u = unit_rows(z) if normalize else z
+    on_host = backend_of(u.data).to_numpy(u.data).real
+    # As a sparse matrix, since a 0 in a dense one means no edge; of the tree's edges scipy drops those of length 0.
+    pairs = backend_of(on_host).xp.triu_indices(len(on_host), 1)
+    tree = minimum_spanning_tree(coo_array((pdist(on_host), pairs), shape=(len(on_host),) * 2).tocsr()).tocoo()
+    first, second = (backend_of(u.data).asarray(ends, dtype="int64") for ends in (tree.row, tree.col))
+    edges = u[first] - u[second]
+    length = sqrt((edges * edges).sum(axis=1)).sum() / len(on_host)
+    norms = (unit_rows(u) * u).sum(axis=1)
+    return ((norms - 1) ** 2).mean() * sphere_weight - length * length_weight

@@ -1,0 +1,65 @@
+"""Affinities l_ij of rows by a kernel, a tile at a time: their softmax is the learned distribution of I-Con."""
+
+from mini_repr.autograd import softmax, unit_rows
+from mini_repr.backend import backend_of
+
+
+def kernel_affinities(a, b, kernel, temperature):
+    """(``affinities(part)``: l of a tile of rows and its slope in x·y or |x - y|², and the way back).
+
+    ``back(weights, tiles)`` takes the gradient of each tile's x·y or |x - y|² to those of a, b and the temperature.
+    """
+    xp = backend_of(a).xp
+    scale, distances = 1 / temperature, kernel in ("gaussian", "student_t")
+    x, y, to_a, to_b = a, b, lambda g: g, lambda g: g
+    if kernel == "cosine":
+        (x, to_a), (y, to_b) = unit_rows.on_arrays(a), unit_rows.on_arrays(b)
+    elif distances:  # a shift of all rows changes no distance, and saves digits
+        x, y = a - b.mean(axis=0), b - b.mean(axis=0)
+    elif kernel == "clusters":
+        (x, to_scores_a), (members, to_scores_b) = softmax.on_arrays(a * scale), softmax.on_arrays(b * scale)
+        least = xp.finfo(a.dtype).tiny
+        sizes = xp.maximum(members.sum(axis=0), least)
+        y = members / sizes
+
+        def to_a(g):
+            return to_scores_a(g) * scale
+
+        def to_b(g):
+            return to_scores_b((g - (g * y).sum(axis=0)) / sizes) * scale
+
+    def affinities(part):
+        block = x[part] @ y.T
+        if distances:
+            block *= -2
+            block += (x[part] * x[part]).sum(axis=1)[:, None]
+            block += (y * y).sum(axis=1)
+            xp.maximum(block, 0, out=block)  # rounding must not make a distance negative
+        if kernel == "student_t":
+            block *= scale
+            return -xp.log1p(block), -scale / (1 + block)
+        if kernel == "clusters":
+            shared = xp.maximum(block, least)
+            return xp.log(shared), (block > least) / shared
+        slope = -scale / 2 if distances else scale
+        block *= slope
+        return block, slope
+
+    def back(weights, tiles):
+        g_x, g_y = xp.empty_like(x), xp.zeros_like(y)
+        for part in tiles:
+            w = weights(part)
+            g_x[part] = w @ y
+            g_y += w.T @ x[part]
+            if distances:
+                g_x[part] -= w.sum(axis=1)[:, None] * x[part]
+                g_y -= w.sum(axis=0)[:, None] * y
+        if distances:  # the gradient of |x - y|² is 2 (x - y)
+            g_x *= -2
+            g_y *= -2
+        g_a, g_b = to_a(g_x), to_b(g_y)
+        if kernel == "clusters":
+            return g_a, g_b, -((a * g_a).sum() + (b * g_b).sum()) * scale
+        return g_a, g_b, -((x * g_x).sum() + (y * g_y).sum()) * (scale / 2)
+
+    return affinities, back

@@ -1,0 +1,242 @@
+"""I-Con: let every row's neighbours among the embeddings be those that the supervision names, by KL divergence.
+
+Definition. With p(j|i) what the supervision says of the candidates j of anchor i, and q(j|i) what the embeddings say,
+
+    L = mean_i sum_j p(j|i) log( p(j|i) / q(j|i) ),      q(j|i) = e^{l_ij} / sum_k e^{l_ik},      temperature t,
+
+    kernel  "cosine"    l_ij = cos(a_i, b_j) / t            "dot"        l_ij = a_i·b_j / t
+            "gaussian"  l_ij = -|a_i - b_j|² / 2t           "student_t"  l_ij = -log(1 + |a_i - b_j|² / t)
+            "clusters"  l_ij = log sum_c x_ic y_jc / (sum_k y_kc),  x, y the softmax of a / t, b / t over D clusters
+
+``targets`` are p in proportion: weights >= 0, such as 0-1 marks of neighbours; each row is divided by its sum. None is
+the partner, p = I. ``over="pairs"`` makes p and q one distribution each over all pairs, and L their divergence. With
+``exclude_self`` (a and b are the same rows) no row is its own candidate; one that has no target besides itself is no
+anchor, and L the mean over the others. ``alpha`` mixes p with n equal candidates, (1 - alpha) p + alpha / n, and
+``learned_alpha`` q. ``entropy=False`` leaves out sum_j p log p: the cross-entropy, with the same gradient.
+
+Named losses are settings, each held to its own formula in the tests; ``supervision.py`` makes the targets. InfoNCE in
+one direction: the defaults. SupCon: labels, ``exclude_self``. Cross-entropy: "dot", b class weights, one-hot targets.
+SNE: gaussian neighbours, "gaussian", t = 1/2. t-SNE: "student_t", t = 1, "pairs". k-means: clusters as targets for
+"gaussian" of fixed rows. Clustering from pairs or neighbours: "clusters".
+
+Gradient. With r_i the weight of anchor i, dL/dl_ij = r_i (q_ij - p_ij); over pairs q_ij mean_k r_k - r_i p_ij, p and q
+times N. For a mixed q', p_ij is p_ij (1 - learned_alpha) q_ij / q'_ij and its sum the factor of q_ij. As l depends on
+a / √t and b / √t alone ("clusters": a / t), t dL/dt = -(a·da + b·db) / 2. Tiles of rows: O(K * tile) memory besides
+the targets.
+
+Shapes: a (N, D), b (K, D); targets (N, K), never differentiated. N = K without targets and with ``exclude_self``.
+Ranges: temperature > 0; alphas in 0 to 1. No anchor is a ValueError. A zero row has cosine 0 to all and no gradient.
+A pair that shares no cluster counts as sharing the smallest number of the dtype: a finite cost without a gradient.
+
+Source. Alshammari, Hershey, Feldmann, Freeman, Hamilton 2025, arXiv 2504.16929, eq. 1; its special cases in its table
+and its debiasing were read in summaries only. Student-t kernel and joint distributions: van der Maaten, Hinton 2008.
+
+Public implementations differ: github.com/ShadeAlsha/ICon, distributions/distance.py, has 1 - cos for |a_i - b_j|² where
+rows are unit ("gaussian" with sigma² = t/2 is "cosine"), and squares the squared distance again in its Student-t.
+"""
+
+from mini_repr.autograd import exp, log, log1p, log_softmax, off_diagonal, unit_rows
+from mini_repr.backend import backend_of
+from mini_repr.losses.annotations import (
+    Choice,
+    Flag,
+    Fraction,
+    Learned,
+    Optional,
+    Positive,
+    Proportions,
+    Reduction,
+    Rows,
+    Tile,
+)
+from mini_repr.losses.contract import loss, variant
+from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling, translation
+from mini_repr.losses.pairs.affinities import kernel_affinities
+from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.losses.tiles import row_tiles
+
+_SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
+_SELF = {"exclude_self": True, "temperature": 1.0}
+
+
+@loss(
+    paper="008",
+    sizes={"N": 6, "K": 6},
+    variants={
+        "supcon": variant("neighbours by label among the other rows", ["targets"], exclude_self=True),
+        "cross_entropy": variant("scores of rows and class weights", ["targets"], kernel="dot", temperature=1.0),
+        "sne": variant("gaussian neighbours of distances", ["targets"], kernel="gaussian", **_SELF),
+        "t_sne": variant(
+            "Student-t, one distribution of pairs", ["targets"], kernel="student_t", over="pairs", **_SELF
+        ),
+        "clustering": variant("neighbours share clusters", ["targets"], kernel="clusters", temperature=1.0),
+        "debiased": variant("both distributions mixed with equal ones", ["targets"], alpha=0.2, learned_alpha=0.2),
+        "cross_term": variant("without the entropy of the targets", ["targets"], entropy=False),
+    },
+    invariants=[
+        permutation("N", needs=["targets"]),
+        permutation("K", needs=["targets"]),
+        rotation("D"),
+        row_scaling("a", "b"),
+        translation("a", "b", kernel="gaussian"),
+        at_least(0, needs=["targets"]),
+        at_least(0, needs=["targets"], over="pairs", kernel="student_t", alpha=0.3),
+        exact("identical rows give log N", 1.3862943611198906, **_SAME),
+        exact("no distance from equal neighbours to equal targets", 0.0, alpha=1.0, **_SAME),
+    ],
+)
+def icon(
+    a: Rows("N D"),
+    b: Rows("K D"),
+    targets: Optional(Proportions("N K")) = None,
+    kernel: Choice("cosine", "dot", "gaussian", "student_t", "clusters") = "cosine",
+    temperature: Learned(Positive) = 0.1,
+    over: Choice("candidates", "pairs") = "candidates",
+    exclude_self: Flag() = False,
+    alpha: Fraction = 0.0,
+    learned_alpha: Fraction = 0.0,
+    entropy: Flag() = True,
+    reduction: Reduction = "mean",
+    tile: Tile = None,
+):
+    xp = backend_of(a).xp
+    if len(a) != len(b) and (targets is None or exclude_self):
+        raise ValueError(f"icon: b: got {len(b)} rows, expected {len(a)} as in a: no targets, or exclude_self")
+    pairs = over == "pairs"
+    tiles = row_tiles(a, len(b), tile)
+    supervision, anchors = _supervision(a, b, targets, pairs, exclude_self, alpha, tiles)
+    affinities, back = kernel_affinities(a, b, kernel, temperature)
+    equal = 1 / max(1, len(b) - exclude_self)  # a candidate's part of an equal distribution
+
+    def logits(part):
+        block, slope = affinities(part)
+        if exclude_self:
+            block[_selves(xp, part)] = -xp.inf
+        return block, slope
+
+    # The sum of e^l is e^top total; kept apart, as a large l has no digits left for the logarithm of the total.
+    top, total = xp.empty_like(anchors), xp.empty_like(anchors)
+    for part in tiles:
+        block, _ = logits(part)
+        top[part] = block.max(axis=1)
+        block -= top[part, None]
+        total[part] = xp.exp(block, out=block).sum(axis=1)
+    if pairs:
+        total = xp.broadcast_to((total * xp.exp(top - top.max())).mean(), top.shape)
+        top = xp.broadcast_to(top.max(), top.shape)
+
+    def compared(part):
+        """(p, log of the mixed q, q, what pulls at the logits in the place of p, slopes of the logits)."""
+        p = supervision(part)
+        log_q, slope = logits(part)
+        log_q -= top[part, None]
+        log_q -= xp.log(total[part, None])
+        q = xp.exp(log_q)
+        if not learned_alpha:
+            return p, log_q, q, p, slope
+        mixed = (1 - learned_alpha) * q + learned_alpha * equal
+        return p, xp.log(mixed), q, p * ((1 - learned_alpha) * q / mixed), slope
+
+    per_row, held = xp.empty_like(anchors), xp.empty_like(anchors)
+    for part in tiles:
+        p, log_q, _, pull, _ = compared(part)
+        gap = -xp.where(p > 0, log_q, 0)
+        if entropy:
+            gap += xp.log(xp.where(p > 0, p, 1))
+        gap *= p
+        per_row[part], held[part] = gap.sum(axis=1), pull.sum(axis=1)
+    weight = anchors * (len(a) / anchors.sum() if reduction == "mean" else 1)
+    value, spread = reduce_rows(per_row * weight, reduction)
+
+    def backward(g):
+        r = spread(g) * weight
+        mass = r * held
+        if pairs:
+            mass = xp.broadcast_to(mass.mean(), mass.shape)
+
+        def weights(part):
+            _, _, q, pull, slope = compared(part)
+            q *= mass[part, None]
+            q -= r[part, None] * pull
+            q *= slope
+            return q
+
+        return back(weights, tiles)
+
+    return value, backward
+
+
+def _supervision(a, b, targets, pairs, exclude_self, alpha, tiles):
+    """(``supervision(part)``: p of a tile of rows, N p over pairs; 1 for rows that are anchors and 0 for others)."""
+    xp = backend_of(a).xp
+    equal = 1 / max(1, len(b) - exclude_self)
+
+    def marks(part):
+        if targets is None:
+            found = xp.zeros((part.stop - part.start, len(b)), dtype=a.dtype)
+            found[_selves(xp, part)] = 1
+        else:
+            found = targets[part].copy()
+        if exclude_self:
+            found[_selves(xp, part)] = 0
+        return found
+
+    sums = xp.concatenate([marks(part).sum(axis=1) for part in tiles])
+    anchors = (sums > 0).astype(a.dtype)
+    if not bool(anchors.any()):
+        raise ValueError(
+            "icon: targets: got none besides the rows themselves, which exclude_self takes out, expected some"
+        )
+    if pairs:
+        sums, anchors = xp.broadcast_to(sums.mean(), sums.shape), xp.ones_like(anchors)
+    share = (1 - alpha) * anchors / xp.where(sums > 0, sums, 1)
+
+    def supervision(part):
+        p = marks(part)
+        p *= share[part, None]
+        if alpha:
+            p += (alpha * equal) * anchors[part, None]
+            if exclude_self:
+                p[_selves(xp, part)] = 0
+        return p
+
+    return supervision, anchors
+
+
+def _selves(xp, part):
+    """The places in a tile where its rows meet themselves."""
+    return xp.arange(part.stop - part.start), xp.arange(part.start, part.stop)
+
+
+@icon.definition
+def _(a, b, targets, kernel, temperature, over, exclude_self, alpha, learned_alpha, entropy, reduction):
+    xp = backend_of(a.data).xp
+    marks = xp.eye(len(a.data)) if targets is None else targets
+    if kernel == "cosine":
+        logits = unit_rows(a) @ unit_rows(b).T / temperature
+    elif kernel == "dot":
+        logits = a @ b.T / temperature
+    elif kernel == "clusters":
+        x, y = exp(log_softmax(a / temperature)), exp(log_softmax(b / temperature))
+        logits = log(x @ (y / y.sum(axis=0)).T)
+    else:
+        distances = ((a[:, None, :] - b[None, :, :]) ** 2).sum(axis=2)
+        logits = -distances / (2 * temperature) if kernel == "gaussian" else -log1p(distances / temperature)
+    if exclude_self:
+        logits, marks = off_diagonal(logits), off_diagonal.on_arrays(marks)[0]
+
+    anchors = marks.any(axis=1, keepdims=True)
+    if over == "pairs":
+        anchors = xp.ones_like(anchors)
+    weights, q = anchors * marks, exp(logits)
+    if over == "pairs":  # both times N, as if they were conditional
+        p, q = weights / weights.sum() * len(marks), q / q.sum() * len(marks)
+    else:
+        p, q = weights / xp.where(anchors, weights.sum(axis=1, keepdims=True), 1), q / q.sum(axis=1, keepdims=True)
+    p = anchors * ((1 - alpha) * p + alpha / marks.shape[1])
+    q = (1 - learned_alpha) * q + learned_alpha / marks.shape[1]
+    log_p = xp.log(xp.where(p > 0, p, 1)) if entropy else 0
+    per_row = (p * (log_p - log(q))).sum(axis=1)
+    if reduction == "mean":
+        return per_row.sum() / anchors.sum()
+    return reduced(per_row, reduction)

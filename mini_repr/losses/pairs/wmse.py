@@ -1,0 +1,186 @@
+"""W-MSE: whiten each view, then bring partners together; white rows cannot collapse.
+
+Definition. The rows of a view are cut into sub-batches, and each sub-batch X of n rows is whitened by itself,
+
+    S = (1 - eps) X̄ᵀX̄ / (n - 1) + eps I,   S = C Cᵀ (Cholesky, C lower),   z_i = C⁻¹ x̄_i,   X̄ the rows less their mean,
+
+so that, with eps 0, z has mean 0 and covariance I. With u, v the unit rows of the two whitened views,
+
+    L = mean_i |u_i - v_i|² = mean_i (2 - 2 u_i·v_i).
+
+``normalize=False`` compares the white rows as they are: mean_i |z_i - z'_i|² / D. ``size`` rows make a sub-batch; None
+takes the batch as one. ``order``, a permutation that the views share, says which: the batch is read in that order and
+cut into B // size parts of equal length, to one row. Of more than two views L is the mean over all pairs of views, and
+of several orders the mean over the orders: whitening sees one view in one order at a time.
+
+Gradient. With G the gradient of white rows Z, and M the lower triangle of GᵀZ mirrored into a symmetric matrix,
+
+    dX̄ = [G - (1 - eps)/(n - 1) Z M] C⁻¹,   dX = dX̄ less its mean row.
+
+It is the adjoint of Cholesky, dS = C⁻ᵀ Phi(Cᵀ dC) C⁻¹ symmetrised: Cᵀ dC has -GᵀZ in the triangle that Phi reads.
+
+Shapes: a, b (B, D), B >= 2; order (B,) integers. Ranges: 0 <= eps <= 1; size >= 2 (papers: 2D). A batch of fewer rows
+than ``size`` is one sub-batch. A sub-batch with a singular S (for eps 0: no more rows than D, or a column that is
+constant or follows from the others) is a ValueError. A row at the mean of its sub-batch has cosine 0 and no gradient.
+
+Source. Ermolov, Siarohin, Sangineto, Sebe 2020, arXiv 2007.06346, section 3. github.com/htdt/self-supervised,
+methods/w_mse.py and whitening.py: each view by itself, sub-batches of 128 rows for D = 64 and of 256 for 128, n - 1,
+eps 0, 1 or 4 orders, B a multiple of the size. Cholesky's adjoint: Murray 2016, arXiv 1602.07527.
+
+Public implementations differ in eps and in how whitening turns the rows: S^-1/2 (ZCA) is as white as C⁻¹, but gives
+other cosines between views. ``not_normalized`` is the official code's ``no_norm``.
+"""
+
+from mini_repr.autograd import concatenate, sqrt, stack, unit_rows
+from mini_repr.backend import backend_of
+from mini_repr.losses.annotations import Count, Flag, Fraction, Labels, Optional, Reduction, Rows
+from mini_repr.losses.contract import loss, variant
+from mini_repr.losses.invariants import between, exact, permutation, scaling, swap, translation
+from mini_repr.losses.reduction import reduce_rows, reduced
+
+_SQUARE = [[1.0, 2.0], [1.0, -2.0], [-1.0, 2.0], [-1.0, -2.0]]
+
+
+@loss(
+    paper="026",
+    sizes={"B": 9, "D": 3},
+    variants={
+        "sub_batches": variant("whitened 4 rows at a time, in the order given", ["order"], size=4),
+        "shrunk": variant("the covariance shrunk towards I", eps=0.1),
+        "not_normalized": variant("white rows as they are, squared distances divided by D", normalize=False),
+    },
+    invariants=[
+        permutation("B"),
+        swap("a", "b"),
+        scaling("a"),
+        translation("a", "b", shared=False),
+        between(0, 4),
+        exact("a view and a shifted, stretched copy agree", 0.0, a=_SQUARE, b=[[3 * x + 1, 5 * y] for x, y in _SQUARE]),
+        exact("opposite views give 4", 4.0, a=_SQUARE, b=[[-x, -y] for x, y in _SQUARE]),
+        exact("one column the other way round gives 2", 2.0, a=_SQUARE, b=[[x, -y] for x, y in _SQUARE]),
+    ],
+)
+def wmse(
+    a: Rows("B>=2 D"),
+    b: Rows("B>=2 D"),
+    order: Optional(Labels("B", classes="B")) = None,
+    size: Count(least=2, choose="the whole batch") = None,
+    eps: Fraction = 0.0,
+    normalize: Flag() = True,
+    reduction: Reduction = "mean",
+):
+    xp = backend_of(a).xp
+    if order is not None and len(xp.unique(order)) < len(a):
+        raise ValueError(f"wmse: order: got a number twice, expected each of 0 to {len(a) - 1} once")
+    parts = [part if order is None else order[part] for part in _sub_batches(len(a), size)]
+
+    def white(name, x):
+        z, backs = xp.empty_like(x), []
+        for part in parts:
+            try:
+                z[part], back = whitened(x[part], eps)
+            except ValueError as problem:
+                raise ValueError(f"wmse: {name}: {problem}") from None
+            backs.append(back)
+
+        def backward(g):
+            g_x = xp.empty_like(x)
+            for part, back in zip(parts, backs, strict=True):
+                g_x[part] = back(g[part])
+            return g_x
+
+        return z, backward
+
+    (u, to_a), (v, to_b) = white("a", a), white("b", b)
+    if normalize:
+        (u, to_white_a), (v, to_white_b) = unit_rows.on_arrays(u), unit_rows.on_arrays(v)
+        per_row = 2 - 2 * (u * v).sum(axis=1)
+    else:
+        apart = u - v
+        per_row = (apart * apart).mean(axis=1)
+    value, spread = reduce_rows(per_row, reduction)
+
+    def backward(g):
+        r = spread(g)[:, None]
+        if normalize:
+            return to_a(to_white_a(-2 * r * v)), to_b(to_white_b(-2 * r * u))
+        pull = (2 / a.shape[1] * r) * apart
+        return to_a(pull), to_b(-pull)
+
+    return value, backward
+
+
+def whitened(x, eps=0.0):
+    """Rows x (n, D) with mean 0 and covariance I (for eps 0), by Cholesky: (z, backward).
+
+    Raises:
+        ValueError: the covariance, shrunk by ``eps``, is singular.
+    """
+    xp = backend_of(x).xp
+    rows, width = x.shape
+    keep = (1 - eps) / (rows - 1)
+    mean = x.mean(axis=0)
+    centred = x - mean
+    covariance = keep * (centred.T @ centred)
+    diagonal = xp.arange(width)
+    covariance[diagonal, diagonal] += eps
+    try:
+        factor = xp.linalg.cholesky(covariance)
+    except xp.linalg.LinAlgError:
+        factor = xp.zeros_like(covariance)
+    # A squared pivot is what a column varies beyond the columns before it: rounding alone leaves this much of it. (Not
+    # every device stops at a pivot of 0.)
+    pivots, rounding = factor[diagonal, diagonal], xp.finfo(x.dtype).eps
+    limit = width * rounding * (covariance[diagonal, diagonal] + 16 * rounding * mean**2)
+    if not bool((pivots * abs(pivots) > limit).all()):
+        raise ValueError(
+            f"got {rows} rows with a singular covariance of {width} columns, expected more than {width} rows and "
+            "columns that vary each in its own way, or a larger eps"
+        )
+    whitening = xp.linalg.inv(factor)
+    z = centred @ whitening.T
+
+    def backward(g):
+        products = xp.tril(g.T @ z)
+        products += xp.tril(products, -1).T
+        inner = z @ products
+        inner *= -keep
+        inner += g
+        g_x = inner @ whitening
+        g_x -= g_x.mean(axis=0)
+        return g_x
+
+    return z, backward
+
+
+def _sub_batches(rows, size):
+    """Slices of ``size`` rows or a few more, the same number in each to one; fewer rows than that are one slice."""
+    count = 1 if size is None else max(1, rows // size)
+    return [slice(i * rows // count, (i + 1) * rows // count) for i in range(count)]
+
+
+@wmse.definition
+def _(a, b, order, size, eps, normalize, reduction):
+    order = backend_of(a.data).xp.arange(a.shape[0]) if order is None else order
+
+    def white(x):
+        """Cholesky's recursion, one entry at a time, and forward substitution, one column at a time."""
+        rows, width = x.shape
+        centred = x - x.mean(axis=0)
+        covariance = (1 - eps) * (centred.T @ centred) / (rows - 1)
+        factor, columns = [[None] * width for _ in range(width)], []
+        for k in range(width):
+            for m in range(k + 1):
+                left = covariance[k, m] - sum(factor[k][e] * factor[m][e] for e in range(m)) + eps * (k == m)
+                factor[k][m] = sqrt(left) if k == m else left / factor[m][m]
+            left = centred[:, k] - sum(factor[k][e] * columns[e] for e in range(k))
+            columns.append(left / factor[k][k])
+        return stack(*columns, axis=1)
+
+    parts = [order[part] for part in _sub_batches(a.shape[0], size)]
+    u, v = (concatenate(*[white(x[part]) for part in parts]) for x in (a, b))
+    places = backend_of(a.data).xp.argsort(order)  # back in the order of the batch
+    u, v = u[places], v[places]
+    if normalize:
+        return reduced(2 - 2 * (unit_rows(u) * unit_rows(v)).sum(axis=1), reduction)
+    return reduced(((u - v) ** 2).mean(axis=1), reduction)

@@ -1,0 +1,125 @@
+"""Harmonic loss: classify by distances to class centres, as powers rather than exponentials.
+
+Definition. With d_ik = |x_i - w_k| the distance of row i from the centre of class k and n the ``exponent``, for its
+label y
+
+    p_ik = d_ik^(-n) / sum_j d_ij^(-n),     L = -log p_iy,     averaged over rows (``reduction``).
+
+The centres w are the output layer's weights. Scaling x and w together changes nothing, so that the loss has a minimum
+at finite weights, at the centres of the classes: no weight need grow for ever, as with the cross-entropy.
+``squared`` counts n in squared distances (p ~ d^(-2n)); ``epsilon`` is added to each squared distance.
+
+Gradient. Let r_i be the row's weight in the reduction and G_ik = r_i n ([k = y] - p_ik) / d_ik² (2n with ``squared``):
+-log p_iy = n log d_iy + log sum_k d_ik^(-n), and d log d_ik = (x_i - w_k)/d_ik² · (dx_i - dw_k). So
+dx_i = sum_k G_ik (x_i - w_k) and dw_k = sum_i G_ik (w_k - x_i). Each pull weakens as 1/d.
+
+Shapes: x (B, D), w (C, D), C >= 2; labels (B,) from 0 to C - 1; holds (B, C) distances. Ranges: exponent > 0, None for
+sqrt(D); epsilon >= 0. A squared distance below the dtype's smallest normal number counts as that number, with no
+gradient: x_i = w_y costs 0 (with n >= 1, to round-off) and x_i = w_k, k != y, a large finite amount; a centre that
+stands there twice takes half. Distances come from products; those that cancel in them are computed again.
+
+Source. Baek et al. 2025, arXiv 2502.01628, which recommends n ~ sqrt(D). Its code (KindXiaoming/grow-crystals) raises
+*squared* distances to -n, adding 1e-4 to each (variant ``official``; the n to give is the caller's there); its GPT-2
+takes n = D, again of squared distances, and mixes 0.01/C into every probability, which is not on this page.
+
+Measured: `mini-repr claim harmonic`, addition modulo 31: 7 ± 12 steps from learning to generalising, against 740 ± 0
+with the cross-entropy (not reached in 800 steps); digits: cosine of weights to class means 0.976 ± 0.000 against 0.220
+± 0.006, though accuracy 0.928 ± 0.003 against 0.960 ± 0.002; holds.
+"""
+
+import math
+
+from mini_repr.autograd import log, log_softmax, maximum
+from mini_repr.backend import backend_of
+from mini_repr.losses.annotations import Flag, Labels, NonNegative, Optional, Positive, Reduction, Rows
+from mini_repr.losses.contract import loss, variant
+from mini_repr.losses.invariants import at_least, exact, permutation, rotation, scaling, translation
+from mini_repr.losses.reduction import reduce_rows, reduced
+
+
+@loss(
+    paper="014",
+    variants={
+        "official": variant("the paper's code: n of squared distances, 1e-4 added", squared=True, epsilon=1e-4),
+        "sum": variant("summed over rows instead of averaged", reduction="sum"),
+    },
+    invariants=[
+        permutation("B"),
+        rotation("D"),
+        translation("x", "w"),
+        scaling("x", "w"),
+        at_least(0),
+        exact("equal distances give log C", math.log(2), x=[[0.0, 3.0]], w=[[1.0, 0.0], [-1.0, 0.0]], labels=[1]),
+        exact("half as far is 2^n as likely", math.log(1.125), x=[[0.0]], w=[[1.0], [2.0]], labels=[0], exponent=3.0),
+        exact("a row on its centre costs nothing", 0.0, x=[[1.0, 2.0]], w=[[1.0, 2.0], [0.0, 0.0]], labels=[0]),
+    ],
+)
+def harmonic(
+    x: Rows("B D"),
+    w: Rows("C>=2 D"),
+    labels: Labels("B", classes="C"),
+    exponent: Optional(Positive) = None,
+    squared: Flag() = False,
+    epsilon: NonNegative = 0.0,
+    reduction: Reduction = "mean",
+):
+    xp = backend_of(x).xp
+    own = (xp.arange(len(labels)), labels)
+    power = _power(exponent, squared, x.shape[1])  # of squared distances
+    middle = w.mean(axis=0)
+    x, w = x - middle, w - middle
+    squares = _squared_distances(xp, x, w)
+    squares += epsilon
+    smallest = float(xp.finfo(x.dtype).tiny)
+    at_centre = squares < smallest
+    squares[at_centre] = smallest
+
+    logits = -power * xp.log(squares)
+    logits -= logits.max(axis=1, keepdims=True)
+    own_logit = logits[own]
+    p = xp.exp(logits, out=logits)
+    total = p.sum(axis=1)
+    value, spread = reduce_rows(xp.log(total) - own_logit, reduction)
+    pull = p  # becomes 2 power ([k = y] - p) / d² in place
+    pull /= -total[:, None]
+    pull[own] += 1
+    pull[at_centre] = 0
+    pull /= squares
+    pull *= 2 * power
+
+    def backward(g):
+        g_pairs = spread(g)[:, None] * pull
+        g_x = g_pairs.sum(axis=1, keepdims=True) * x
+        g_x -= g_pairs @ w
+        g_w = g_pairs.sum(axis=0)[:, None] * w
+        g_w -= g_pairs.T @ x
+        return g_x, g_w
+
+    return value, backward
+
+
+def _power(exponent, squared, width):
+    n = math.sqrt(width) if exponent is None else exponent
+    return n if squared else n / 2
+
+
+def _squared_distances(xp, x, w):
+    """(B, C) from the product x wᵀ; where that leaves few digits, from the differences themselves."""
+    sizes = (x * x).sum(axis=1)[:, None] + (w * w).sum(axis=1)
+    squares = x @ w.T
+    squares *= -2
+    squares += sizes
+    row, centre = xp.nonzero(squares < 1e-3 * sizes)
+    gaps = x[row] - w[centre]
+    squares[row, centre] = (gaps * gaps).sum(axis=1)
+    return squares
+
+
+@harmonic.definition
+def _(x, w, labels, exponent, squared, epsilon, reduction):
+    xp = backend_of(labels).xp
+    gaps = x[:, None, :] - w
+    smallest = float(xp.finfo(gaps.dtype).tiny)
+    squares = maximum((gaps * gaps).sum(axis=2) + epsilon, smallest)
+    log_p = log_softmax(-_power(exponent, squared, x.shape[1]) * log(squares))
+    return reduced(-log_p[xp.arange(len(labels)), labels], reduction)

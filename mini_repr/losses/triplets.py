@@ -1,0 +1,82 @@
+"""Sums of a penalty over triplets of rows, for the triplet losses; the N x N distances are never held."""
+
+from mini_repr.autograd import relu, softplus
+from mini_repr.backend import backend_of, blocks_of
+from mini_repr.losses.tiles import choose_tile
+
+PENALTY = {"hinge": relu, "softplus": softplus}
+
+
+def triplet_sum(u, labels, anchors, others, margin, mining, distance, penalty, tile=None):
+    """The sum over triplets of penalty(d_ap - d_an + margin), its gradient, and how many triplets there are.
+
+    A triplet is an anchor, another row of its label and a row of another label. Which ones count is taken as constant.
+    Distances are taken about the mean row; what is below the round-off of their sum of squares is 0.
+
+    Args:
+        u: (N, D). labels: (N,).
+        anchors: (A,) indexes of the rows that are anchors, none twice. others: (N,) whether a row may be a negative.
+        mining: "all"; "hard": an anchor's farthest positive and nearest negative; "semihard": a pair's nearest negative
+            that is farther than its positive. Of equally far rows the first.
+        distance: "squared" or "euclidean". penalty: a primitive of ``PENALTY``. tile: anchors a tile; None chooses.
+    Returns:
+        (sum, gradient of the sum as to u, {"mean": triplets, "mean_active": those of a penalty above 0, "sum": 1}).
+    """
+    xp = backend_of(u).xp
+    points = u - u.mean(axis=0)
+    by_class = xp.argsort(labels)  # the members of row i's class: by_class[first[i]] and the next members[i] - 1
+    first = xp.searchsorted(labels[by_class], labels)
+    members = xp.searchsorted(labels[by_class], labels, side="right") - first
+
+    # All triplets weigh the same: the gradient of their sum is gathered on the way.
+    total, triplets, active = 0, 0, 0
+    pull = xp.zeros_like(points)
+    for block in blocks_of(len(anchors), tile or choose_tile(u, len(u))):
+        rows = anchors[block]
+        here = xp.arange(len(rows))
+        d = _distances(points, rows, distance)
+        g_d = xp.zeros_like(d)
+        negative = (labels[rows, None] != labels) & others
+        for place in range(1 if mining == "hard" else int(members[rows].max())):
+            if mining == "hard":
+                candidates = xp.where(labels[rows, None] == labels, d, -1)
+                candidates[here, rows] = -1
+                positive, valid = xp.argmax(candidates, axis=1), members[rows] > 1
+            else:
+                positive = by_class[xp.minimum(first[rows] + place, len(u) - 1)]
+                valid = (place < members[rows]) & (positive != rows)
+            near, far, chosen = d[here, positive][:, None], d, negative & valid[:, None]
+            if mining != "all":
+                candidates = xp.where(chosen & (d > near) if mining == "semihard" else chosen, d, xp.inf)
+                nearest = xp.argmin(candidates, axis=1)
+                far = candidates[here, nearest][:, None]
+                chosen = xp.isfinite(far)
+            cost, back = penalty.on_arrays(xp.where(chosen, near - far + margin, 0))
+            cost *= chosen
+            slope = back(chosen.astype(u.dtype))
+            total = total + cost.sum()
+            triplets = triplets + chosen.sum()
+            active = active + (cost > 0).sum()
+            g_d[here, positive] += slope.sum(axis=1)
+            if mining == "all":
+                g_d -= slope
+            else:
+                g_d[here, nearest] -= slope[:, 0]
+        if distance == "euclidean":
+            g_d /= xp.where(d > 0, 2 * d, xp.inf)  # from distances to their squares
+        g_d *= 2
+        pull[rows] += g_d.sum(axis=1)[:, None] * points[rows] - g_d @ points
+        pull += g_d.sum(axis=0)[:, None] * points - g_d.T @ points[rows]
+    return total, pull, {"mean": int(triplets), "mean_active": int(active), "sum": 1}
+
+
+def _distances(points, rows, distance):
+    """(tile, N) distances of some rows to all."""
+    xp = backend_of(points).xp
+    squares = (points * points).sum(axis=1)
+    reach = squares[rows, None] + squares
+    d = (-2 * points[rows]) @ points.T
+    d += reach
+    reach *= 8 * float(xp.finfo(points.dtype).eps)
+    d[d <= reach] = 0
+    return xp.sqrt(d, out=d) if distance == "euclidean" else d

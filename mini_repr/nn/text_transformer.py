@@ -1,0 +1,139 @@
+"""A transformer over words: an encoder of texts, or with ``causal`` a language model's body; and the head for words."""
+
+import numpy as np
+
+from mini_repr.autograd import Tensor, linear, matmul
+from mini_repr.backend import backend_of
+from mini_repr.nn.encoded import Encoded
+from mini_repr.nn.init import truncated_normal
+from mini_repr.nn.layers import Embedding, LayerNorm, at_least_one
+from mini_repr.nn.module import Module
+from mini_repr.nn.text import numbered, tokenise
+from mini_repr.nn.transformer import Block
+
+
+class TextTransformer(Module):
+    """Words to ``Encoded``: pooled (B, width) and tokens (B, T, width), after the last layer norm.
+
+    Word embeddings plus positions through pre-norm blocks; nothing looks at padding. Where a text has no word, tokens
+    hold numbers without meaning. A text without any word has the pooled row 0.
+
+    Args:
+        rng: host generator.
+        buckets: hash values of words, rows of the embedding table. vocabulary: list of words that takes their place.
+        max_tokens: words of a text that count. width: D. depth: blocks. heads: divisor of width. mlp_ratio: hidden
+            width of a block's MLP over D.
+        positions: "learned", or "sine": a fixed table (Vaswani et al. 2017, arXiv 1706.03762, section 3.5).
+        pooling: "mean" of the words' rows, or the row of the "first" or the "last" word.
+        causal: whether a word sees only itself and the words before it.
+        dropout: rate on the branches of every block.
+    """
+
+    def __init__(
+        self,
+        rng,
+        dtype=np.float32,
+        *,
+        buckets=4096,
+        vocabulary=None,
+        max_tokens=32,
+        width=64,
+        depth=2,
+        heads=4,
+        mlp_ratio=2.0,
+        positions="learned",
+        pooling="mean",
+        causal=False,
+        dropout=0.0,
+    ):
+        if positions not in ("learned", "sine"):
+            raise ValueError(f"TextTransformer: positions: got {positions!r}, expected learned or sine")
+        if pooling not in ("mean", "first", "last"):
+            raise ValueError(f"TextTransformer: pooling: got {pooling!r}, expected mean, first or last")
+        self.width, self.depth = at_least_one("TextTransformer: width", width), at_least_one("depth", depth)
+        self.max_tokens = at_least_one("TextTransformer: max_tokens", max_tokens)
+        self.vocabulary = None if vocabulary is None else tuple(vocabulary)
+        self.words = Embedding(buckets if vocabulary is None else len(self.vocabulary), width, rng, dtype=dtype)
+        if positions == "learned":
+            self.positions = Tensor(truncated_normal(rng, (max_tokens, width), dtype), True)
+        else:
+            self.register_buffer("positions", line_positions(max_tokens, width, dtype))
+        self.blocks = [Block(width, heads, mlp_ratio, rng, dropout=dropout, dtype=dtype) for _ in range(depth)]
+        self.norm = LayerNorm(width, dtype=dtype)
+        self._pooling, self._causal = pooling, causal
+
+    def tokenise(self, texts):
+        """``(ids (B, T), mask (B, T))`` on the host: hashed words, or their numbers in the vocabulary.
+
+        Raises:
+            ValueError: no texts, or a word that the vocabulary does not have.
+        """
+        if self.vocabulary is None:
+            return tokenise(texts, len(self.words.weight), self.max_tokens)
+        return numbered(texts, self.vocabulary, self.max_tokens)
+
+    def forward(self, ids, mask, layers=(), attention=False):
+        """Encode texts.
+
+        Args:
+            ids: (B, T) integers, T up to max_tokens. mask: (B, T) booleans, True at words.
+            layers: numbers of blocks, from 1 to depth, whose output tokens (before the last norm) to return.
+            attention: whether to return every block's attention weights.
+        """
+        if ids.ndim != 2 or mask.shape != ids.shape or mask.dtype.kind != "b":
+            raise ValueError(
+                f"TextTransformer: mask: got shape {mask.shape}, dtype {mask.dtype}, "
+                f"expected booleans of ids' shape {ids.shape}"
+            )
+        length = ids.shape[1]
+        if length > self.max_tokens:
+            raise ValueError(f"TextTransformer: ids: got {length} tokens, expected at most {self.max_tokens}")
+        if any(number not in range(1, self.depth + 1) for number in layers):
+            raise ValueError(f"TextTransformer: layers: got {tuple(layers)}, expected numbers from 1 to {self.depth}")
+        allowed = mask[:, None, None, :]
+        if self._causal:
+            allowed = allowed & backend_of(mask).xp.tri(length, dtype=bool)
+        x = self.words(ids) + self.positions[:length]
+        kept, weights_of = {}, []
+        for number, block in enumerate(self.blocks, 1):
+            x, weights = block(x, allowed)
+            kept[number] = x
+            if attention:
+                weights_of.append(weights)
+        tokens = self.norm(x)
+        share = self._shares(mask).astype(self.words.weight.dtype)[:, None, :]  # (B, 1, T)
+        pooled = matmul(share, tokens).reshape(len(ids), self.width)
+        return Encoded(pooled, tokens, tuple(kept[number] for number in layers), tuple(weights_of))
+
+    def _shares(self, mask):
+        """(B, T): the share of each word's row in the pooled row."""
+        xp = backend_of(mask).xp
+        if self._pooling == "mean":
+            return mask / xp.maximum(mask.sum(axis=1, keepdims=True), 1)
+        before = xp.cumsum(mask, axis=1)  # words up to here: 1 at the first, all of them at the last
+        return mask & (before == (1 if self._pooling == "first" else mask.sum(axis=1, keepdims=True)))
+
+
+class LanguageHead(Module):
+    """Tokens (..., D) to scores over the words (..., V).
+
+    ``tied``: by the word embeddings themselves (Press, Wolf 2016, arXiv 1608.05859), otherwise by a table of its own.
+
+    Args:
+        words: the ``Embedding`` (V, D) of the encoder.
+    """
+
+    def __init__(self, words, rng, *, tied=True, dtype=np.float32):
+        self.weight = words.weight if tied else Tensor(truncated_normal(rng, words.weight.shape, dtype), True)
+        self.bias = Tensor(np.zeros(len(words.weight), dtype), True)
+
+    def forward(self, tokens):
+        return linear(tokens, self.weight.T, self.bias)
+
+
+def line_positions(count, width, dtype=np.float32):
+    """(count, width): sines, then cosines, of the place times 10000^(-2k/width), k = 0 .. width/2 - 1."""
+    if width % 2:
+        raise ValueError(f"line_positions: width: got {width}, expected a multiple of 2")
+    angles = np.arange(count)[:, None] * 10000.0 ** (-np.arange(width // 2) / (width / 2))
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(dtype)

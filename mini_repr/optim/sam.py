@@ -1,0 +1,80 @@
+"""Sharpness-aware minimisation: descend by the gradient at the worst point nearby, on any base optimiser.
+
+    e = rho g / |g|,   g the gradient at w, |.| over all parameters together      (Foret et al. 2020, eq. 2)
+    step the base optimiser at w with the gradient taken at w + e
+
+``adaptive``: e = rho T^2 g / |T g| with T = |w| + 0.01, whose neighbourhood scales with each weight (ASAM).
+
+A step is two passes: after the first, ``ascend`` moves the parameters to w + e; after the second, on the same batch,
+``step`` puts w back, bit for bit, from a copy, and lets the base optimiser step. A gradient of 0 moves nothing.
+
+Source: Foret, Kleiner, Mobahi, Neyshabur 2020, arXiv 2010.01412, algorithm 1 with p = 2; adaptive: Kwon et al. 2021,
+arXiv 2102.11600. Batch norm's running statistics move in the first pass only; that is the caller's to see to.
+"""
+
+import math
+
+from mini_repr.backend import backend_of
+from mini_repr.optim.clip import global_norm
+
+
+class SAM:
+    """A base optimiser that also climbs.
+
+    Args:
+        base: an ``Optimizer``. rho: radius of the neighbourhood, above 0. adaptive: ASAM.
+    Raises:
+        ValueError: rho out of range.
+    """
+
+    def __init__(self, base, rho=0.05, adaptive=False):
+        if not 0 < rho < math.inf:
+            raise ValueError(f"SAM: rho must be finite and above 0, got {rho}")
+        self.base, self.rho, self.adaptive = base, rho, adaptive
+        self._before = None
+
+    @property
+    def parameters(self):
+        return self.base.parameters
+
+    def ascend(self):
+        """Move every parameter that has a gradient to w + e, and forget the gradients."""
+        moved = {name: p for name, p in self.parameters.items() if p.grad is not None}
+        scaled = moved
+        if self.adaptive:
+            scaled = {name: _WithGradient(_reach(p) * p.grad) for name, p in moved.items()}
+        norm = float(global_norm(scaled))
+        self._before = {name: p.data.copy() for name, p in moved.items()}
+        for name, p in moved.items():
+            if norm > 0:
+                direction = _reach(p) * scaled[name].grad if self.adaptive else p.grad
+                p.data += direction * (self.rho / norm)
+        self.zero_grad()
+
+    def step(self, lr=None):
+        """Back to w, then the base optimiser's step with the gradients that ``ascend``'s point gave."""
+        for name, before in (self._before or {}).items():
+            self.parameters[name].data[...] = before
+        self._before = None
+        self.base.step(lr)
+
+    def zero_grad(self):
+        self.base.zero_grad()
+
+    def state_dict(self):
+        """That of the base optimiser: between steps there is nothing else."""
+        return self.base.state_dict()
+
+    def load_state_dict(self, state):
+        self.base.load_state_dict(state)
+
+
+class _WithGradient:
+    """What ``global_norm`` reads of a parameter."""
+
+    def __init__(self, grad):
+        self.grad = grad
+
+
+def _reach(parameter):
+    return backend_of(parameter.data).xp.abs(parameter.data) + 0.01

@@ -1,0 +1,149 @@
+import math
+
+import numpy as np
+import pytest
+from device_double import DOUBLE
+
+from mini_repr.metrics import curvature, dime, infonce_bound, lidar, matrix_entropy, prompt_entropy
+
+
+def rows(n=30, d=6, seed=0, dtype="float64"):
+    return np.random.default_rng(seed).normal(size=(n, d)).astype(dtype)
+
+
+def naive_entropy(gram, alpha):
+    p = np.linalg.eigvalsh(gram)
+    p = [x / p.sum() for x in p if x > 1e-14]
+    return -sum(x * math.log(x) for x in p) if alpha == 1 else math.log(sum(x**alpha for x in p)) / (1 - alpha)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("shape", [(30, 6), (6, 30), (1, 4)])
+def test_entropy_follows_the_definition(alpha, shape):
+    z = rows(*shape)
+    assert matrix_entropy(z, alpha) == pytest.approx(naive_entropy(z @ z.T, alpha), rel=1e-9, abs=1e-12)
+    assert matrix_entropy(z * 1e200, alpha) == pytest.approx(matrix_entropy(z, alpha), rel=1e-9, abs=1e-12)
+
+
+def test_entropy_of_known_spectra():
+    orthonormal = np.linalg.qr(rows(8, 5))[0]
+    for alpha in (0.5, 1.0, 2.0):
+        assert matrix_entropy(orthonormal, alpha) == pytest.approx(math.log(5))
+        assert matrix_entropy(orthonormal, alpha, normalize=True) == pytest.approx(1)
+        assert matrix_entropy(np.tile(rows(1, 5), (8, 1)), alpha) == pytest.approx(0, abs=1e-9)
+    assert matrix_entropy(rows(1, 5), normalize=True) == 0
+    spectrum = np.diag(np.sqrt([0.5, 0.25, 0.25]))
+    assert matrix_entropy(spectrum) == pytest.approx(1.5 * math.log(2))
+    assert matrix_entropy(spectrum, 2.0) == pytest.approx(-math.log(0.375))
+    # order 2 needs no spectrum: tr(K²)/tr(K)² is a ratio of sums of squares
+    z = rows()
+    gram = z @ z.T
+    assert matrix_entropy(z, 2.0) == pytest.approx(-math.log((gram**2).sum() / np.trace(gram) ** 2))
+
+
+def test_prompts_are_measured_without_their_padding():
+    tokens, mask = rows(3 * 7, 4).reshape(3, 7, 4), np.arange(7) < np.array([[7], [3], [0]])
+    expected = (matrix_entropy(tokens[0]) + matrix_entropy(tokens[1, :3])) / 2
+    assert prompt_entropy(tokens, mask) == pytest.approx(expected)
+    tokens[1, 3:] = 1e6
+    assert prompt_entropy(tokens, mask) == pytest.approx(expected)
+    assert prompt_entropy(tokens[:1]) == pytest.approx(matrix_entropy(tokens[0]))
+
+
+def test_curvature_of_known_paths():
+    line = np.arange(5.0)[:, None] * rows(1, 3)
+    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]], dtype=float)
+    back = np.array([[0.0], [1.0], [0.0], [1.0]])
+    assert curvature(line[None]) == pytest.approx(0, abs=1e-7)
+    assert curvature(square[None]) == pytest.approx(math.pi / 2)
+    assert curvature(back[None]) == pytest.approx(math.pi)
+    assert curvature(back[None], absolute=True) == pytest.approx(0)
+    hexagon = np.stack([np.cos(np.arange(7) * np.pi / 3), np.sin(np.arange(7) * np.pi / 3)], axis=1)
+    assert curvature(hexagon[None].astype("float32")) == pytest.approx(math.pi / 3, rel=1e-5)
+    assert curvature(np.stack([square, square]), np.arange(5) < np.array([[5], [2]])) == pytest.approx(math.pi / 2)
+    paused = np.array([[0, 0], [1, 0], [1, 0], [1, 1]], dtype=float)
+    assert curvature(paused[None]) == 0
+    unrelated = np.cumsum(rows(2000, 400), axis=0)
+    assert curvature(unrelated[None]) == pytest.approx(math.pi / 2, abs=0.01)
+
+
+def test_lidar_counts_the_directions_that_tell_samples_apart():
+    rng = np.random.default_rng(0)
+    signal = np.linalg.qr(rng.normal(size=(200, 3)) - 0)[0]
+    signal = (signal - signal.mean(axis=0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(signal.T))).T
+    sample = np.concatenate([signal, np.zeros((200, 2))], axis=1)
+    jitter = np.concatenate([np.zeros((200, 3)), rng.normal(size=(200, 2))], axis=1)
+    views = sample + jitter, sample - jitter
+    assert lidar(*views) == pytest.approx(3, rel=1e-6)
+    scale = np.diag([10.0, 1.0, 1.0, 5.0, 0.1])  # the rows' own rank sees the scale
+    assert lidar(*(view @ scale for view in views), delta=1e-12) < 1.2  # without noise within, delta is the yardstick
+    noise = 0.1 * rng.normal(size=(200, 5))
+    noisy = [(view + sign * noise) @ scale for view, sign in zip(views, (1, -1), strict=True)]
+    assert lidar(*noisy, delta=1e-12) == pytest.approx(lidar(views[0] + noise, views[1] - noise, delta=1e-12), rel=1e-6)
+
+
+def test_lidar_follows_the_definition():
+    views = rows(40, 4), rows(40, 4, 1), rows(40, 4, 2)
+    means = sum(views) / 3
+    centred = means - means.mean(axis=0)
+    between = centred.T @ centred / 40
+    within = sum((v - means).T @ (v - means) for v in views) / 120 + 1e-4 * np.eye(4)
+    p = np.linalg.eigvals(np.linalg.solve(within, between)).real
+    p /= p.sum()
+    assert lidar(*views) == pytest.approx(math.exp(-(p * np.log(p)).sum()), rel=1e-9)
+
+
+def test_dime_of_paired_and_unpaired_views():
+    a = rows(24, 3)
+    paired = dime(a, a + 0.1 * rows(24, 3, 1))
+    assert paired > 0.3
+    assert abs(dime(a, rows(24, 3, 2))) < 0.1 * paired
+    assert dime(a, np.tile(rows(1, 3), (24, 1))) == pytest.approx(0, abs=1e-9)
+    assert dime(a, a, seed=1) == dime(a, a, seed=1)
+    # orthonormal rows know each other already: A ∘ P B Pᵀ = I whatever P
+    assert dime(np.eye(5), np.eye(5)) == pytest.approx(0, abs=1e-12)
+
+
+def test_infonce_bound_between_chance_and_certainty():
+    a = np.eye(8)
+    assert infonce_bound(a, a, temperature=0.01) == pytest.approx(1)
+    assert infonce_bound(a, np.tile(rows(1, 8), (8, 1))) == pytest.approx(0, abs=1e-12)
+    assert infonce_bound(a, np.roll(a, 1, axis=0)) < 0
+
+
+def test_all_run_on_the_device_and_give_the_same():
+    a, b, tokens = rows(), rows(seed=1), rows(24, 5).reshape(3, 8, 5)
+    mask = np.arange(8) < np.array([[8], [4], [3]])
+    for metric, arguments in (
+        (matrix_entropy, (a,)),
+        (dime, (a, b)),
+        (lidar, (a, b)),
+        (infonce_bound, (a, b)),
+        (prompt_entropy, (tokens, mask)),
+        (curvature, (tokens, mask)),
+    ):
+        assert metric(*map(DOUBLE.asarray, arguments)) == pytest.approx(metric(*arguments), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: matrix_entropy(np.zeros((3, 2))), "matrix_entropy: z is all zeros"),
+        (lambda: matrix_entropy(rows(), 0.0), "matrix_entropy: alpha must be above 0, got 0.0"),
+        (lambda: prompt_entropy(rows()), "prompt_entropy: tokens must be float32 or float64"),
+        (lambda: prompt_entropy(rows(6, 2).reshape(2, 3, 2), np.ones((2, 3))), "prompt_entropy: mask must be booleans"),
+        (lambda: prompt_entropy(rows(6, 2).reshape(2, 3, 2), np.zeros((2, 3), bool)), "no text has 1 or more tokens"),
+        (lambda: curvature(rows(4, 2).reshape(2, 2, 2)), "curvature: no text has 3 or more tokens"),
+        (lambda: curvature(np.full((1, 3, 2), np.nan)), "curvature: tokens has values that are not finite"),
+        (lambda: lidar(rows(), rows(29)), "lidar: views must have the same shape"),
+        (lambda: lidar(rows(), rows(), delta=0.0), "lidar: delta must be above 0"),
+        (lambda: lidar(rows(), -rows()), "lidar: views have the same mean for every sample"),
+        (lambda: dime(rows(), rows(29)), "dime: a and b must have the same shape"),
+        (lambda: dime(rows(), rows(), permutations=0), "dime: permutations must be at least 1"),
+        (lambda: infonce_bound(rows(1), rows(1)), "infonce_bound: a must have at least two rows, got 1"),
+        (lambda: infonce_bound(rows(), rows(), 0.0), "infonce_bound: temperature must be above 0"),
+    ],
+)
+def test_bad_arguments(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
