@@ -276,3 +276,24 @@ def test_value_of_a_loss_refuses(run, arrays, tmp_path):
     spoiled = tmp_path / "spoiled.npz"
     np.savez(spoiled, a=np.full((2, 2), np.nan), b=np.ones((2, 2)))
     refused(run("losses", "value", "infonce", "--input", spoiled), "infonce: a", "NaN")
+
+
+def test_layers_of_a_run(run, tmp_path):
+    out = tmp_path / "layers"
+    assert run("train", "--encoder", "mlp", "--epochs", "1", "--out", out).exit_code == 0
+    output = run("eval", out, "--layers").output
+    assert all(part in output for part in ("layer 1", "layer 3", "probe", "DiME", "LiDAR"))
+    scores = json.loads(run("eval", out, "--layers", "--json").output)
+    assert [row["dimensions"] for row in scores.values()] == [512, 512, 128]
+    refused(run("eval", out, "--plot", tmp_path / "layers.png"), "--layers")
+
+
+def test_training_on_pairs_of_texts(run, tmp_path):
+    out, small = tmp_path / "texts", ("--set", "encoder.width=8", "--set", "encoder.hidden=8", "--epochs", "1")
+    result = run("train", "--data", "glosses", *small, "--batch-size", "1024", "--out", out)
+    assert result.exit_code == 0 and "recall@10" in result.output
+    assert run("embed", out, "--out", tmp_path / "emb.npz").exit_code == 0
+    with np.load(tmp_path / "emb.npz") as arrays:
+        assert arrays["a"].shape == arrays["b"].shape and arrays["a"].shape[1] == 8
+    refused(run("eval", out, "--layers"), "texts")
+    refused(run("eval", out, "--data", "digits"), "images")

@@ -3,27 +3,32 @@
 import numpy as np
 
 from mini_repr.autograd import no_grad
+from mini_repr.backend import CPU
 from mini_repr.claims.fitting import fit
 from mini_repr.data import DEFAULT_VIEWS, parse_views
+from mini_repr.methods import encode
+from mini_repr.metrics import few_label_probe, knn_accuracy, linear_probe
 from mini_repr.nn import MLP, ImageMLP, copy_of
 from mini_repr.optim import update_ema
 
 
-def bootstrapped(part, loss_of, seed, *, views=2, teachers=1, norm="batch", epochs=20, batch=128, momentum=0.99):
+def bootstrapped(part, loss_of, seed, *, views=2, teachers=1, norms=("batch", "batch"), epochs=20, batch=128):
     """A small encoder (64 wide) that learnt, by AdamW, to predict the rows of moving averages of itself (BYOL).
+
+    The predictor is as wide as the projector (256), the averages' momentum 0.99.
 
     Args:
         loss_of: takes the predictions of the views and, for each teacher, its projections of them (lists of tensors and
             of arrays (B, 64)), returns the loss.
         teachers: how many; they move in turn, one a step. With 0 the student's own projections (tensors) are targets.
-        norm: of all hidden layers: "batch", "layer" or None.
+        norms: of the encoder's hidden layer and of the heads': "batch", "layer" or None.
     Returns:
-        (encoder, projector).
+        (encoder, projector), trained.
     """
     rng = np.random.default_rng(seed)
-    encoder = ImageMLP(part.images.shape[1:], rng, width=64, hidden=256, depth=2, norm=norm)
-    online = {"encoder": encoder, "projector": MLP((64, 256, 64), rng, norm=norm)}
-    predictor = MLP((64, 256, 64), rng, norm=norm)
+    encoder = ImageMLP(part.images.shape[1:], rng, width=64, hidden=256, depth=2, norm=norms[0])
+    online = {"encoder": encoder, "projector": MLP((64, 256, 64), rng, norm=norms[1])}
+    predictor = MLP((64, 256, 64), rng, norm=norms[1])
     moving = [{name: copy_of(network) for name, network in online.items()} for _ in range(teachers)]
     view = parse_views(DEFAULT_VIEWS)
 
@@ -40,9 +45,20 @@ def bootstrapped(part, loss_of, seed, *, views=2, teachers=1, norm="batch", epoc
     def follow(step):
         if moving:
             for name, network in moving[step % len(moving)].items():
-                update_ema(network.named_parameters(), online[name].named_parameters(), momentum)
+                update_ema(network.named_parameters(), online[name].named_parameters(), 0.99)
 
     networks = {**online, "predictor": predictor}
     parameters = {f"{k}.{name}": p for k, network in networks.items() for name, p in network.named_parameters().items()}
     fit(parameters, loss_of_batch, len(part), rng, steps=epochs * len(part) // batch, batch=batch, watch=follow)
     return encoder, online["projector"]
+
+
+def probe_scores(encoder, data, labels=10):
+    """{"few", "knn", "probe"}: accuracies on a data set's test rows; ``few`` with ``labels`` a class, over five draws.
+
+    All labels leave little between encoders of the digits, and 360 test rows a deviation of 0.01 in ``probe``.
+    """
+    x, test_x = (encode(encoder, part.images, CPU) for part in (data.train, data.test))
+    labelled = x, data.train.labels, test_x, data.test.labels
+    few, _ = few_label_probe(*labelled, per_class=labels)
+    return {"few": few, "knn": knn_accuracy(*labelled, k=20), "probe": linear_probe(*labelled)}

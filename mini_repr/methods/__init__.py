@@ -99,15 +99,24 @@ def build_method(settings, data, rng):
 
 def encode(encoder, inputs, backend, batch=512):
     """Pooled rows (N, D) on the host of host images (N, C, H, W) or a list of texts, in evaluation mode."""
+    return _in_batches(encoder, lambda *arrays: [encoder(*arrays).pooled], inputs, backend, batch)[0]
+
+
+def encode_layers(encoder, inputs, backend, batch=512):
+    """Rows (N, D) of every layer, likewise: a list, the first layer first."""
+    return _in_batches(encoder, encoder.layer_rows, inputs, backend, batch)
+
+
+def _in_batches(encoder, rows_of, inputs, backend, batch):
     was_training = encoder.training
     encoder.eval()
     with no_grad():
-        rows = [
-            backend.to_numpy(encoder(*_arrays(encoder, inputs[start : start + batch], backend)).pooled.data)
+        parts = [
+            [backend.to_numpy(z.data) for z in rows_of(*_arrays(encoder, inputs[start : start + batch], backend))]
             for start in range(0, len(inputs), batch)
         ]
     encoder.train(was_training)
-    return np.concatenate(rows)
+    return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
 
 
 def _arrays(encoder, inputs, backend):

@@ -44,6 +44,12 @@ class MLP(Module):
         self.dropout = Dropout(dropout, rng) if dropout else None
 
     def forward(self, x):
+        for rows in self.layers(x):
+            x = rows
+        return x
+
+    def layers(self, x):
+        """Yield the rows after each linear layer with all that follows it, the output last."""
         for k, layer in enumerate(self.linears[:-1]):
             x = layer(x)
             if self.norms:
@@ -51,8 +57,9 @@ class MLP(Module):
             x = self._activation(x)
             if self.dropout is not None:
                 x = self.dropout(x)
+            yield x
         x = self.linears[-1](x)
-        return x if self.last_norm is None else self.last_norm(x)
+        yield x if self.last_norm is None else self.last_norm(x)
 
 
 class ImageMLP(Module):
@@ -87,6 +94,10 @@ class ImageMLP(Module):
         if images.shape[1:] != self.image_shape:
             raise ValueError(f"ImageMLP: images: got shape {images.shape}, expected (B, {_listed(self.image_shape)})")
         return Encoded(self.mlp(images.reshape(len(images), -1)))
+
+    def layer_rows(self, images):
+        """One row an image after each layer: a list of (B, width of the layer)."""
+        return list(self.mlp.layers(images.reshape(len(images), -1)))
 
 
 def _listed(sizes):

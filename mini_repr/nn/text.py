@@ -111,11 +111,18 @@ class TextEncoder(Module):
                 f"TextEncoder: mask: got shape {mask.shape}, dtype {mask.dtype}, "
                 f"expected booleans of ids' shape {ids.shape}"
             )
+        return Encoded(self.mlp(self._mean_word(ids, mask)))
+
+    def layer_rows(self, ids, mask):
+        """One row a text after each layer: a list of (B, width of the layer), the mean word first."""
+        mean = self._mean_word(ids, mask)
+        return [mean, *self.mlp.layers(mean)]
+
+    def _mean_word(self, ids, mask):
         xp = backend_of(ids).xp
         share = mask / xp.maximum(mask.sum(axis=1, keepdims=True), 1)
         share = share.astype(self.words.weight.dtype)[:, None, :]  # (B, 1, T)
-        mean = matmul(share, self.words(ids)).reshape(len(ids), -1)
-        return Encoded(self.mlp(mean))
+        return matmul(share, self.words(ids)).reshape(len(ids), -1)
 
 
 def _unit_variance(rng, shape, dtype):

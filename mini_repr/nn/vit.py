@@ -101,6 +101,10 @@ class ViT(Module):
             pooled = tokens.mean(axis=1)
         return Encoded(pooled, tokens, tuple(kept[number] for number in layers), tuple(weights_of))
 
+    def layer_rows(self, images):
+        """One row an image after each block, the mean of its patch tokens: a list of (B, D)."""
+        return [tokens.mean(axis=1) for tokens in self(images, layers=tuple(range(1, self.depth + 1))).layers]
+
     def _cut(self, x):
         """Class row (B, D), None without a class token, and patch tokens (B, P, D)."""
         if self.class_token is None:

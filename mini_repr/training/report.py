@@ -7,10 +7,14 @@ import numpy as np
 
 from mini_repr.metrics import (
     alignment,
+    dime,
     effective_rank,
     few_label_probe,
+    infonce_bound,
     knn_accuracy,
+    lidar,
     linear_probe,
+    matrix_entropy,
     mean_reciprocal_rank,
     recall_at_k,
     uniformity,
@@ -56,6 +60,38 @@ def _scores(encode, data, first, second):
     }
 
 
+def by_layer(layers, data, views):
+    """Score every layer of an image encoder: which one is best, and what goes with it.
+
+    Skean et al. 2025, arXiv 2502.02013, measure the layers of language models so.
+
+    Args:
+        layers: function from host images to a list of host rows (N, D), one a layer.
+        data, views: as for ``compare``.
+    Returns:
+        {"layer 1": {metric: number}, ...}.
+    """
+    rng = np.random.default_rng(VIEW_SEED)
+    first, second = layers(views(data.test.images, rng)), layers(views(data.test.images, rng))
+    table = {}
+    both = zip(layers(data.train.images), layers(data.test.images), first, second, strict=True)
+    for number, (train_z, test_z, a, b) in enumerate(both, 1):
+        scores = {}
+        if data.train.labels is not None:
+            scores["probe"] = linear_probe(train_z, data.train.labels, test_z, data.test.labels)
+        table[f"layer {number}"] = scores | {
+            "matrix_entropy": matrix_entropy(test_z),
+            "effective_rank": effective_rank(test_z),
+            "infonce_bound": infonce_bound(a, b),
+            "lidar": lidar(a, b),
+            "dime": dime(a, b),
+            "alignment": alignment(a, b),
+            "uniformity": uniformity(test_z),
+            "dimensions": test_z.shape[1],
+        }
+    return table
+
+
 def compare_pairs(towers, data):
     """Score several ways to represent pairs of texts: does a find its b among all b of the test part?
 
@@ -87,6 +123,10 @@ COLUMNS = {
     "knn": f"{NEIGHBOURS}-nn",
     "probe": "probe",
     "probe_few": f"probe, {LABELS_A_CLASS} a class",
+    "matrix_entropy": "entropy",
+    "infonce_bound": "InfoNCE",
+    "lidar": "LiDAR",
+    "dime": "DiME",
     "alignment": "alignment",
     "uniformity": "uniformity",
     "effective_rank": "eff. rank",
@@ -116,4 +156,4 @@ def _cell(row, column):
         return f"{value:.3f} ± {row['probe_few_deviation']:.3f}"
     if column == "dimensions":
         return str(value)
-    return f"{value:.1f}" if column == "effective_rank" else f"{value:.3f}"
+    return f"{value:.1f}" if column in ("effective_rank", "lidar") else f"{value:.3f}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from mini_repr.backend import get_backend
 from mini_repr.data import COLOUR_VIEWS, DEFAULT_VIEWS, PairSet, load, parse_views
-from mini_repr.methods import build_encoder, encode, kind_of
+from mini_repr.methods import build_encoder, encode, encode_layers, kind_of
 from mini_repr.nn import word_counts
 from mini_repr.training import config, folder, report
 from mini_repr.training.distributed import ALONE
@@ -124,6 +124,37 @@ def finish(run, home):
 def evaluate(path, data=None, device=None):
     """The table of a run folder, on its own data or another set of the same kind (and image shape)."""
     return compare(*_trained(path, data, device))
+
+
+def evaluate_layers(path, data=None, device=None):
+    """The measures of every layer of a run's encoder, {"layer 1": {metric: number}, ...}: ``report.by_layer``.
+
+    Raises:
+        ValueError: a run on texts.
+    """
+    run, data = _trained(path, data, device)
+    if kind_of(data) != "images":
+        raise ValueError(f"eval --layers: the run in {path} encodes {kind_of(data)}, expected images")
+    layers = partial(encode_layers, run.method.encoder, backend=run.backend)
+    return report.by_layer(layers, data, parse_views(run.settings["method"]["views"]))
+
+
+def draw_layers(scores, path):
+    """Write a picture of ``evaluate_layers``' table: one panel a measure, layers from left to right.
+
+    Raises:
+        ValueError: matplotlib is not there.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ValueError("--plot: needs matplotlib: pip install 'mini-repr[plot]'") from None
+    measures = [m for m in next(iter(scores.values())) if m != "dimensions"]
+    figure = Figure(figsize=(3 * len(measures), 3), layout="constrained")
+    for panel, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
+        panel.plot(range(1, len(scores) + 1), [row[measure] for row in scores.values()], marker="o")
+        panel.set(title=measure, xlabel="layer")
+    figure.savefig(path)
 
 
 def embed(path, data, out, device=None):

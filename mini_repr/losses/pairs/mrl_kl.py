@@ -12,10 +12,10 @@ target_temperature) to softmax_j(s_ij/t). ``reduction="none"`` gives one value a
 
 The score is a dot product, for any index of inner products (``query_vectors``, ``document_vectors``): s_ij = x_i·y_j,
 
-    x = [1, sum_k (log vq + 1)/2, vq + mq², mq],        y = [-1/2 sum_k (log vd + md²/vd), 1, -1/(2 vd), md/vd]
+    x = [1, sum_k (log vq + 1)/2, vq + mq², mq],      y = [-1/2 sum_k (log vd + md²/vd), 1, -1/(2 vd), md/vd]
 
 Gradient. The logits s/t receive G_ij = r_i (P_ij - Y_ij), with P the softmax of row i, Y its target (the partner, or
-the teacher's softmax) and r_i the weight of query i. dx = G y / t, dy = Gᵀ x / t, dt = -sum_ij G_ij s_ij / t²; from there
+the teacher's softmax) and r_i the weight of query i. dx = G y / t, dy = Gᵀ x / t, dt = -sum_ij G_ij s_ij / t². Then
 
     dmq = 2 mq dx3 + dx4                 dvq = dx2 / (2 vq) + dx3
     dmd = (dy4 - md dy1) / vd            dvd = (dy1 (md²/vd - 1) + dy3/vd - 2 dy4 md/vd) / (2 vd)

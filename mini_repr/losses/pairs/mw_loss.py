@@ -1,13 +1,13 @@
 """MW loss: every partner's score above every other score of the batch, which is the area under the ROC curve.
 
-Definition. With u_i = a_i/|a_i|, v_j = b_j/|b_j|, s_ij = u_i·v_j, temperature t and B pairs, softplus(x) = log(1 + e^x):
+Definition. With u_i = a_i/|a_i|, v_j = b_j/|b_j|, s_ij = u_i·v_j, temperature t, B pairs, softplus(x) = log(1 + e^x):
 
     L = mean over i and over all k != j of softplus( (s_kj - s_ii)/t )          (B positives x B(B-1) negatives)
 
 The scores of other queries count as well: an irrelevant document of one must not score above a relevant one of another,
 so that one threshold fits all. ``negatives="own"`` compares within a query only: mean_i mean_{j != i} softplus((s_ij -
-s_ii)/t). Each comparison is a binary cross-entropy of the difference of two scores; it is at least log 2 where the order
-is wrong, so that 1 - AUC <= L / log 2 for the AUC of the batch's scores. ``reduction="none"`` gives one value a
+s_ii)/t). Each comparison is a binary cross-entropy of the difference of two scores, at least log 2 where the order is
+wrong, so that 1 - AUC <= L / log 2 for the AUC of the batch's scores. ``reduction="none"`` gives one value a
 positive.
 
 Gradient. With r_i the weight of positive i in the reduction and sigma the sigmoid, the logit s_kj/t receives
@@ -20,7 +20,7 @@ round-off. It is evaluated at 14 nodes in each of the 2/t cells, for all positiv
 the series' terms sum to in each cell (value, gradient of the positives) and by the series at their place (their own
 gradient): O(B²), a tile of rows at a time, O(B * tile) memory.
 
-Shapes: a, b (B, D), B >= 2. Ranges: temperature > 0; no smaller than 1e-5, for the cells' sake. L > 0; log 2 where all
+Shapes: a, b (B, D), B >= 2. Ranges: temperature >= 0.001, for the cells' sake. L > 0; log 2 where all
 scores are the same. A zero row has score 0 with everything and a zero gradient.
 
 Source. Sheikholeslami et al. 2025, arXiv 2510.00137: binary cross-entropy over differences of positive and negative
@@ -32,13 +32,14 @@ import math
 
 from mini_repr.autograd import off_diagonal, softplus, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Learned, Reduction, Rows, Scalar, Tile
+from mini_repr.losses.annotations import Choice, Learned, Positive, Reduction, Rows, Tile
 from mini_repr.losses.contract import loss, variant
 from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling, swap
 from mini_repr.losses.reduction import reduce_rows, reduced
 from mini_repr.losses.tiles import row_tiles
 
 TERMS = 14  # of a series on a cell of width 1: 12.6^-14 is below the round-off of float64
+SMALLEST_TEMPERATURE = 1e-3
 _ORTHOGONAL = {"a": [[1.0, 0.0], [0.0, 2.0]], "b": [[3.0, 0.0], [0.0, 1.0]]}
 
 
@@ -61,40 +62,123 @@ _ORTHOGONAL = {"a": [[1.0, 0.0], [0.0, 2.0]], "b": [[3.0, 0.0], [0.0, 1.0]]}
 def mw_loss(
     a: Rows("B>=2 D"),
     b: Rows("B>=2 D"),
-    temperature: Learned(Scalar(low=1e-5)) = 0.1,
+    temperature: Learned(Positive) = 0.1,
     negatives: Choice("all", "own") = "all",
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
-    backend = backend_of(a)
-    xp = backend.xp
+    if float(temperature) < SMALLEST_TEMPERATURE:
+        raise ValueError(f"mw_loss: temperature: got {float(temperature):g}, expected at least {SMALLEST_TEMPERATURE}")
+    xp = backend_of(a).xp
     (u, to_a), (v, to_b) = unit_rows.on_arrays(a), unit_rows.on_arrays(b)
     scale = 1 / temperature
     positive = (u * v).sum(axis=1) * scale
-    tiles = row_tiles(u, len(v) * (TERMS if negatives == "all" else 1), tile)
-    count = len(v) - 1 if negatives == "own" else len(u) * (len(v) - 1)
 
-    def sweep(visit):
-        """``visit(rows, logits)`` on every tile of logits."""
-        for rows in tiles:
-            visit(rows, (u[rows] * scale) @ v.T)
+    def tiles_of_logits(values_a_pair=1):
+        """(rows, logits of these rows, places of the partners in them), a tile at a time."""
+        for rows in row_tiles(u, values_a_pair * len(v), tile):
+            numbers = xp.arange(rows.start, rows.stop)
+            yield rows, (u[rows] * scale) @ v.T, (numbers - rows.start, numbers)
 
-    def partners(rows):
-        numbers = xp.arange(rows.start, rows.stop)
-        return numbers - rows.start, numbers
+    compare = _with_all if negatives == "all" else _with_own
+    per_positive, slope, pulls = compare(positive, float(scale), tiles_of_logits)
+    value, spread = reduce_rows(per_positive, reduction)
 
-    # What positive i is compared with, as points and their weights: its own negatives, or the nodes of all cells.
+    def backward(g):
+        r = spread(g)
+        g_u, g_v = xp.empty_like(u), xp.zeros_like(v)
+        for rows, partners, pull in pulls(r):
+            pull[partners] = -(r * slope)[rows]
+            xp.matmul(pull, v, out=g_u[rows])
+            g_v += pull.T @ u[rows]
+        g_scale = (u * g_u).sum()
+        return to_a(g_u * scale), to_b(g_v * scale), -g_scale * scale**2
+
+    return value, backward
+
+
+def _with_own(positive, scale, tiles_of_logits):
+    """Means over own negatives, the slopes of these means, and the gradients of logits for weights r of the rows."""
+    xp = backend_of(positive).xp
+    count = len(positive) - 1
+    values, slope = xp.empty_like(positive), xp.empty_like(positive)
+
+    def compared():
+        for rows, logits, partners in tiles_of_logits():
+            logits -= positive[rows, None]
+            logits[partners] = -xp.inf
+            cost, back = softplus.on_arrays(logits)
+            yield rows, partners, cost, back(xp.ones_like(logits))
+
+    for rows, _, cost, wrong in compared():
+        values[rows], slope[rows] = cost.sum(axis=1) / count, wrong.sum(axis=1) / count
+
+    def pulls(r):
+        for rows, partners, _, wrong in compared():
+            wrong *= r[rows, None] / count
+            yield rows, partners, wrong
+
+    return values, slope, pulls
+
+
+def _with_all(positive, scale, tiles_of_logits):
+    """The same for the negatives of all rows, through Chebyshev series on cells that cover all logits."""
+    backend = backend_of(positive)
+    xp, dtype = backend.xp, positive.dtype
+    count = len(positive) * (len(positive) - 1)
+    cells = math.ceil(2 * scale) + 1
+    angles = [math.pi * (m + 0.5) / TERMS for m in range(TERMS)]
+    # From values at the nodes to the series' coefficients; its transpose takes moments to weights of nodes.
+    rows_of_terms = [[(2 if j else 1) / TERMS * math.cos(j * angle) for angle in angles] for j in range(TERMS)]
+    to_series = backend.asarray(rows_of_terms, dtype="float64")
+    in_cell = backend.asarray([(1 + math.cos(angle)) / 2 for angle in angles], dtype="float64")
+    nodes = (xp.arange(cells)[:, None] - cells / 2 + in_cell).ravel()
+
+    def series_terms():
+        """With every tile, its logits' cells (M,) and terms (M, TERMS)."""
+        for rows, logits, partners in tiles_of_logits(TERMS):
+            place = logits.astype("float64") + cells / 2
+            cell = xp.clip(xp.floor(place), 0, cells - 1)
+            place -= cell
+            place *= 2
+            place -= 1
+            terms = xp.empty((*place.shape, TERMS))
+            terms[..., 0], terms[..., 1] = 1, place
+            for j in range(2, TERMS):
+                terms[..., j] = 2 * place * terms[..., j - 1] - terms[..., j - 2]
+            yield rows, partners, cell.astype("int64"), terms
+
+    moments = xp.zeros((cells, TERMS))
+    for _, partners, cell, terms in series_terms():
+        terms[partners] = 0
+        backend.scatter_add(moments, cell.ravel(), terms.reshape(-1, TERMS))
+    weights = (moments @ to_series).ravel() / count
+
+    def at_nodes():
+        for rows in row_tiles(positive, len(nodes)):
+            cost, back = softplus.on_arrays(nodes - positive[rows, None])
+            yield rows, cost, back(xp.ones_like(cost))
+
+    values, slope = xp.empty_like(positive), xp.empty_like(positive)
+    for rows, cost, wrong in at_nodes():
+        values[rows], slope[rows] = cost @ weights, wrong @ weights
+
+    def pulls(r):
+        at_node = sum(r[rows] @ wrong for rows, _, wrong in at_nodes())
+        series = at_node.reshape(cells, TERMS) @ to_series.T / count
+        for rows, partners, cell, terms in series_terms():
+            terms *= series[cell]
+            yield rows, partners, terms.sum(axis=2).astype(dtype)
+
+    return values, slope, pulls
+
+
+@mw_loss.definition
+def _(a, b, temperature, negatives, reduction):
+    u, v = unit_rows(a), unit_rows(b)
+    rows = u.shape[0]
+    positive = (u * v).sum(axis=1).reshape(rows, 1)
+    others = off_diagonal(u @ v.T)  # (B, B - 1)
     if negatives == "all":
-        series = _Series(backend, float(scale))
-        moments = xp.zeros((series.cells, TERMS))
-
-        def gather(rows, logits):
-            terms, cells = series.terms(logits)
-            terms.reshape(*logits.shape, TERMS)[partners(rows)] = 0
-            backend.scatter_add(moments, cells, terms)
-
-        sweep(gather)
-        nodes, weights = series.nodes, (moments @ series.to_nodes) / count
-
-        def compared(rows):
-            return nodes
+        others = others.reshape(1, rows * (rows - 1))
+    return reduced(softplus((others - positive) / temperature).mean(axis=1), reduction)
