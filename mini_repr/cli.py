@@ -259,6 +259,30 @@ def embed(run, data, out, device):
     click.echo(f"{out}: z ({rows}, {width}), labels, is_test")
 
 
+@main.command()
+@click.argument("source", metavar="FILE.npz")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+@plain_errors
+def metrics(source, as_json):
+    """Every metric that applies to the arrays in FILE.npz: z, labels, a and b, is_test, queries, candidates, relevance.
+
+    
+    mini-repr embed runs/infonce-digits-001 --out emb.npz && mini-repr metrics emb.npz
+    """
+    from mini_repr.metrics.file import metrics_of_file
+
+    numbers, failed = metrics_of_file(source)
+    if as_json:
+        click.echo(json.dumps(numbers, indent=2))
+    else:
+        width = max(map(len, numbers), default=0)
+        click.echo("\n".join(f"{name.ljust(width)}  {value:.4f}" for name, value in numbers.items()))
+    for name, reason in failed.items():
+        click.echo(f"not computed: {name}: {reason.removeprefix(f'{name}: ')}", err=True)
+    if not numbers:
+        sys.exit(WRONG_USE)
+
+
 @main.command("list")
 @click.option("--losses", "kind", flag_value="losses", help="Only the losses.")
 @click.option("--papers", "kind", flag_value="papers", help="Only the papers, with their status.")

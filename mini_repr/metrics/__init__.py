@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mini_repr.metrics.alignment import alignment
+from mini_repr.metrics.auc import auc
 from mini_repr.metrics.curvature import curvature
 from mini_repr.metrics.infonce_bound import infonce_bound
 from mini_repr.metrics.knn import knn_accuracy
 from mini_repr.metrics.lidar import lidar
 from mini_repr.metrics.linear_probe import few_label_probe, linear_probe
 from mini_repr.metrics.matrix_entropy import dime, matrix_entropy, prompt_entropy
+from mini_repr.metrics.modality_gap import modality_gap, modality_separability
+from mini_repr.metrics.neighbour_overlap import neighbour_overlap
 from mini_repr.metrics.orthogonal_frame import orthogonal_frame
 from mini_repr.metrics.ranks import dimension_std, effective_rank, rankme
 from mini_repr.metrics.reconstruction_subspaces import reconstruction_alignment, subspace_probe
@@ -43,6 +46,10 @@ METRICS = {
         Metric(alignment, "mean distance within positive pairs, 0 is best", "a,b"),
         Metric(recall_at_k, "share of rows whose partner is among the k nearest", "a,b"),
         Metric(mean_reciprocal_rank, "mean of 1 / rank of the partner", "a,b"),
+        Metric(auc, "probability that a partner scores above another row", "a,b"),
+        Metric(modality_gap, "distance between the centres of the two sides, 0 to 2", "a,b"),
+        Metric(modality_separability, "accuracy of a plane between the two sides, 0.5 where they mix", "a,b"),
+        Metric(neighbour_overlap, "share of nearest rows that both sets of rows agree on", "a,b"),
         Metric(infonce_bound, "share of the pairing that cosine similarities tell, at most 1", "a,b"),
         Metric(dime, "entropy lost when the pairing is shuffled, 0 where it tells nothing", "a,b"),
         Metric(lidar, "effective rank of samples against their views, 1 to D", "a,b"),

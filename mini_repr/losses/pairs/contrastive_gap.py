@@ -3,17 +3,17 @@
 Definition. With u_i = a_i/|a_i|, v_j = b_j/|b_j|, temperature t, weights w and B pairs,
 
     L = w_clip C + w_uniformity (U(u) + U(v))/2 + w_alignment A + w_cross X
-    C = mean_i [ lse_j(u_i·v_j/t) + lse_j(u_j·v_i/t) ]/2 - u_i·v_i/t                            (CLIP: InfoNCE both ways)
+    C = mean_i [ lse_j(u_i·v_j/t) + lse_j(u_j·v_i/t) ]/2 - u_i·v_i/t                           (CLIP: InfoNCE both ways)
     U(x) = log( 1/(B(B-1)) sum_{i != j} e^{-sharpness |x_i - x_j|²} ),              A = 1/B sum_i |u_i - v_i|²
-    X = log( 1/(B(B-1)) sum_{i != j} e^{-sharpness |u_i - v_j|²} )                              (no partners)
+    X = log( 1/(B(B-1)) sum_{i != j} e^{-sharpness |u_i - v_j|²} )                             (no partners)
 
 CLIP's loss alone leaves the two sets in two narrow cones apart from each other: it is as content with partners that are
 nearest among far rows as with near ones. The third return value holds ``clip``, ``uniformity``, ``alignment`` and
 ``cross_uniformity`` as they enter L, weights included.
 
 Gradient. C as ``infonce``, U and A as ``align_uniform``. With w_ij the share of the pair (i, j) in the sum of X,
-dX/du_i = -2 sharpness sum_j w_ij (u_i - v_j), and for v_j likewise; da = (du - u (u·du)) / |a|. For tiles, -|u_i - v_j|²/2
-is the dot product of [u_i, -|u_i|²/2, 1] and [v_j, 1, -|v_j|²/2]: O(B * tile) memory.
+dX/du_i = -2 sharpness sum_j w_ij (u_i - v_j), and for v_j likewise; da = (du - u (u·du)) / |a|. For tiles,
+-|u_i - v_j|²/2 is the dot product of [u_i, -|u_i|²/2, 1] and [v_j, 1, -|v_j|²/2]: O(B * tile) memory.
 
 Shapes: a, b (B, D), B >= 2. Ranges: temperature, sharpness > 0, weights >= 0. U and X lie in [-4 sharpness, 0], A in
 [0, 4]; all rows the same give log B, from C alone. A zero row stays at the origin and has a zero gradient.
@@ -33,6 +33,7 @@ from mini_repr.losses.annotations import Learned, NonNegative, Positive, Rows, T
 from mini_repr.losses.contract import loss, variant
 from mini_repr.losses.distinct_pairs import pair_log_mean_exp
 from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling, swap
+from mini_repr.losses.reduction import reduce_rows
 from mini_repr.losses.tiles import similarity_logsumexp
 
 _OPPOSITE = [[1.0, 2.0], [-3.0, -6.0]]
@@ -80,20 +81,21 @@ def contrastive_gap(
     (over_a, over_b), back_clip = similarity_logsumexp(u, v, scale, columns=True, tile=tile)
     (spread_u, back_u), (spread_v, back_v) = (pair_log_mean_exp(x, sharpness, tile=tile) for x in (u, v))
     crossed, back_cross = _cross_log_mean_exp(u, v, sharpness, tile)
+    clip, over_pairs = reduce_rows((over_a + over_b) / 2 - partner, "mean")
     terms = {
-        "clip": clip_weight * ((over_a + over_b) / 2 - partner).mean(),
+        "clip": clip_weight * clip,
         "uniformity": uniformity_weight / 2 * (spread_u + spread_v),
         "alignment": alignment_weight * (apart * apart).sum(axis=1).mean(),
         "cross_uniformity": cross_uniformity_weight * crossed,
     }
 
     def backward(g):
-        share = g * clip_weight / len(u)
-        even = share / 2 + 0 * partner
-        g_u, g_v, g_scale = back_clip(even, even)
-        g_u -= share * scale * v
-        g_v -= share * scale * u
-        g_scale -= share * partner.sum() / scale
+        r = over_pairs(g * clip_weight)
+        g_u, g_v, g_scale = back_clip(r / 2, r / 2)
+        towards = (r * scale)[:, None]
+        g_u -= towards * v
+        g_v -= towards * u
+        g_scale -= (r * partner).sum() / scale
         pull = g * (2 * alignment_weight / len(u)) * apart
         g_u += pull
         g_v -= pull

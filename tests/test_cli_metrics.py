@@ -1,0 +1,59 @@
+"""``mini-repr metrics``: all that applies to a file, and one line for what is wrong with it."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from mini_repr.cli import main
+from mini_repr.metrics import recall_at_k, uniformity
+
+RNG = np.random.default_rng(0)
+Z = RNG.standard_normal((60, 5)).astype(np.float32)
+LABELS = np.arange(60) % 3
+
+
+def metrics(*args):
+    return CliRunner().invoke(main, ["metrics", *map(str, args)])
+
+
+def test_rows_with_labels_and_a_split(tmp_path):
+    file = tmp_path / "emb.npz"
+    np.savez(file, z=Z, labels=LABELS, is_test=np.arange(60) % 5 == 0)
+    result = metrics(file, "--json")
+    numbers = json.loads(result.stdout)
+    assert numbers["uniformity"] == pytest.approx(uniformity(Z[::5]))
+    assert {"linear_probe", "knn_accuracy", "effective_rank", "tolerance"} <= numbers.keys()
+    assert "recall_at_k" not in numbers
+    assert "uniformity" in metrics(file).stdout
+
+
+def test_pairs(tmp_path):
+    file = tmp_path / "pairs.npz"
+    np.savez(file, a=Z, b=Z + 0.1)
+    numbers = json.loads(metrics(file, "--json").stdout)
+    assert numbers["recall_at_k"] == recall_at_k(Z, Z + np.float32(0.1))
+    assert {"auc", "modality_gap", "neighbour_overlap", "uniformity of a", "uniformity of b"} <= numbers.keys()
+
+
+@pytest.mark.parametrize(
+    "arrays, part",
+    [
+        ({"x": Z}, "none of these"),
+        ({"z": Z, "is_test": np.ones(60)}, "booleans"),
+        ({"z": np.array([{}])}, "plain arrays"),
+    ],
+)
+def test_a_wrong_file_is_one_line(tmp_path, arrays, part):
+    file = tmp_path / "wrong.npz"
+    np.savez(file, **arrays)
+    result = metrics(file)
+    assert result.exit_code == 2 and part in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_no_file_and_no_archive(tmp_path):
+    (tmp_path / "text.npz").write_text("hello")
+    for path in (tmp_path / "none.npz", tmp_path / "text.npz"):
+        result = metrics(path)
+        assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1
