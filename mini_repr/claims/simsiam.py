@@ -2,7 +2,7 @@
 
 Chen, He 2021, arXiv 2011.10566, figure 2: the same networks with and without stop-gradient. Without it the loss falls
 to its least value, -1, the deviation of unit outputs by dimension goes to 0 (*spread*: 1 where they are uniform on the
-Chen, He 2021, arXiv 2011.10566, figure 2: the same networks with and without stop-gradient. Without it the loss falls
+sphere), and nearest neighbours tell less. Without stop-gradient D(p, z) has a gradient for z too: cosine being
 symmetric, that is the page's loss once more with predictions and projections exchanged.
 """
 
