@@ -1,56 +1,58 @@
-"""Alignment and uniformity: contrastive training lowers both, and both tell how good a representation is.
+"""Alignment and uniformity: both fall while InfoNCE trains, and together they tell how good an encoder is.
 
-Wang, Isola 2020, arXiv 2005.10242, figures 3 to 5: both fall as training goes on, and over many encoders accuracy goes
-with both low. Here: InfoNCE on the digits, first against last epoch; then ten encoders trained by the weighted sum of
-both losses and by InfoNCE at several temperatures, and the rank correlation of (alignment + uniformity) with accuracy.
+Wang, Isola 2020, arXiv 2005.10242: over many encoders trained with different losses and weights, those good at both
+measures classify best, and neither measure alone tells. Here: 13 short runs of an MLP on digits (10 epochs): InfoNCE at
+six temperatures, and the loss ``align_uniform`` at seven pairs of weights, from alignment alone to uniformity alone.
+Both measures are of the encoder's rows of the test images (two views each), accuracy that of a linear probe with 5
+labels a class (with all labels, each of these encoders has 0.95 to 0.98). The numbers of "sweep" are rank correlations
+with that accuracy. The other arms are one InfoNCE run, at temperature 0.2, before its first and after some epochs.
 """
+
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from mini_repr.backend import CPU
-from mini_repr.claims.claim import Claim, above, lower
-from mini_repr.claims.trained import SMALL, digit_scores, rows_of, trained
+from mini_repr.claims.claim import Claim, below, lower
+from mini_repr.claims.trained import SMALL, rows_of, trained
 from mini_repr.data import DEFAULT_VIEWS, parse_views
-from mini_repr.methods import encode
-from mini_repr.metrics import alignment, uniformity
+from mini_repr.metrics import alignment, few_label_probe, uniformity
 from mini_repr.training.config import merge
 
-SWEEP = [
-    *({"name": "infonce", "temperature": t} for t in (0.05, 0.2, 0.7, 2.0, 5.0)),
-    *({"name": "align_uniform", "uniformity_weight": w} for w in (0.01, 0.1, 0.3, 1.0, 3.0)),
+TEMPERATURES = (0.05, 0.1, 0.2, 0.5, 1.0, 3.0)
+WEIGHTS = ((1.0, 0.0), (1.0, 0.1), (1.0, 0.5), (1.0, 1.0), (0.3, 1.0), (0.1, 1.0), (0.0, 1.0))
+LOSSES = [{"name": "infonce", "temperature": t} for t in TEMPERATURES] + [
+    {"name": "align_uniform", "alignment_weight": a, "uniformity_weight": u} for a, u in WEIGHTS
 ]
+EPOCHS = {"InfoNCE, epoch 0": 0, "InfoNCE, epoch 1": 1, "InfoNCE, epoch 20": 20}
+
+
+def run_of(loss, epochs, seed):
+    return trained(seed, **merge(SMALL, {"loss": loss, "train": {"epochs": epochs}}))
+
+
+def measures(run, seed):
+    rng, view, test = np.random.default_rng(seed), parse_views(DEFAULT_VIEWS), run.data.test
+    a, b = (rows_of(run, replace(test, images=view(test.images, rng))) for _ in range(2))
+    return {"alignment": alignment(a, b), "uniformity": (uniformity(a) + uniformity(b)) / 2}
+
+
+def accuracy(run):
+    train, test = run.data.train, run.data.test
+    return few_label_probe(rows_of(run, train), train.labels, rows_of(run, test), test.labels, per_class=5, draws=10)[0]
 
 
 def measure(seed):
-    """{"start", "end": {"alignment", "uniformity"}, "sweep": {"correlation"}}."""
-    epochs = []
-    trained(seed, lambda run, _: epochs.append(both(run)), **merge(SMALL, {"loss": SWEEP[1], "train": {"epochs": 20}}))
-    sums, accuracies = [], []
-    for loss in SWEEP:
-        run = trained(seed, **merge(SMALL, {"loss": loss, "train": {"epochs": 8}}))
-        sums.append(sum(both(run).values()))
-        accuracies.append(digit_scores(run)["probe"])
-    return {
-        "first epoch": epochs[0],
-        "last epoch": epochs[-1],
-        "sweep": {"correlation": -float(spearmanr(sums, accuracies).statistic)},
-    }
+    arms = {}
+    runs = [run_of(loss, 10, seed) for loss in LOSSES]
+    found, accuracies = [measures(run, seed) for run in runs], [accuracy(run) for run in runs]
+    values = {name: np.array([one[name] for one in found]) for name in found[0]}
+    values["both"] = values["alignment"] + values["uniformity"]
+    arms["sweep"] = {name: spearmanr(value, accuracies).statistic for name, value in values.items()}
 
+    def watch(run, record=None):
+        for name, epoch in EPOCHS.items():
+            if run.epoch == epoch:
+                arms[name] = measures(run, seed)
 
-def both(run):
-    rng, views, images = np.random.default_rng(0), parse_views(DEFAULT_VIEWS), run.data.test.images
-    first, second = (encode(run.method.encoder, views(images, rng), CPU) for _ in range(2))
-    return {"alignment": alignment(first, second), "uniformity": uniformity(rows_of(run, run.data.test))}
-
-
-CLAIM = Claim(
-    paper="001",
-    says="training by InfoNCE lowers alignment and uniformity, and a low sum goes with a high probe accuracy",
-    measure=measure,
-    expects=(
-        lower("alignment", "last epoch", "first epoch"),
-        lower("uniformity", "last epoch", "first epoch"),
-        above("correlation", "sweep", 0),
-    ),
-)
+    return arms

@@ -1,10 +1,10 @@
 """Contrastive gap: CLIP's loss parts two sets of rows, and uniformity and alignment terms bring them together again.
 
-Fahim et al. 2024, arXiv 2405.18570: a gap opens between two encoders even where both see one modality, since CLIP's loss
-leaves both sets in small parts of the sphere; terms for uniformity and alignment (CUA), and for uniformity across the
-sets too (CUAXU), close it, with retrieval kept. Here: the left and the right half of each digit, an encoder each (MLPs,
-64 wide), the paper's fixed temperature 0.01 and weights 1, 30 epochs; test rows. Retrieval: a left half looks for its
-right half among 360.
+Fahim et al. 2024, arXiv 2405.18570: a gap opens between two encoders even where both see one modality, since CLIP's
+loss leaves both sets in small parts of the sphere; terms for uniformity and alignment (CUA), and for uniformity across
+the sets too (CUAXU), close it, with retrieval kept. Here: the left and the right half of each digit, an encoder each
+(MLPs, 64 wide), the paper's fixed temperature 0.01 and weights 1, 30 epochs; test rows. Retrieval: a left half looks
+for its right half among 360.
 """
 
 import numpy as np

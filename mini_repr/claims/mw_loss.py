@@ -3,8 +3,8 @@
 Sheikholeslami et al. 2025, arXiv 2510.00137: retrievers trained on all differences of positive and negative scores
 against ones trained by the contrastive loss (InfoNCE from queries to passages). Here, on WordNet: definitions look for
 their examples among 1,868 unseen ones ("examples"), and words for their definitions among 2,473 ("words"); two towers
-of shared weights, temperature 0.1, the same start, batches and 3 epochs for all. InfoNCE in both directions, which the
-paper does not try, is there too. AUC: partners against all other pairs of the test set.
+of shared weights, temperature 0.1, the same start, batches and 3 epochs for all. InfoNCE in both directions, no
+baseline of the paper, is there for the examples too. AUC: partners against all other pairs of the test set.
 """
 
 from mini_repr.claims.claim import Claim, higher
@@ -24,8 +24,8 @@ def measure(seed):
     arms = {name: {} for name in ARMS}
     for texts, kind in TEXTS.items():
         data = load("glosses", kind=kind)
-        for name, loss in ARMS.items():
-            rows = pair_rows(trained(seed, data=data, loss=loss, train={"epochs": 3}), data.test)
+        for name in ARMS if texts == "examples" else ("InfoNCE", "MW"):
+            rows = pair_rows(trained(seed, data=data, loss=ARMS[name], train={"epochs": 3}), data.test)
             arms[name] |= {f"AUC, {texts}": auc(*rows), f"MRR, {texts}": mean_reciprocal_rank(*rows)}
     return arms
 

@@ -78,7 +78,7 @@ def subspace_probe(train_z, train_labels, test_z, test_labels, share=0.75, part=
 def reconstruction_codes(z, noise="none", strength=0.0, patches=None):
     """V (D, R) on the host: directions of the best linear denoising autoencoder of rows z (N, D), leading ones first.
 
-    Its first K columns are the optimum for K dimensions; R is the rank of B.
+    Its first K columns are the optimum for K dimensions; R is the rank of the centred rows.
 
     Args:
         noise: "none", "additive" or "masking". strength: deviation of the noise, or chance in [0, 1) of a mask.
@@ -104,12 +104,12 @@ def reconstruction_codes(z, noise="none", strength=0.0, patches=None):
         cross, within = (1 - strength) * covariance, covariance * both_seen
     elif noise != "none":
         raise ValueError(f"reconstruction_codes: noise must be none, additive or masking, got {noise!r}")
-    # Whitened by B within its range: constant columns make B singular.
     values, directions = eigh(within)
-    kept = values > 1e-12 * values[-1]
+    kept = values > 1e-12 * values[-1]  # constant columns make B singular
     whiten = directions[:, kept] / np.sqrt(values[kept])
-    _, solutions = eigh(whiten.T @ cross @ cross.T @ whiten)
-    return whiten @ solutions[:, ::-1]
+    solutions = np.linalg.svd(whiten.T @ cross)[0]
+    rank = int((np.linalg.eigvalsh(covariance) > 1e-12 * np.linalg.norm(covariance, 2)).sum())
+    return whiten @ solutions[:, :rank]  # what follows is code of no clean row
 
 
 def alignment_curve(z, labels, noise="none", strength=0.0, patches=None):

@@ -130,7 +130,7 @@ def test_masking_codes_are_optimal_among_linear_ones(patches):
 def test_constant_columns_and_the_device_do_not_matter():
     z, labels = made([5.0, 4.0, 3.0], 1)
     wide = np.concatenate([z, np.full((len(z), 2), 7.0)], axis=1)
-    for noise, strength in (("none", 0.0), ("masking", 0.5)):
+    for noise, strength in (("none", 0.0), ("masking", 0.5), ("additive", 1.0)):
         curve = alignment_curve(z, labels, noise, strength)
         np.testing.assert_allclose(alignment_curve(wide, labels, noise, strength), curve, atol=1e-9)
     on_device = reconstruction_alignment(DOUBLE.asarray(z), DOUBLE.asarray(labels), 2)
