@@ -100,7 +100,9 @@ def _needed(loss, settings):
     """The optional arrays of the variants that these settings select, or all of them where the page wants one."""
     for chosen in loss.variants.values():
         if chosen.needs and chosen.settings.items() <= settings.items():
-            return tuple(chosen.needs)
+            arguments = draw_inputs(loss, np.random.default_rng(0), chosen.needs)
+            if _result(loss, {**arguments, **settings}) != "error":  # other settings may rule the arrays out
+                return tuple(chosen.needs)
     arguments = draw_inputs(loss, np.random.default_rng(0))
     if _result(loss, {**arguments, **settings}) == "error":
         return tuple(p.name for p in loss.arrays if p.annotation.optional)
@@ -124,6 +126,11 @@ class _Bench:
 
     def draw(self, name, **sizes):
         """{name: array} at the loss's own sizes, or others."""
+        if sizes.get(self.rows):  # rows that the page pairs up by stating one size for both stay paired
+            stated = self.loss.sizes.get(self.rows)
+            paired = [_bare(p.annotation).letters[0] for p in self.loss.arrays]
+            paired = {k for k in paired if stated and self.loss.sizes.get(k) == stated}
+            sizes = {**sizes, **dict.fromkeys(paired, sizes[self.rows])}
         sizes = {**self.sizes, **{k: max(v, self.least[k]) for k, v in sizes.items()}}
         inputs = {
             p.name: p.annotation.draw(rng, sizes)
@@ -256,7 +263,7 @@ def _edges(bench):
 
 
 def _labels(bench):
-    for p in bench.of_kind(Labels):
+    for k, p in enumerate(bench.of_kind(Labels)):
         count = bench.sizes[_bare(p.annotation).letters[0]]
         numbers = np.arange(count)
         settled = {
@@ -268,6 +275,7 @@ def _labels(bench):
             settled["all-different"] = ("no two labels are equal", ["labels", "edge"], numbers)
             settled["any-integers"] = ("labels far apart and negative", ["labels"], np.where(numbers % 2, -7, 10**6))
         for name, (comment, flags, labels) in settled.items():
+            name = f"{p.name}-{name}" if k else name
             yield name, comment, flags, {**bench.draw(name), p.name: labels}
 
 

@@ -67,7 +67,10 @@ def certified_terms(loss, arguments, digits=DIGITS):
     with _precision(digits):
         _, given = _inputs(loss, arguments)
         with no_grad():
-            _, _, terms = loss.function(**{name: value_of(value) for name, value in given.items()})
+            try:
+                _, _, terms = loss.function(**{name: value_of(value) for name, value in given.items()})
+            except ValueError as error:  # it ran on floats above; NumPy knows no machine limits of objects
+                raise TypeError(f"{loss.name}: {error}") from error
         return {name: _number(np.asarray(term).item()).value for name, term in terms.items()}
 
 
@@ -104,7 +107,7 @@ def _inputs(loss, arguments):
             given[name] = Tensor(leaves[name])
         elif isinstance(value, np.ndarray):
             exact = _exact(value, active=False)
-            given[name] = Tensor(exact) if exact.dtype == object else exact
+            given[name] = exact  # an array, as in a real call: the definition may compare it, or ask for any()
         else:  # a number too, so that 1 - smoothing and the like do not round
             given[name] = Number(value) if isinstance(value, float) else value
     return leaves, given
@@ -203,6 +206,8 @@ class Number:
         other = _number(other)
         if other is None:
             return NotImplemented
+        if not other.value:  # as IEEE arithmetic has it
+            return Number(self.value * _mp.inf if self.value else _mp.nan)
         quotient = self.value / other.value
         return self._made(quotient, (self, 1 / other.value), (other, -quotient / other.value))
 
@@ -263,6 +268,12 @@ class Number:
 
     def __int__(self):
         return int(self.value)
+
+    def __ceil__(self):
+        return int(_mp.ceil(self.value))
+
+    def __floor__(self):
+        return int(_mp.floor(self.value))
 
     def __repr__(self):
         return f"Number({_mp.nstr(self.value, 20)})"
@@ -356,6 +367,8 @@ class ExactArray(np.ndarray):
             plain = [_as_numbers(x) for x in plain]
         if out is not None:
             kwargs["out"] = tuple(_plain(x) for x in out)
+        if ufunc.__name__.startswith("logical_"):  # of objects NumPy's own gives one of them, not a truth value
+            plain = [np.asarray(x).astype(bool) for x in plain]
         if ufunc is np.isfinite:
             result = np.frompyfunc(lambda x: math.isfinite(x), 1, 1)(*plain).astype(bool)
         else:
@@ -398,6 +411,8 @@ class _ExactMath:
     """Stands in for the module ``math`` inside a definition."""
 
     inf, nan = math.inf, math.nan
+
+    prod, ceil, floor = math.prod, math.ceil, math.floor  # these do not round: they multiply or compare
 
     pi = property(lambda self: Number(_mp.pi))
     e = property(lambda self: Number(_mp.e))

@@ -78,16 +78,35 @@ def probes(loss, settings, needs, passed, count=4):
     base = sizes_of(loss)
     rows = loss.arrays[0].annotation.letters[0]
     for k in range(count):
-        rng = np.random.default_rng(100 + k)
-        sizes = {x: max(3, s + ((0, 2, -1, 3) if x == rows else (0, 1, 3, -1))[k]) for x, s in base.items()}
-        arguments = {
-            p.name: p.annotation.draw(rng, sizes) for p in loss.arrays if not p.annotation.optional or p.name in needs
+        free = {x: max(3, s + ((0, 2, -1, 3) if x == rows else (0, 1, 3, -1))[k]) for x, s in base.items()}
+        # A page may tie its sizes to each other: then the rows alone vary, with what the page states as large as them.
+        tied = {
+            x: free[rows] if x == rows or (s == base[rows] and {x, rows} <= loss.sizes.keys()) else s
+            for x, s in base.items()
         }
+        for sizes in (free, tied, base):
+            rng = np.random.default_rng(100 + k)
+            arguments = {
+                p.name: p.annotation.draw(rng, sizes)
+                for p in loss.arrays
+                if not p.annotation.optional or p.name in needs
+            }
+            if _accepted(loss, {**arguments, **settings}):
+                break
         for p in loss.settings:
             if p.name in passed and p.name not in settings and isinstance(p.annotation, Learned | Scalar):
                 step = (1.0, 3.0, 0.7, 2.0)[k]
                 arguments[p.name] = float(p.default * step if p.default else 0.1 * k)
         yield complete(loss, {**arguments, **settings})
+
+
+def _accepted(loss, arguments):
+    try:
+        with np.errstate(all="ignore"):
+            loss(**arguments)
+    except ValueError:
+        return False
+    return True
 
 
 def explain(loss, settings, evidence, numbers=()):

@@ -106,6 +106,7 @@ def with_operations(loss, arguments, **replaced):
     for p in loss.arrays:
         if (
             p.annotation.is_array
+            and p.annotation.differentiable  # the rest stays arrays, as in a real call
             and _is_rows(p)
             and given[p.name] is not None
             and not isinstance(given[p.name], Tensor)
@@ -159,7 +160,13 @@ def _every_second(replacement, phase):
 
 
 def _float_rows(loss, arguments):
-    return {p.name: arguments[p.name] for p in loss.arrays if _is_rows(p) and arguments.get(p.name) is not None}
+    """Arrays of rows that have a length: a number a row (an estimate, a temperature) has none."""
+    given = {p.name: arguments[p.name] for p in loss.arrays if _is_rows(p) and arguments.get(p.name) is not None}
+    return {name: rows for name, rows in given.items() if len(rows.shape) > 1}
+
+
+def _unit(x):
+    return ops.unit_rows(x) if isinstance(x, Tensor) else ops.unit_rows.on_arrays(np.asarray(x))[0]
 
 
 def _as_tensor(x):
@@ -300,7 +307,7 @@ ALTERATIONS = [
         "normalised_first",
         "rows are normalised first",
         lambda loss: any(_is_rows(p) for p in loss.arrays) and loss.folder != "scores",
-        lambda loss, a: {n: ops.unit_rows(_as_tensor(x)) for n, x in _float_rows(loss, a).items()},
+        lambda loss, a: {n: _unit(x) for n, x in _float_rows(loss, a).items()},
     ),
     *_eps_alterations(),
     # The temperature, the scale.

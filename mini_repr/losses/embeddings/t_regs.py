@@ -21,6 +21,9 @@ Source. Mordacq et al. 2025, arXiv 2510.23484, and its project page: tree length
 and the squared form of L_S are taken from a public summary of the paper, not from its text. The simplex is its theorem
 4.1, the entropy its theorem 4.4. The paper adds the mean squared distance of the views, L_E and L_S of each view. Its
 weights could not be confirmed: 1 and 1 are this page's.
+
+Measured: `mini-repr claim t_regs`: effective rank 29.8 ± 0.2 against 2.3 ± 0.1 of alignment alone, k-nearest-neighbour
+accuracy 0.976 ± 0.011 against 0.954 ± 0.006: holds.
 """
 
 import math
@@ -113,7 +116,7 @@ def _(z, length_weight, sphere_weight, normalize):
     from scipy.spatial.distance import pdist
 
     u = unit_rows(z) if normalize else z
-    on_host = backend_of(u.data).to_numpy(u.data).real
+    on_host = backend_of(u.data).to_numpy(u.data).real.astype("float64")  # exact numbers too
     # As a sparse matrix, since a 0 in a dense one means no edge; of the tree's edges scipy drops those of length 0.
     pairs = backend_of(on_host).xp.triu_indices(len(on_host), 1)
     tree = minimum_spanning_tree(coo_array((pdist(on_host), pairs), shape=(len(on_host),) * 2).tocsr()).tocoo()

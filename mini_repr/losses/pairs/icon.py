@@ -33,9 +33,12 @@ and its debiasing were read in summaries only. Student-t kernel and joint distri
 
 Public implementations differ: github.com/ShadeAlsha/ICon, distributions/distance.py, has 1 - cos for |a_i - b_j|² where
 rows are unit ("gaussian" with sigma² = t/2 is "cosine"), and squares the squared distance again in its Student-t.
+
+Measured: `mini-repr claim icon`: accuracy with 10 labels a class, 0.912 ± 0.010 with pixel neighbours as more targets
+against 0.908 ± 0.006, holds; debiasing both distributions changed nothing (0.908 ± 0.008), does not hold.
 """
 
-from mini_repr.autograd import exp, log, log1p, log_softmax, off_diagonal, unit_rows
+from mini_repr.autograd import exp, log, log1p, log_softmax, off_diagonal, unit_rows, where
 from mini_repr.backend import backend_of
 from mini_repr.losses.annotations import (
     Choice,
@@ -223,7 +226,7 @@ def _(a, b, targets, kernel, temperature, over, exclude_self, alpha, learned_alp
         distances = ((a[:, None, :] - b[None, :, :]) ** 2).sum(axis=2)
         logits = -distances / (2 * temperature) if kernel == "gaussian" else -log1p(distances / temperature)
     if exclude_self:
-        logits, marks = off_diagonal(logits), off_diagonal.on_arrays(marks)[0]
+        logits, marks = off_diagonal(logits), off_diagonal(marks).data
 
     anchors = marks.any(axis=1, keepdims=True)
     if over == "pairs":
@@ -235,7 +238,7 @@ def _(a, b, targets, kernel, temperature, over, exclude_self, alpha, learned_alp
         p, q = weights / xp.where(anchors, weights.sum(axis=1, keepdims=True), 1), q / q.sum(axis=1, keepdims=True)
     p = anchors * ((1 - alpha) * p + alpha / marks.shape[1])
     q = (1 - learned_alpha) * q + learned_alpha / marks.shape[1]
-    log_p = xp.log(xp.where(p > 0, p, 1)) if entropy else 0
+    log_p = log(where(p > 0, p, xp.ones_like(q.data))) if entropy else 0
     per_row = (p * (log_p - log(q))).sum(axis=1)
     if reduction == "mean":
         return per_row.sum() / anchors.sum()

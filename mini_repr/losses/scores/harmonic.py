@@ -119,7 +119,8 @@ def _squared_distances(xp, x, w):
 def _(x, w, labels, exponent, squared, epsilon, reduction):
     xp = backend_of(labels).xp
     gaps = x[:, None, :] - w
-    smallest = float(xp.finfo(gaps.dtype).tiny)
+    # Exact numbers, which are objects, stand for float64.
+    smallest = float(xp.finfo(xp.float64 if gaps.dtype == object else gaps.dtype).tiny)
     squares = maximum((gaps * gaps).sum(axis=2) + epsilon, smallest)
     log_p = log_softmax(-_power(exponent, squared, x.shape[1]) * log(squares))
     return reduced(-log_p[xp.arange(len(labels)), labels], reduction)

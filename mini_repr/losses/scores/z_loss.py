@@ -29,7 +29,7 @@ classes 0.4 ms factored, 40 ms dense; holds.
 
 import math
 
-from mini_repr.autograd import softplus, sqrt
+from mini_repr.autograd import softplus, sqrt, where
 from mini_repr.backend import backend_of
 from mini_repr.losses.annotations import Labels, Positive, Real, Reduction, Scores
 from mini_repr.losses.contract import loss, variant
@@ -92,6 +92,7 @@ def z_loss(
 @z_loss.definition
 def _(scores, labels, sharpness, threshold, reduction):
     centred = scores - scores.mean(axis=1, keepdims=True)
-    deviation = sqrt((centred * centred).mean(axis=1))
+    variance = (centred * centred).mean(axis=1)
+    deviation = sqrt(where(variance.data.real > 0, variance, 1))
     z = centred[backend_of(labels).xp.arange(len(labels)), labels] / deviation
     return reduced(softplus(sharpness * (threshold - z)) / sharpness, reduction)
