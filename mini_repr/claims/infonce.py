@@ -1,52 +1,65 @@
-"""The temperature of InfoNCE: a low one works on the hardest negatives, and buys uniformity with tolerance.
+"""InfoNCE's temperature: the lower, the more hard negatives matter, the more uniform and the less tolerant the rows.
 
-Wang, Liu 2020, arXiv 2012.09740, sections 3.2 and 4: as the temperature falls, the hardest negatives take more of the
-gradient, rows spread more evenly (lower uniformity), and rows of one class keep less similar (lower tolerance); the
-best temperature lies between. Digits, four temperatures. Share: of the negatives' gradient, what the tenth most similar
-to the anchor take, on the rows of the trained encoder.
+Wang, Liu 2021, arXiv 2012.09740: the gradient goes to the nearest negatives as the temperature falls; rows spread more
+evenly then, and rows of one class lie less close; between the two, a moderate temperature is best. Here: an MLP on
+digits, 20 epochs at six temperatures. All measures are of the rows that the loss compares (the projector's), of test
+images: *hardest tenth*, the share of the gradient on negatives that the nearest tenth of an anchor's negatives gets;
+uniformity (lower is more even); tolerance, the mean similarity within classes; kNN accuracy.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
-from mini_repr.autograd import unit_rows
+from mini_repr.autograd import Tensor, no_grad, unit_rows
 from mini_repr.claims.claim import Claim, higher, lower
-from mini_repr.claims.trained import SMALL, digit_scores, rows_of, trained
-from mini_repr.metrics import tolerance, uniformity
+from mini_repr.claims.trained import SMALL, rows_of, trained
+from mini_repr.data import DEFAULT_VIEWS, parse_views
+from mini_repr.metrics import knn_accuracy, tolerance, uniformity
 from mini_repr.training.config import merge
 
-TEMPERATURES = (0.07, 0.2, 0.5, 1.0)
+TEMPERATURES = (0.03, 0.07, 0.2, 0.5, 1.0, 3.0)
+
+
+def projected(run, part):
+    with no_grad():
+        return run.method.projector(Tensor(rows_of(run, part))).data
+
+
+def share_of_hardest(a, b, temperature):
+    """The gradient of anchor a_i on negative b_j has the length of its softmax, over the temperature."""
+    u, v = unit_rows.on_arrays(a)[0], unit_rows.on_arrays(b)[0]
+    similarity = (u @ v.T)[~np.eye(len(u), dtype=bool)].reshape(len(u), -1)
+    pull = np.sort(np.exp((similarity - similarity.max(axis=1, keepdims=True)) / temperature), axis=1)
+    return float((pull[:, -pull.shape[1] // 10 :].sum(axis=1) / pull.sum(axis=1)).mean())
 
 
 def measure(seed):
-    """{temperature: {"share", "uniformity", "tolerance", "knn", "probe"}}."""
-    arms = {}
-    for t in TEMPERATURES:
-        run = trained(seed, **merge(SMALL, {"loss": {"name": "infonce", "temperature": t}}))
-        z = rows_of(run, run.data.test)
-        arms[f"t={t}"] = {
-            "share": hardest_share(z, t),
+    arms, view = {}, parse_views(DEFAULT_VIEWS)
+    for temperature in TEMPERATURES:
+        run = trained(seed, **merge(SMALL, {"loss": {"name": "infonce", "temperature": temperature}}))
+        train, test = run.data.train, run.data.test
+        z, rng = projected(run, test), np.random.default_rng(seed)
+        views = [projected(run, replace(test, images=view(test.images, rng))) for _ in range(2)]
+        arms[f"t = {temperature}"] = {
+            "hardest tenth": share_of_hardest(*views, temperature),
             "uniformity": uniformity(z),
-            "tolerance": tolerance(z, run.data.test.labels),
-            **digit_scores(run),
+            "tolerance": tolerance(z, test.labels),
+            "kNN": knn_accuracy(projected(run, train), train.labels, z, test.labels),
         }
     return arms
 
 
-def hardest_share(z, temperature):
-    """Wang, Liu's r_i(s_ij): e^(s_ij/t) over its sum, added up over the tenth most similar rows j."""
-    u = unit_rows.on_arrays(z)[0]
-    s = np.sort((u @ u.T)[~np.eye(len(u), dtype=bool)].reshape(len(u), -1), axis=1) / temperature
-    weights = np.exp(s - s[:, -1:])
-    return float((weights[:, -(s.shape[1] // 10) :].sum(axis=1) / weights.sum(axis=1)).mean())
-
-
 CLAIM = Claim(
     paper="092",
-    says="a low temperature works on the hardest negatives: more uniform, less tolerant rows",
+    says="a lower temperature: more gradient on hard negatives, more uniform rows, less tolerant; best in between",
     measure=measure,
     expects=(
-        higher("share", "t=0.07", "t=1.0"),
-        lower("uniformity", "t=0.07", "t=1.0"),
-        lower("tolerance", "t=0.07", "t=1.0"),
+        higher("hardest tenth", "t = 0.07", "t = 1.0"),
+        lower("uniformity", "t = 0.2", "t = 1.0"),
+        lower("tolerance", "t = 0.07", "t = 1.0"),
+        higher("kNN", "t = 0.2", "t = 0.03"),
+        higher("kNN", "t = 0.2", "t = 3.0"),
     ),
+    seeds=5,
 )

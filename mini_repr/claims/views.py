@@ -7,7 +7,7 @@ from mini_repr.backend import CPU
 from mini_repr.claims.fitting import fit
 from mini_repr.data import DEFAULT_VIEWS, parse_views
 from mini_repr.methods import encode
-from mini_repr.metrics import knn_accuracy, linear_probe
+from mini_repr.metrics import few_label_probe, knn_accuracy, linear_probe
 from mini_repr.nn import ImageMLP, ProjectionHead, copy_of
 from mini_repr.optim import update_ema
 
@@ -51,10 +51,14 @@ def trained_on_views(part, loss_of, seed, *, views=2, outputs=64, teacher=None, 
 
 def scores(encoder, data):
     """{"knn", "probe"}: accuracies of a data set's test rows, from an encoder's rows."""
-    (x, labels), (test_x, test_labels) = (
-        (encode(encoder, part.images, CPU), part.labels) for part in (data.train, data.test)
-    )
-    return {
-        "knn": knn_accuracy(x, labels, test_x, test_labels, k=20),
-        "probe": linear_probe(x, labels, test_x, test_labels),
-    }
+    labelled = _labelled_rows(encoder, data)
+    return {"knn": knn_accuracy(*labelled, k=20), "probe": linear_probe(*labelled)}
+
+
+def few_labels(encoder, data):
+    """Accuracy of a linear probe with 10 labels a class, the mean over five draws of them."""
+    return few_label_probe(*_labelled_rows(encoder, data))[0]
+
+
+def _labelled_rows(encoder, data):
+    return [x for part in (data.train, data.test) for x in (encode(encoder, part.images, CPU), part.labels)]
