@@ -148,18 +148,26 @@ class Order(Drawn):
         return {"order": backend_of(a).asarray(self._generator().permutation(len(a)))}
 
 
-class Queue(Module):
-    """Unit rows of the last steps, the oldest overwritten; it starts as random unit rows. MoCo's queue of keys."""
+class Queue(Keeper):
+    """Unit rows of the last steps, the oldest overwritten; it starts as random unit rows. MoCo's queue.
 
-    def __init__(self, size, dimensions, rng):
+    Args:
+        gives: "queue" for the rows b, the keys; "query_queue" for the rows a, the queries.
+    """
+
+    def __init__(self, gives, size, dimensions, rng):
+        self.gives = (gives,)
         rows = rng.standard_normal((size, dimensions)).astype(np.float32)
         self.register_buffer("rows", rows / np.linalg.norm(rows, axis=1, keepdims=True))
         self.register_buffer("end", np.zeros((), dtype=np.int64))
 
-    def take(self, rows):
-        """Let (B, D) rows in."""
-        xp = backend_of(rows).xp
-        unit, _ = unit_rows.on_arrays(rows)
+    def give(self, a, b, batch):
+        # A copy: the loss may read its queue again on the way back, after the new rows have come in.
+        return {self.gives[0]: self.rows.copy()}
+
+    def learn(self, a, b, batch):
+        unit, _ = unit_rows.on_arrays(b if self.gives == ("queue",) else a)
+        xp = backend_of(unit).xp
         end = int(self.end)
         places = (xp.arange(len(unit)) + end) % len(self.rows)
         self.rows[places] = unit

@@ -44,9 +44,10 @@ class Method(Module):
         super().__init__()
         self.takes_queue = needs_queue(objective.loss, objective.settings)
         if self.takes_queue and not self.keeps_queue:
+            chosen = " with negatives='queue'" if "negatives" in objective.settings else ""
             raise ValueError(
-                f"method {type(self).__name__.lower()}: keeps no queue for {objective.loss.name}"
-                f"{_with_negatives(objective.settings)}, expected --method momentum"
+                f"method {type(self).__name__.lower()}: keeps no queue for {objective.loss.name}{chosen}, "
+                "expected --method momentum"
             )
         self.encoder = encoder
         self.objective = objective
@@ -128,7 +129,3 @@ def needs_queue(loss, settings):
 def views_of(loss):
     """How many views of an image a loss compares: two, or as many as it takes predictions p1, p2, ..."""
     return max(2, sum(name[0] == "p" and name[1:].isdecimal() for name in loss.parameters))
-
-
-def _with_negatives(settings):
-    return " with negatives='queue'" if settings.get("negatives") == "queue" else ""

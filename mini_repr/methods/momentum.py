@@ -43,8 +43,10 @@ class Momentum(Method):
         self.teacher_encoder = copy_of(encoder)
         self.teacher_projector = copy_of(self.projector)
         queues = [name for name in ("queue", "query_queue") if self.takes_queue and name in objective.loss.parameters]
-        self.queues = {name: Queue(queue_size, dimensions, rng) for name in queues}
-        self.keepers = keepers_for(objective.loss, objective.settings, data, dimensions, rng)
+        self.keepers = [
+            *(Queue(name, queue_size, dimensions, rng) for name in queues),
+            *keepers_for(objective.loss, objective.settings, data, dimensions, rng),
+        ]
 
     def draw(self, images, rng):
         return tuple(self.views(images, rng) for _ in range(views_of(self.objective.loss)))
@@ -62,15 +64,7 @@ class Momentum(Method):
             embeddings, predictions = rows[: len(targets)], rows[len(targets) :]
             return Step(self.objective(*predictions, *targets, embeddings=embeddings), rows[0].data)
         (za, zb), (_, kb) = rows, targets
-        if self.queues:
-            # Copies: the loss may read its queues again on the way back, after the new rows have come in.
-            past = {name: queue.rows.copy() for name, queue in self.queues.items()}
-            total = self.objective(za, kb, embeddings=(za, zb), **past)
-            for name, queue in self.queues.items():
-                queue.take(kb if name == "queue" else za.data)
-        else:
-            total = self.compare_pairs(za, kb, batch, (za, zb))
-        return Step(total, za.data)
+        return Step(self.compare_pairs(za, kb, batch, (za, zb)), za.data)
 
     def after_step(self, step, total_steps):
         momentum = cosine_momentum(step, total_steps, self.momentum)

@@ -102,7 +102,10 @@ class Objective(Module):
 
 def leading_columns(loss, given, columns):
     """A loss's arrays {name: array or tensor}, every axis that has the rows' letter cut to its first ``columns``."""
-    letter = loss.arrays[0].annotation.letters[-1]
+    first = loss.arrays[0]
+    letter, width = first.annotation.letters[-1], given[first.name].shape[-1]
+    if columns > width:
+        raise ValueError(f"loss.matryoshka: got {columns} columns, expected at most the {width} of {loss.name}'s rows")
 
     def cut(name, value):
         letters = loss.parameters[name].annotation.letters

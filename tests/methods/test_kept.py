@@ -85,8 +85,4 @@ def test_every_state_argument_of_a_page_has_a_keeper():
     for name, loss in all_losses().items():
         if loss.folder == "pairs" and name not in ("infonce", "best_alignment"):  # the latter compares patches
             required = [p.name for p in loss.arrays if not p.annotation.optional and p.name not in ("a", "b")]
-            assert set(required) <= given_by(method_for(name)), name
-
-
-def given_by(method):
-    return {given for keeper in method.keepers for given in keeper.gives} | set(getattr(method, "queues", ()))
+            assert set(required) <= {given for keeper in method_for(name).keepers for given in keeper.gives}, name

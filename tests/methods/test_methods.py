@@ -67,7 +67,7 @@ def test_byol_targets_come_from_the_teacher():
 def test_moco_queue_holds_the_last_keys():
     sections = {"method": {"name": "momentum", "queue_size": 20}, "loss": {"negatives": "queue", "symmetric": False}}
     method = method_for("infonce", **sections)
-    before = method.queues["queue"].rows.copy()
+    before = method.keepers[0].rows.copy()
     step, first, second = step_and_views(method)
     query = method.projector(method.encoder(first).pooled)
     key = method.teacher_projector(method.teacher_encoder(second).pooled).data
@@ -75,11 +75,11 @@ def test_moco_queue_holds_the_last_keys():
     expected = LOSSES["infonce"](query, key, queue=before, **settings)
     np.testing.assert_allclose(step.total.data, expected.data, rtol=1e-4)
     unit = key / np.linalg.norm(key, axis=1, keepdims=True)
-    np.testing.assert_allclose(method.queues["queue"].rows[:12], unit, atol=1e-5)
-    np.testing.assert_array_equal(method.queues["queue"].rows[12:], before[12:])
+    np.testing.assert_allclose(method.keepers[0].rows[:12], unit, atol=1e-5)
+    np.testing.assert_array_equal(method.keepers[0].rows[12:], before[12:])
     method.step(Batch((IMAGES,), LABELS, INDEX), np.random.default_rng(2))
-    assert int(method.queues["queue"].end) == 4  # 24 keys into 20 places: the oldest four are gone
-    np.testing.assert_allclose(method.queues["queue"].rows[4:12], unit[4:12], atol=1e-6)
+    assert int(method.keepers[0].end) == 4  # 24 keys into 20 places: the oldest four are gone
+    np.testing.assert_allclose(method.keepers[0].rows[4:12], unit[4:12], atol=1e-6)
 
 
 def test_teacher_follows_with_rising_momentum():

@@ -60,3 +60,8 @@ def test_a_loss_of_the_same_arrays_can_be_added():
     parts = [LOSSES["infonce"](A, B), LOSSES["vicreg"](A, B) * 0.1]
     parts += [LOSSES["uniformity"](z) * 0.25 for z in (A, B)]
     assert float(total.data) == pytest.approx(sum(float(p.data) for p in parts), rel=1e-12)
+
+
+def test_more_leading_columns_than_there_are_is_an_error():
+    with pytest.raises(ValueError, match="got 7 columns, expected at most the 6"):
+        objective(matryoshka=(2, 7))(A, B)

@@ -153,7 +153,7 @@ def _check(method, batch_size, ranks, groups):
         raise ValueError(f"train.loss_groups: got {groups}, expected a divisor or a multiple of the {ranks} ranks")
     if groups > 1 and batch_size // groups < 2:
         raise ValueError(f"train.loss_groups: got {groups}, expected groups of two rows or more of {batch_size}")
-    if groups > 1 and (getattr(method, "takes_queue", False) or method.keepers):
+    if groups > 1 and method.keepers:
         raise ValueError(
             f"train.loss_groups: got {groups}, expected 1 for a loss with a queue, or other state, of all rows"
         )
