@@ -40,16 +40,21 @@ class SAM:
     def ascend(self):
         """Move every parameter that has a gradient to w + e, and forget the gradients."""
         moved = {name: p for name, p in self.parameters.items() if p.grad is not None}
-        scaled = moved
-        if self.adaptive:
-            scaled = {name: _WithGradient(_reach(p) * p.grad) for name, p in moved.items()}
-        norm = float(global_norm(scaled))
         self._before = {name: p.data.copy() for name, p in moved.items()}
-        for name, p in moved.items():
+        self._scale(moved)
+        norm = global_norm(moved)
+        self._scale(moved)
+        for p in moved.values():
             if norm > 0:
-                direction = _reach(p) * scaled[name].grad if self.adaptive else p.grad
-                p.data += direction * (self.rho / norm)
+                p.grad *= self.rho / norm
+                p.data += p.grad
         self.zero_grad()
+
+    def _scale(self, moved):
+        """Gradients times T, in place: they are forgotten after the ascent."""
+        if self.adaptive:
+            for p in moved.values():
+                p.grad *= backend_of(p.data).xp.abs(p.data) + 0.01
 
     def step(self, lr=None):
         """Back to w, then the base optimiser's step with the gradients that ``ascend``'s point gave."""
@@ -67,14 +72,3 @@ class SAM:
 
     def load_state_dict(self, state):
         self.base.load_state_dict(state)
-
-
-class _WithGradient:
-    """What ``global_norm`` reads of a parameter."""
-
-    def __init__(self, grad):
-        self.grad = grad
-
-
-def _reach(parameter):
-    return backend_of(parameter.data).xp.abs(parameter.data) + 0.01
