@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from mini_repr.data.dataset import TEST_EVERY, DataError, Dataset, ImageSet, PairSet, split
+from mini_repr.data.dataset import TEST_EVERY, Dataset, ImageSet, PairSet, split
 
 GLOSS_PAIRS = ("word-definition", "definition-example")
 _GREY_LEVELS = 16  # a pixel counts the inked dots of a 4x4 block of the scanned digit
@@ -31,24 +31,15 @@ class Gloss:
     examples: tuple[str, ...]
 
 
-def digits(classes=None):
+def digits():
     """Handwritten digits: 1437 train and 360 test images (N, 1, 8, 8) with labels 0..9.
-
-    Args:
-        classes: list of the digits to keep, or None for all.
 
     The split is fixed: row i of the source is a test row iff i % 5 == 0. Source: Alpaydin and Kaynak, 1998.
     """
     with _open("digits.npz") as file, np.load(file, allow_pickle=False) as arrays:
         images = arrays["images"][:, None].astype(np.float32) / _GREY_LEVELS
         labels = arrays["labels"].astype(np.int64)
-    whole = split(ImageSet("digits", images, labels, tuple("0123456789")))
-    if classes is None:
-        return whole
-    if not isinstance(classes, list | tuple) or not set(classes) & set(range(10)) or set(classes) - set(range(10)):
-        raise DataError(f"digits: classes: got {classes!r}, expected a list of digits, such as [0, 1, 2]")
-    parts = (part.take(np.isin(part.labels, classes)) for part in (whole.train, whole.test))
-    return Dataset(whole.name, *parts)
+    return split(ImageSet("digits", images, labels, tuple("0123456789")))
 
 
 @cache

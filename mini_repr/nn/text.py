@@ -58,6 +58,14 @@ def _padded(name, texts, max_tokens, number):
     return ids, mask
 
 
+def check_words(name, ids, mask):
+    """Raise ValueError unless ids are (B, T) and the mask is booleans of their shape."""
+    if ids.ndim != 2 or mask.shape != ids.shape or mask.dtype.kind != "b":
+        raise ValueError(
+            f"{name}: mask: got shape {mask.shape}, dtype {mask.dtype}, expected booleans of ids' shape {ids.shape}"
+        )
+
+
 def word_counts(texts, buckets=1024):
     """Texts as rows (N, buckets) float32: counts of hashed words. A text without words counts one, the empty word."""
     ids, mask = tokenise(texts, buckets, max_tokens=256)
@@ -106,23 +114,12 @@ class TextEncoder(Module):
 
     def forward(self, ids, mask):
         """ids (B, T) integers, mask (B, T) booleans, True at words. A text without words has the mean 0."""
-        if ids.ndim != 2 or mask.shape != ids.shape or mask.dtype.kind != "b":
-            raise ValueError(
-                f"TextEncoder: mask: got shape {mask.shape}, dtype {mask.dtype}, "
-                f"expected booleans of ids' shape {ids.shape}"
-            )
-        return Encoded(self.mlp(self._mean_word(ids, mask)))
-
-    def layer_rows(self, ids, mask):
-        """One row a text after each layer: a list of (B, width of the layer), the mean word first."""
-        mean = self._mean_word(ids, mask)
-        return [mean, *self.mlp.layers(mean)]
-
-    def _mean_word(self, ids, mask):
+        check_words("TextEncoder", ids, mask)
         xp = backend_of(ids).xp
         share = mask / xp.maximum(mask.sum(axis=1, keepdims=True), 1)
         share = share.astype(self.words.weight.dtype)[:, None, :]  # (B, 1, T)
-        return matmul(share, self.words(ids)).reshape(len(ids), -1)
+        mean = matmul(share, self.words(ids)).reshape(len(ids), -1)
+        return Encoded(self.mlp(mean))
 
 
 def _unit_variance(rng, shape, dtype):

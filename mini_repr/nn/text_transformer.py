@@ -8,7 +8,7 @@ from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.init import truncated_normal
 from mini_repr.nn.layers import Embedding, LayerNorm, at_least_one
 from mini_repr.nn.module import Module
-from mini_repr.nn.text import numbered, tokenise
+from mini_repr.nn.text import check_words, numbered, tokenise
 from mini_repr.nn.transformer import Block
 
 
@@ -50,7 +50,8 @@ class TextTransformer(Module):
             raise ValueError(f"TextTransformer: positions: got {positions!r}, expected learned or sine")
         if pooling not in ("mean", "first", "last"):
             raise ValueError(f"TextTransformer: pooling: got {pooling!r}, expected mean, first or last")
-        self.width, self.depth = at_least_one("TextTransformer: width", width), at_least_one("depth", depth)
+        self.width = at_least_one("TextTransformer: width", width)
+        self.depth = at_least_one("TextTransformer: depth", depth)
         self.max_tokens = at_least_one("TextTransformer: max_tokens", max_tokens)
         self.vocabulary = None if vocabulary is None else tuple(vocabulary)
         self.words = Embedding(buckets if vocabulary is None else len(self.vocabulary), width, rng, dtype=dtype)
@@ -80,11 +81,7 @@ class TextTransformer(Module):
             layers: numbers of blocks, from 1 to depth, whose output tokens (before the last norm) to return.
             attention: whether to return every block's attention weights.
         """
-        if ids.ndim != 2 or mask.shape != ids.shape or mask.dtype.kind != "b":
-            raise ValueError(
-                f"TextTransformer: mask: got shape {mask.shape}, dtype {mask.dtype}, "
-                f"expected booleans of ids' shape {ids.shape}"
-            )
+        check_words("TextTransformer", ids, mask)
         length = ids.shape[1]
         if length > self.max_tokens:
             raise ValueError(f"TextTransformer: ids: got {length} tokens, expected at most {self.max_tokens}")
