@@ -3,6 +3,7 @@
 import functools
 import json
 import sys
+from pathlib import Path
 
 import click
 
@@ -235,6 +236,8 @@ def evaluate(run, data, device, as_json, layers, plot):
 
     if plot and not layers:
         raise click.UsageError("--plot draws what --layers measures: give both")
+    if plot:
+        session.figures()  # refuses, where it must, before the work
     report = session.evaluate_layers(run, data, device) if layers else session.evaluate(run, data, device)
     if plot:
         session.draw_layers(report, plot)
@@ -269,9 +272,10 @@ def metrics(source, as_json):
     
     mini-repr embed runs/infonce-digits-001 --out emb.npz && mini-repr metrics emb.npz
     """
-    from mini_repr.metrics.file import metrics_of_file
+    from mini_repr.metrics.saved import metrics_of_arrays
+    from mini_repr.values import read_arrays
 
-    numbers, failed = metrics_of_file(source)
+    numbers, failed = metrics_of_arrays(read_arrays(source), source)
     if as_json:
         click.echo(json.dumps(numbers, indent=2))
     else:
@@ -334,14 +338,17 @@ def claim(key, seeds, as_json, out):
     """
     from mini_repr.claims import find_claim
     from mini_repr.claims.claim import run, table
+    from mini_repr.training.folder import RunFolder
 
     def watch(seed):
         click.echo(f"{key}: seed {seed}", err=True)
 
-    result = run(find_claim(key), seeds, watch)
+    experiment = find_claim(key)
+    if out and not Path(out).parent.is_dir():  # no news for minutes later
+        raise ValueError(f"--out {out}: no folder {Path(out).parent}")
+    result = run(experiment, seeds, watch)
     if out:
-        with open(out, "w", encoding="utf-8") as file:
-            file.write(json.dumps(result, indent=2) + "\n")
+        RunFolder(Path(out).parent).write_json(Path(out).name, result)
     click.echo(json.dumps(result, indent=2) if as_json else table(result))
 
 

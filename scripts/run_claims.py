@@ -82,6 +82,7 @@ def main():
     rows = {key: row_of(key, result) for key, result in results.items() if result}
     write_table(rows)
     print("\n".join(HEADER + list(rows.values())))
+    sys.exit(len(rows) < len(results))
 
 
 if __name__ == "__main__":

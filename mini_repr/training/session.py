@@ -139,8 +139,8 @@ def evaluate_layers(path, data=None, device=None):
     return report.by_layer(layers, data, parse_views(run.settings["method"]["views"]))
 
 
-def draw_layers(scores, path):
-    """Write a picture of ``evaluate_layers``' table: one panel a measure, layers from left to right.
+def figures():
+    """Matplotlib's class of figures.
 
     Raises:
         ValueError: matplotlib is not there.
@@ -149,8 +149,13 @@ def draw_layers(scores, path):
         from matplotlib.figure import Figure
     except ImportError:
         raise ValueError("--plot: needs matplotlib: pip install 'mini-repr[plot]'") from None
+    return Figure
+
+
+def draw_layers(scores, path):
+    """Write a picture of ``evaluate_layers``' table: one panel a measure, layers from left to right."""
     measures = [m for m in next(iter(scores.values())) if m != "dimensions"]
-    figure = Figure(figsize=(3 * len(measures), 3), layout="constrained")
+    figure = figures()(figsize=(3 * len(measures), 3), layout="constrained")
     for panel, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
         panel.plot(range(1, len(scores) + 1), [row[measure] for row in scores.values()], marker="o")
         panel.set(title=measure, xlabel="layer")

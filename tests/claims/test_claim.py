@@ -76,3 +76,8 @@ def test_command_prints_and_writes(tmp_path, monkeypatch):
 def test_command_answers_a_wrong_key_in_one_line(key, part):
     result = CliRunner().invoke(main, ["claim", key])
     assert result.exit_code == 2 and part in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_command_refuses_a_place_that_is_not_there_before_it_measures(tmp_path):
+    result = CliRunner().invoke(main, ["claim", "infonce", "--out", str(tmp_path / "none" / "claim.json")])
+    assert result.exit_code == 2 and "no folder" in result.stderr and "seed" not in result.stderr
