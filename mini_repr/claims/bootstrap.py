@@ -3,11 +3,9 @@
 import numpy as np
 
 from mini_repr.autograd import no_grad
-from mini_repr.backend import CPU
 from mini_repr.claims.fitting import fit
+from mini_repr.claims.trained import few_labels, scores
 from mini_repr.data import DEFAULT_VIEWS, parse_views
-from mini_repr.methods import encode
-from mini_repr.metrics import few_label_probe, knn_accuracy, linear_probe
 from mini_repr.nn import MLP, ImageMLP, copy_of
 from mini_repr.optim import update_ema
 
@@ -54,11 +52,5 @@ def bootstrapped(part, loss_of, seed, *, views=2, teachers=1, norms=("batch", "b
 
 
 def probe_scores(encoder, data, labels=10):
-    """{"few", "knn", "probe"}: accuracies on a data set's test rows; ``few`` with ``labels`` a class, over five draws.
-
-    All labels leave little between encoders of the digits, and 360 test rows a deviation of 0.01 in ``probe``.
-    """
-    x, test_x = (encode(encoder, part.images, CPU) for part in (data.train, data.test))
-    labelled = x, data.train.labels, test_x, data.test.labels
-    few, _ = few_label_probe(*labelled, per_class=labels)
-    return {"few": few, "knn": knn_accuracy(*labelled, k=20), "probe": linear_probe(*labelled)}
+    """{"few", "knn", "probe"}: ``scores``, and ``few_labels`` with ``labels`` a class."""
+    return {"few": few_labels(encoder, data, labels), **scores(encoder, data)}

@@ -10,7 +10,8 @@ import numpy as np
 
 from mini_repr.autograd import concatenate
 from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.views import few_labels, scores, trained_on_views
+from mini_repr.claims.trained import few_labels, scores
+from mini_repr.claims.views import trained_on_views
 from mini_repr.data import load
 from mini_repr.losses.pairs.icon import icon
 from mini_repr.losses.pairs.supervision import nearest_neighbours

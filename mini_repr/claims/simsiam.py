@@ -10,7 +10,7 @@ from mini_repr.autograd import stop_gradient
 from mini_repr.backend import CPU
 from mini_repr.claims.bootstrap import bootstrapped
 from mini_repr.claims.claim import Claim, above, below, higher
-from mini_repr.claims.views import scores
+from mini_repr.claims.trained import scores
 from mini_repr.data import load
 from mini_repr.losses.teachers.negative_cosine import negative_cosine
 from mini_repr.methods import encode

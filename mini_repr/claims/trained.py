@@ -2,7 +2,7 @@
 
 from mini_repr.backend import CPU
 from mini_repr.methods import encode
-from mini_repr.metrics import knn_accuracy, linear_probe
+from mini_repr.metrics import few_label_probe, knn_accuracy, linear_probe
 from mini_repr.training.config import merge
 from mini_repr.training.run import Run
 from mini_repr.training.session import prepare
@@ -40,8 +40,24 @@ def pair_rows(run, part):
 
 
 def digit_scores(run, data=None):
-    """{"knn", "probe"}: accuracies on the test rows of the run's data, or of another set."""
-    data = run.data if data is None else data
-    rows = [rows_of(run, part) for part in (data.train, data.test)]
-    labelled = (rows[0], data.train.labels, rows[1], data.test.labels)
-    return {"knn": knn_accuracy(*labelled, k=min(20, len(rows[0]))), "probe": linear_probe(*labelled)}
+    """``scores`` of a run's encoder on the run's data, or on another set."""
+    return scores(run.method.encoder, run.data if data is None else data)
+
+
+def scores(encoder, data):
+    """{"knn", "probe"}: accuracies of a data set's test rows, from an encoder's rows."""
+    labelled = labelled_rows(encoder, data)
+    return {"knn": knn_accuracy(*labelled, k=min(20, len(data.train))), "probe": linear_probe(*labelled)}
+
+
+def few_labels(encoder, data, labels=10):
+    """Accuracy of a linear probe with some labels a class, the mean over five draws of them.
+
+    All labels leave little between encoders of the digits, and 360 test rows a deviation of 0.01 in ``probe``.
+    """
+    return few_label_probe(*labelled_rows(encoder, data), per_class=labels)[0]
+
+
+def labelled_rows(encoder, data):
+    """An encoder's rows of the training part, their labels, those of the test part, and theirs."""
+    return [x for part in (data.train, data.test) for x in (encode(encoder, part.images, CPU), part.labels)]

@@ -3,11 +3,8 @@
 import numpy as np
 
 from mini_repr.autograd import no_grad
-from mini_repr.backend import CPU
 from mini_repr.claims.fitting import fit
 from mini_repr.data import DEFAULT_VIEWS, parse_views
-from mini_repr.methods import encode
-from mini_repr.metrics import few_label_probe, knn_accuracy, linear_probe
 from mini_repr.nn import ImageMLP, ProjectionHead, copy_of
 from mini_repr.optim import update_ema
 
@@ -47,18 +44,3 @@ def trained_on_views(part, loss_of, seed, *, views=2, outputs=64, teacher=None, 
     steps = epochs * len(part) // batch
     fit(parameters, loss_of_batch, len(part), rng, steps=steps, batch=batch, lr=lr, watch=follow)
     return encoder
-
-
-def scores(encoder, data):
-    """{"knn", "probe"}: accuracies of a data set's test rows, from an encoder's rows."""
-    labelled = _labelled_rows(encoder, data)
-    return {"knn": knn_accuracy(*labelled, k=20), "probe": linear_probe(*labelled)}
-
-
-def few_labels(encoder, data):
-    """Accuracy of a linear probe with 10 labels a class, the mean over five draws of them."""
-    return few_label_probe(*_labelled_rows(encoder, data))[0]
-
-
-def _labelled_rows(encoder, data):
-    return [x for part in (data.train, data.test) for x in (encode(encoder, part.images, CPU), part.labels)]

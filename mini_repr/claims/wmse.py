@@ -10,7 +10,8 @@ from itertools import combinations
 
 from mini_repr.backend import CPU
 from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.views import few_labels, scores, trained_on_views
+from mini_repr.claims.trained import few_labels, scores
+from mini_repr.claims.views import trained_on_views
 from mini_repr.data import load
 from mini_repr.losses.pairs.align_uniform import align_uniform
 from mini_repr.losses.pairs.infonce import infonce
