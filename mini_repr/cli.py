@@ -251,15 +251,15 @@ def evaluate(run, data, device, as_json, layers, plot):
 @click.option("--device", default=None, metavar="NAME", help="cpu, gpu, gpu:N or auto. Default: the run's.")
 @plain_errors
 def embed(run, data, out, device):
-    """Write a trained RUN's embeddings of a data set: z, labels, and which rows are test rows.
+    """Write a trained RUN's embeddings of a data set: z (a and b of pairs), labels, and which rows are test rows.
 
     \b
     mini-repr embed runs/infonce-digits-001 --data digits --out emb.npz
     """
     from mini_repr.training import session
 
-    rows, width = session.embed(run, data, out, device)
-    click.echo(f"{out}: z ({rows}, {width}), labels, is_test")
+    shapes = session.embed(run, data, out, device)
+    click.echo(f"{out}: {', '.join(f'{name} {shape}' for name, shape in shapes.items())}, labels, is_test")
 
 
 @main.command()

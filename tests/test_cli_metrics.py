@@ -57,3 +57,11 @@ def test_no_file_and_no_archive(tmp_path):
     for path in (tmp_path / "none.npz", tmp_path / "text.npz"):
         result = metrics(path)
         assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1
+
+
+def test_what_would_take_minutes_is_named_and_left_out(tmp_path):
+    file = tmp_path / "many.npz"
+    many = RNG.standard_normal((1001, 3)).astype(np.float32)
+    np.savez(file, a=many, b=many)
+    result = metrics(file, "--json")
+    assert "dime" not in json.loads(result.stdout) and "not computed: dime: 1001 rows" in result.stderr

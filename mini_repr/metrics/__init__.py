@@ -28,11 +28,13 @@ class Metric:
 
     ``needs`` is one of "z", "z,labels", "a,b", "tokens,mask", "queries,candidates,relevance" and
     "train_z,train_labels,test_z,test_labels". A metric returns a float; ``few_label_probe`` returns (mean, std).
+    ``most_rows``: above it the time, cubic in rows, is minutes: whoever computes all metrics leaves this one out.
     """
 
     function: Callable
     description: str
     needs: str
+    most_rows: int | None = None
 
 
 _SPLIT = "train_z,train_labels,test_z,test_labels"
@@ -51,7 +53,7 @@ METRICS = {
         Metric(modality_separability, "accuracy of a plane between the two sides, 0.5 where they mix", "a,b"),
         Metric(neighbour_overlap, "share of nearest rows that both sets of rows agree on", "a,b"),
         Metric(infonce_bound, "share of the pairing that cosine similarities tell, at most 1", "a,b"),
-        Metric(dime, "entropy lost when the pairing is shuffled, 0 where it tells nothing", "a,b"),
+        Metric(dime, "entropy lost when the pairing is shuffled, 0 where it tells nothing", "a,b", most_rows=1000),
         Metric(lidar, "effective rank of samples against their views, 1 to D", "a,b"),
         Metric(prompt_entropy, "spread of the words within a text, 0 to log min(T, D)", "tokens,mask"),
         Metric(curvature, "mean turn, in radians, of the path of a text's words", "tokens,mask"),

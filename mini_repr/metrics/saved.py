@@ -34,6 +34,12 @@ def metrics_of_arrays(arrays, source):
     numbers, failed = {}, {}
     for name, metric in METRICS.items():
         for label, needs in _ways(name, metric.needs.split(","), test):
+            rows = len(test[needs[0]])
+            if metric.most_rows and rows > metric.most_rows:
+                failed[label] = (
+                    f"{rows} rows, of which it takes {metric.most_rows} in reasonable time; call it yourself"
+                )
+                continue
             try:
                 value = metric.function(*(test[one] for one in needs))
             except ValueError as error:

@@ -163,7 +163,7 @@ def draw_layers(scores, path):
 
 
 def embed(path, data, out, device=None):
-    """Write embeddings of all rows of a data set, training rows first; returns (rows, dimensions).
+    """Write embeddings of all rows of a data set, training rows first; returns {name of the rows: their shape}.
 
     The npz holds ``z`` (N, D) float32 (pairs of texts: ``a`` and ``b``, one row a text), ``is_test`` (N,) bool and,
     where known, ``labels`` (N,) int64.
@@ -177,7 +177,7 @@ def embed(path, data, out, device=None):
         name: np.concatenate([encode(encoders[name], _inputs(part)[name], run.backend) for part in parts])
         for name in encoders
     }
-    shape = next(iter(arrays.values())).shape
+    shapes = {name: rows.shape for name, rows in arrays.items()}
     arrays["is_test"] = np.repeat([False, True], [len(part) for part in parts])
     if data.train.labels is not None:
         arrays["labels"] = np.concatenate([part.labels for part in parts])
@@ -189,7 +189,7 @@ def embed(path, data, out, device=None):
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
-    return shape
+    return shapes
 
 
 def headline(run, home):
