@@ -3,7 +3,8 @@
 Zhai et al. 2023, arXiv 2303.15343: below some 16 thousand pairs a batch the sigmoid loss beats the softmax loss, and by
 more the smaller the batch. Here: words look for their definitions among 2,473 unseen ones (WordNet), two towers of
 shared weights, batches of 16 and of 256 pairs, both far below the paper's smallest (512); 2 epochs, the same start and
-batches. Both losses learn their scale: the softmax from CLIP's 1/0.07, the sigmoid from 10, with a bias from -10.
+batches. Both losses learn their scale: the softmax from CLIP's 1/0.07, the sigmoid from 10, with a bias from -10. (With
+4,000 definitions and examples, and batches of 16, both had the same MRR over three seeds, 0.016.)
 """
 
 from mini_repr.claims.claim import Claim, Expectation, higher

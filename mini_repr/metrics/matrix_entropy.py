@@ -11,6 +11,10 @@ scale them first where that is meant.
 Source: Skean et al. 2025, arXiv 2502.02013 (entropy of a prompt's tokens and of a data set, by layer); formulas as in
 its official code, OFSkean/information_flow, and repitl. That code also sets negative entries of the covariance to 0,
 which is no longer the spectrum of the rows; here nothing is cut.
+
+Measured: `mini-repr claim layer_metrics`: probe of the chosen inner layer 0.839 ± 0.013 against 0.818 ± 0.017 of the
+last; rank correlation of prompt entropy with the probe 0.50 ± 0.19: holds, with care: that layer 3 beats layer 6 had
+not held on these seeds, layer 1 is the best one, and entropy is one of five measures tried.
 """
 
 import math

@@ -26,6 +26,9 @@ by D and has no temperature: variant ``official_code``. It has the l2 form alone
 its margin, and standardised columns with eps are this page's reading of the other forms.
 
 Public ports differ in the self pairs (most leave them out), in dividing by D and in the temperature (0.1 to 500).
+
+Measured: `mini-repr claim dispersive`: energy distance of samples 0.103 ± 0.009 ("l2", official_code) and 0.125 ± 0.028
+("cosine") against 0.134 ± 0.015 without: unclear, for the cosines; the denoising error of test digits rises.
 """
 
 import math

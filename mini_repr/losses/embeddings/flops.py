@@ -21,6 +21,9 @@ weight of the regulariser grows with the square of the step up to its final valu
 
 Public ports (SPLADE's, sentence-transformers' FlopsLoss) take no absolute value, for their activations are never
 negative; the latter can leave out rows with few non-zeros. SPLADE penalises queries and documents with two weights.
+
+Measured: `mini-repr claim flops_regulariser`: at 3/4 of the full recall 1.23 ± 0.14 multiplications a pair of rows
+against 2.21 ± 0.21 with "l1", at 9/10 2.91 ± 0.34 against 3.26 ± 0.21: holds.
 """
 
 from mini_repr.autograd import absolute, relu, unit_rows

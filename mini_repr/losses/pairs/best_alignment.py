@@ -25,6 +25,9 @@ Source. Peyser, Meng, Hu, Prabhavalkar, Rosenberg, Sainath, Picheny, Cho 2023, a
 be read (a consistency loss between speech and text may disregard their lengths and assume the best alignment); no
 official code was found. The distance, the end points and the gradient to both sides are this page's reading. "frame" is
 the monotonic alignment search of Glow-TTS (arXiv 2005.11129), which maximises a likelihood; "dtw" is classic.
+
+Measured: `mini-repr claim best_alignment` (digits spoken as frames, few of them labelled): error 0.388 ± 0.081 against
+1.214 ± 0.057 without consistency, holds, and 0.414 ± 0.051 up-sampled, unclear; boundaries 0.493 ± 0.327 frames off.
 """
 
 from mini_repr.autograd import sqrt, stack, unit_rows

@@ -23,6 +23,9 @@ clips/hf_clip.py): sharpness 2, all weights 1, the mean of the two uniformities,
 CUA (``cua``) is the loss without X. Uniformity and alignment: Wang, Isola 2020, arXiv 2005.10242, section 4.1; CLIP:
 Radford et al. 2021, arXiv 2103.00020, figure 3. Measures of the gap: metrics ``modality_gap`` and
 ``modality_separability``.
+
+Measured: `mini-repr claim contrastive_gap`: the gap 0.799 ± 0.019 with CLIP's loss, 0.669 ± 0.026 with this one, 0.137
+± 0.015 with ``cua``; MRR 0.354 ± 0.008, 0.350 ± 0.012 and 0.360 ± 0.013: holds, though X itself closes nothing here.
 """
 
 import math

@@ -35,7 +35,7 @@ Public implementations differ: github.com/ShadeAlsha/ICon, distributions/distanc
 rows are unit ("gaussian" with sigma² = t/2 is "cosine"), and squares the squared distance again in its Student-t.
 
 Measured: `mini-repr claim icon`: accuracy with 10 labels a class, 0.912 ± 0.010 with pixel neighbours as more targets
-against 0.908 ± 0.006, holds; debiasing both distributions changed nothing (0.908 ± 0.008), does not hold.
+against 0.908 ± 0.007, holds; debiasing both distributions changed next to nothing (0.908 ± 0.008), unclear.
 """
 
 from mini_repr.autograd import exp, log, log1p, log_softmax, off_diagonal, unit_rows, where

@@ -31,6 +31,10 @@ the partner stands in the denominator. Some remove the self pair by subtracting 
 right, but a gradient leaks through the self-similarity. MoCo v3's code multiplies by 2t. open_clip's ClipLoss is this
 page's default; NTXentLoss of lightly and of pytorch-metric-learning are variant ``nt_xent``, with lightly's memory bank
 ``moco``, with the latter's ``ref_emb`` ``one_direction``; lightly's DCLLoss is ``decoupled``.
+
+Measured: `mini-repr claim infonce` (digits): the nearest tenth of the negatives takes 0.923 ± 0.004 of the gradient at
+t = 0.07 and 0.208 ± 0.000 at t = 1; uniformity -2.797 ± 0.012 at 0.2 and -2.261 ± 0.022 at 1: holds. That t = 0.2 beats
+0.03 in nearest-neighbour accuracy (0.964 ± 0.007 against 0.963 ± 0.009) is unclear.
 """
 
 import math

@@ -34,6 +34,9 @@ t (infonce - log(2B - 2) + radius).
 
 Public implementations differ in what is estimated, and in the first visit: the official code replaces in its first
 epoch, LibAUC wherever the estimate is 0 (its note of April 2024). Logarithms, as here, overflow at no temperature.
+
+Measured: `mini-repr claim isogclr`: temperatures of rare digits 0.368 ± 0.006 against 0.405 ± 0.011 of frequent ones,
+holds; a linear probe is no better than with one temperature (both 0.833), does not hold.
 """
 
 import math

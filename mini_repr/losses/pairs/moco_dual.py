@@ -24,6 +24,10 @@ Source. Hoang, Ngo, Pham, Nguyen, Bao, Phan 2025, arXiv 2501.16360. Only its abs
 that balances queries and keys; negatives chosen by cosine similarity for how challenging they are); no code was found.
 The two weights 1/2, the second queue, the share kept and the ceiling are this page's reading. MoCo: He et al. 2020,
 arXiv 1911.05722, eq. 1, is variant ``moco``.
+
+Measured: `mini-repr claim moco_dual` (digits, equal epochs, ten labels a class): dual view with hard negatives
+0.889 ± 0.010 against MoCo 0.903 ± 0.010, does not hold; hard negatives alone 0.902 ± 0.010. Nor did temperatures 0.07
+and 0.5. A key term without a gradient to the key only pulls; the hardest half holds twice the rows of the own class.
 """
 
 import math

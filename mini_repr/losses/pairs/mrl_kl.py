@@ -32,6 +32,9 @@ have the trace as a product of variances where it is their sum: found by Sidirop
 beta 2.5 and the floor of 1e-10 included (github.com/samarthbhargav/multivariate_ir, dense_mvrl.py, "full_kl"). Its
 "updated" vectors leave out the query's own terms, which do not change a ranking; its "original" ones keep the published
 product, which does. That code distils by this KL, or by a pairwise loss weighed by reciprocal ranks.
+
+Measured: `mini-repr claim mrl_kl` (words and definitions): MRR 0.044 ± 0.001 against 0.033 ± 0.001 for points compared
+by distance, holds; cosines reach 0.052 ± 0.003.
 """
 
 import math

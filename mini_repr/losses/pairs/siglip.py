@@ -22,6 +22,9 @@ Public implementations differ in the reduction: a mean over all B² pairs makes 
 recurrent mistake (big_vision issue 115). open_clip can start log_scale at CLIP's log(1/0.07) instead (flair issue 8).
 A bias of -10 suits about e^10 = 22026 rows; log(p/(1-p)) with p = 1/B suits any number (open_clip issue 650).
 open_clip's SigLipLoss is this page's default; it takes unit rows and e^log_scale.
+
+Measured: `mini-repr claim siglip` (words and definitions): MRR 0.040 ± 0.003 against the softmax loss's 0.045 ± 0.004
+at batches of 16, does not hold; 0.049 ± 0.001 against 0.045 ± 0.002 at batches of 256, holds.
 """
 
 import math

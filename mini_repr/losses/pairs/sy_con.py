@@ -28,6 +28,10 @@ and cassle/distillers, temperature 0.2 for both terms. There, the form on batche
 the other view as a negative, as here, and its mask of equal numbers also takes the stability partner itself out of the
 denominator: ``official_code``. The form after MoCo keeps that partner, takes moving-average keys for partners and two
 queues, of current keys and of past rows, for negatives.
+
+Measured: `mini-repr claim sy_con` (digits, five tasks of two classes; ten labels a class, all classes): Sy-CON
+0.835 ± 0.012 against finetuning 0.814 ± 0.010, holds; forgetting 0.019 ± 0.007 against 0.019 ± 0.011, unclear; each
+term with its own negatives reaches 0.848 ± 0.010, so that the shared ones do not show as a gain there.
 """
 
 import math
