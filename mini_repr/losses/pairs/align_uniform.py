@@ -24,8 +24,8 @@ or summed; some forget to normalise, and report alignments in the hundreds (SimC
 lightly's HypersphereLoss is this page's default but for its t of 1.
 
 Measured: `mini-repr claim align_uniform` (digits): as InfoNCE trains, alignment falls from 0.932 ± 0.027 to 0.667 ±
-0.006 and uniformity from -2.426 ± 0.069 to -2.642 ± 0.041; over 13 runs the rank correlation of their sum with accuracy is
--0.418 ± 0.081: holds.
+0.006 and uniformity from -2.426 ± 0.069 to -2.642 ± 0.041; over 13 runs the rank correlation of their sum with
+accuracy is -0.418 ± 0.081: holds.
 """
 
 import math
