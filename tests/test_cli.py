@@ -295,5 +295,7 @@ def test_training_on_pairs_of_texts(run, tmp_path):
     assert run("embed", out, "--out", tmp_path / "emb.npz").exit_code == 0
     with np.load(tmp_path / "emb.npz") as arrays:
         assert arrays["a"].shape == arrays["b"].shape and arrays["a"].shape[1] == 8
-    refused(run("eval", out, "--layers"), "texts")
+    by_layer = json.loads(run("eval", out, "--layers", "--json").output)
+    assert len(by_layer) == 2 and by_layer["layer 2"]["dimensions"] == 8
+    assert "reciprocal_rank" in by_layer["layer 1"] and "curvature" not in by_layer["layer 1"]
     refused(run("eval", out, "--data", "digits"), "images")

@@ -1,61 +1,68 @@
 """Number token loss: arithmetic in text with answers that are nearer to the truth than with the cross-entropy alone.
 
 Zausinger et al. 2024, arXiv 2411.02083: on arithmetic text the mean absolute error falls and accuracy rises when the
-number token loss (weight 0.3) is added to the cross-entropy. Here: texts such as "274+958=1232" and "37*58=2146", a
-token a character; an MLP reads the question and scores every place of the answer over all 13 tokens. 4,000 questions
-are seen, 4,000 others asked. *MAE* is that of the number that the likeliest digits spell, *exact* the share of right
-ones.
+number token loss (weight 0.3) is added to the cross-entropy. Here: texts such as "2 7 4 plus 9 5 8 is 1 2 3 2" and
+"3 7 times 5 8 is 2 1 4 6", a token a digit; a causal transformer (2 blocks, 32 wide) learns to write the answers of
+4,000 questions, and writes those of 4,000 others digit by digit, each time the likeliest. *MAE* is that of the numbers
+written, *exact* the share of right ones. Training is short (600 steps): later sums are nearly all right.
 """
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, no_grad
+from mini_repr.autograd import no_grad
 from mini_repr.claims.claim import Claim, lower
 from mini_repr.claims.fitting import fit
 from mini_repr.losses.scores.number_token_loss import number_token_loss
-from mini_repr.nn import MLP
+from mini_repr.nn import LanguageHead, TextTransformer
 
-TOKENS = "0123456789+*="
-VALUES = np.array([float(token) if token.isdigit() else 0.0 for token in TOKENS], np.float32)
-IS_NUMBER = np.array([token.isdigit() for token in TOKENS])
+WORDS = [*"0123456789", "plus", "times", "is"]
+IS_NUMBER = np.array([word.isdigit() for word in WORDS])
+VALUES = np.array([float(word) if word.isdigit() else 0.0 for word in WORDS], np.float32)
 COUNT, PLACES = 4000, 4
 ARMS = {"cross-entropy": {"weight": 0.0}, "NTL-WAS": {}, "NTL-MSE": {"distance": "mse"}}
 
 
-def questions(operator, rng):
+def questions(word, rng):
     """(texts, answers): 8,000 of them, numbers of three digits to add or of two to multiply."""
-    first, second = rng.integers(0, 1000 if operator == "+" else 100, (2, 2 * COUNT))
-    width = 3 if operator == "+" else 2
-    answers = first + second if operator == "+" else first * second
-    return [f"{a:0{width}}{operator}{b:0{width}}=" for a, b in zip(first, second, strict=True)], answers
+    places = 3 if word == "plus" else 2
+    first, second = rng.integers(0, 10**places, (2, 2 * COUNT))
+    answers = first + second if word == "plus" else first * second
+
+    def digits(number, places):
+        return " ".join(f"{number:0{places}}")
+
+    asked = [f"{digits(a, places)} {word} {digits(b, places)}" for a, b in zip(first, second, strict=True)]
+    return [f"{text} is {digits(answer, PLACES)}" for text, answer in zip(asked, answers, strict=True)], answers
 
 
-def tokenise(texts):
-    return np.array([[TOKENS.index(character) for character in text] for text in texts])
-
-
-def answered(operator, settings, seed):
+def answered(word, settings, seed):
     rng = np.random.default_rng(seed)
-    texts, answers = questions(operator, rng)
-    x = np.eye(len(TOKENS), dtype=np.float32)[tokenise(texts)].reshape(len(texts), -1)
-    labels = tokenise([f"{answer:0{PLACES}}" for answer in answers])
-    net = MLP((x.shape[1], 128, 128, PLACES * len(TOKENS)), rng)
+    texts, answers = questions(word, rng)
+    body = TextTransformer(rng, vocabulary=WORDS, width=32, causal=True)
+    head = LanguageHead(body.words, rng)
+    ids, mask = body.tokenise(texts)
+    asked = ids.shape[1] - PLACES
 
     def loss(i):
-        scores = net(Tensor(x[i])).reshape(-1, len(TOKENS))
-        return number_token_loss(scores, labels[i].reshape(-1), VALUES, IS_NUMBER, **settings)
+        scores = head(body(ids[i, :-1], mask[i, :-1]).tokens[:, asked - 1 :])
+        return number_token_loss(
+            scores.reshape(-1, len(WORDS)), ids[i, asked:].reshape(-1), VALUES, IS_NUMBER, **settings
+        )
 
-    fit(net.named_parameters(), loss, COUNT, rng, steps=2000, batch=128, lr=2e-3)
+    fit({**body.named_parameters(), "head.bias": head.bias}, loss, COUNT, rng, steps=600, batch=128)
+    written = ids[COUNT:, :asked]
     with no_grad():
-        scores = net(Tensor(x[COUNT:])).data.reshape(-1, PLACES, len(TOKENS))
-    spelt = VALUES[IS_NUMBER][scores[:, :, IS_NUMBER].argmax(axis=2)] @ 10.0 ** np.arange(PLACES)[::-1]
-    return {"MAE": np.abs(spelt - answers[COUNT:]).mean(), "exact": (spelt == answers[COUNT:]).mean()}
+        for _ in range(PLACES):
+            scores = head(body(written, np.ones(written.shape, bool)).tokens[:, -1]).data
+            written = np.concatenate([written, scores[:, IS_NUMBER].argmax(axis=1)[:, None]], axis=1)
+    numbers = written[:, asked:] @ 10 ** np.arange(PLACES)[::-1]
+    return {"MAE": np.abs(numbers - answers[COUNT:]).mean(), "exact": (numbers == answers[COUNT:]).mean()}
 
 
 def measure(seed):
-    arms = {f"addition, {name}": answered("+", settings, seed) for name, settings in ARMS.items()}
+    arms = {f"sums, {name}": answered("plus", settings, seed) for name, settings in ARMS.items()}
     for name in ("cross-entropy", "NTL-WAS"):
-        arms[f"multiplication, {name}"] = answered("*", ARMS[name], seed)
+        arms[f"products, {name}"] = answered("times", ARMS[name], seed)
     return arms
 
 
@@ -64,7 +71,8 @@ CLAIM = Claim(
     says="number token loss brings answers nearer to the truth than the cross-entropy alone",
     measure=measure,
     expects=(
-        lower("MAE", "addition, NTL-WAS", "addition, cross-entropy"),
-        lower("MAE", "multiplication, NTL-WAS", "multiplication, cross-entropy"),
+        lower("MAE", "sums, NTL-WAS", "sums, cross-entropy"),
+        lower("MAE", "products, NTL-WAS", "products, cross-entropy"),
     ),
+    seeds=5,
 )

@@ -1,5 +1,7 @@
 """Methods: how encoder, heads, views and loss become one step. What a loss compares decides which can train it."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from mini_repr.autograd import no_grad
@@ -107,16 +109,35 @@ def encode_layers(encoder, inputs, backend, batch=512):
     return _in_batches(encoder, encoder.layer_rows, inputs, backend, batch)
 
 
+def encode_layer_tokens(encoder, inputs, backend):
+    """Tokens of every layer of an encoder that has ``layer_tokens``, all inputs at once.
+
+    Returns:
+        (list of (N, T, D), first layer first; (N, T) booleans, True at words, or None for images), on the host.
+    """
+    arrays = _arrays(encoder, inputs, backend)
+    with _evaluating(encoder):
+        tokens = [backend.to_numpy(one.data) for one in encoder.layer_tokens(*arrays)]
+    return tokens, backend.to_numpy(arrays[1]) if len(arrays) > 1 else None
+
+
 def _in_batches(encoder, rows_of, inputs, backend, batch):
-    was_training = encoder.training
-    encoder.eval()
-    with no_grad():
+    with _evaluating(encoder):
         parts = [
             [backend.to_numpy(z.data) for z in rows_of(*_arrays(encoder, inputs[start : start + batch], backend))]
             for start in range(0, len(inputs), batch)
         ]
-    encoder.train(was_training)
     return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
+
+
+@contextmanager
+def _evaluating(encoder):
+    """Evaluation mode without recording, and back."""
+    was_training = encoder.training
+    encoder.eval()
+    with no_grad():
+        yield
+    encoder.train(was_training)
 
 
 def _arrays(encoder, inputs, backend):

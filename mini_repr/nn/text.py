@@ -114,12 +114,19 @@ class TextEncoder(Module):
 
     def forward(self, ids, mask):
         """ids (B, T) integers, mask (B, T) booleans, True at words. A text without words has the mean 0."""
+        return Encoded(self.mlp(self._mean(ids, mask)))
+
+    def layer_rows(self, ids, mask):
+        """One row a text after each layer of the MLP: a list of (B, width of the layer)."""
+        return list(self.mlp.layers(self._mean(ids, mask)))
+
+    def _mean(self, ids, mask):
+        """(B, embedding): the mean of the words' embeddings."""
         check_words("TextEncoder", ids, mask)
         xp = backend_of(ids).xp
         share = mask / xp.maximum(mask.sum(axis=1, keepdims=True), 1)
         share = share.astype(self.words.weight.dtype)[:, None, :]  # (B, 1, T)
-        mean = matmul(share, self.words(ids)).reshape(len(ids), -1)
-        return Encoded(self.mlp(mean))
+        return matmul(share, self.words(ids)).reshape(len(ids), -1)
 
 
 def _unit_variance(rng, shape, dtype):

@@ -98,9 +98,20 @@ class TextTransformer(Module):
             if attention:
                 weights_of.append(weights)
         tokens = self.norm(x)
+        return Encoded(self.pool(tokens, mask), tokens, tuple(kept[number] for number in layers), tuple(weights_of))
+
+    def layer_rows(self, ids, mask):
+        """One row a text after each block, pooled as the output is: a list of (B, D)."""
+        return [self.pool(tokens, mask) for tokens in self.layer_tokens(ids, mask)]
+
+    def layer_tokens(self, ids, mask):
+        """The words' rows after each block: a list of (B, T, D)."""
+        return list(self(ids, mask, layers=tuple(range(1, self.depth + 1))).layers)
+
+    def pool(self, tokens, mask):
+        """One row a text, (B, D), of tokens (B, T, D), as ``pooling`` says."""
         share = self._shares(mask).astype(self.words.weight.dtype)[:, None, :]  # (B, 1, T)
-        pooled = matmul(share, tokens).reshape(len(ids), self.width)
-        return Encoded(pooled, tokens, tuple(kept[number] for number in layers), tuple(weights_of))
+        return matmul(share, tokens).reshape(len(tokens), self.width)
 
     def _shares(self, mask):
         """(B, T): the share of each word's row in the pooled row."""

@@ -103,7 +103,11 @@ class ViT(Module):
 
     def layer_rows(self, images):
         """One row an image after each block, the mean of its patch tokens: a list of (B, D)."""
-        return [tokens.mean(axis=1) for tokens in self(images, layers=tuple(range(1, self.depth + 1))).layers]
+        return [tokens.mean(axis=1) for tokens in self.layer_tokens(images)]
+
+    def layer_tokens(self, images):
+        """The patch tokens after each block: a list of (B, P, D)."""
+        return list(self(images, layers=tuple(range(1, self.depth + 1))).layers)
 
     def _cut(self, x):
         """Class row (B, D), None without a class token, and patch tokens (B, P, D)."""

@@ -5,9 +5,11 @@ Training rows fit the probes and are the neighbours; only test rows are scored.
 
 import numpy as np
 
+from mini_repr.data import PairSet
 from mini_repr.metrics import (
     METRICS,
     alignment,
+    curvature,
     dime,
     effective_rank,
     few_label_probe,
@@ -17,6 +19,7 @@ from mini_repr.metrics import (
     linear_probe,
     matrix_entropy,
     mean_reciprocal_rank,
+    prompt_entropy,
     recall_at_k,
     uniformity,
 )
@@ -61,29 +64,46 @@ def _scores(encode, data, first, second):
     }
 
 
-def by_layer(layers, data, views):
-    """Score every layer of an image encoder: which one is best, and what goes with it.
+def by_layer(sides, tokens_of, data, views=None):
+    """Score every layer of an encoder: which one is best, and what goes with it.
 
     Skean et al. 2025, arXiv 2502.02013, measure the layers of language models so.
 
     Args:
-        layers: function from host images to a list of host rows (N, D), one a layer.
-        data, views: as for ``compare``.
+        sides: one function from host images to a list of host rows (N, D), one a layer; or two such functions of texts,
+            for a and for b.
+        tokens_of: the last of them, but to (list of host tokens (N, T, D), mask (N, T) or None); None if the encoder
+            has no tokens.
+        data: data set of images, or of pairs of texts: then the two texts are the two views, b is what the probe
+            classifies where there are labels, and a looks for its b.
+        views: the augmentation that makes two views of images.
     Returns:
-        {"layer 1": {metric: number}, ...}. What compares two views takes the first 1,000 test images.
+        {"layer 1": {metric: number}, ...}. What compares two views, or the tokens of an image or text, takes the first
+        1,000 of the test part.
     """
-    rng = np.random.default_rng(VIEW_SEED)
-    images = data.test.images[: METRICS["dime"].most_rows]
-    first, second = layers(views(images, rng)), layers(views(images, rng))
+    most = METRICS["dime"].most_rows
+    if isinstance(data.test, PairSet):
+        train, test = data.train.b, data.test.b
+        a, b = data.test.a[:most], data.test.b[:most]
+    else:
+        train, test = data.train.images, data.test.images
+        rng = np.random.default_rng(VIEW_SEED)
+        a, b = (views(test[:most], rng) for _ in range(2))
+    of_a, of_b = sides[0], sides[-1]
+    layers = zip(of_b(train), of_b(test), of_a(a), of_b(b), strict=True)
+    tokens, mask = tokens_of(test[:most]) if tokens_of else (None, None)
     table = {}
-    both = zip(layers(data.train.images), layers(data.test.images), first, second, strict=True)
-    for number, (train_z, test_z, a, b) in enumerate(both, 1):
+    for number, (train_z, test_z, a, b) in enumerate(layers, 1):
         scores = {}
         if data.train.labels is not None:
             scores["probe"] = linear_probe(train_z, data.train.labels, test_z, data.test.labels)
+        if isinstance(data.test, PairSet):
+            scores["reciprocal_rank"] = mean_reciprocal_rank(a, b)
+        scores |= {"matrix_entropy": matrix_entropy(test_z), "effective_rank": effective_rank(test_z)}
+        if tokens:
+            scores["prompt_entropy"] = prompt_entropy(tokens[number - 1], mask)
+            scores["curvature"] = curvature(tokens[number - 1], mask)
         table[f"layer {number}"] = scores | {
-            "matrix_entropy": matrix_entropy(test_z),
-            "effective_rank": effective_rank(test_z),
             "infonce_bound": infonce_bound(a, b),
             "lidar": lidar(a, b),
             "dime": dime(a, b),
@@ -126,6 +146,8 @@ COLUMNS = {
     "probe": "probe",
     "probe_few": f"probe, {LABELS_A_CLASS} a class",
     "matrix_entropy": "entropy",
+    "prompt_entropy": "token entropy",
+    "curvature": "curvature",
     "infonce_bound": "InfoNCE",
     "lidar": "LiDAR",
     "dime": "DiME",

@@ -8,7 +8,7 @@ import numpy as np
 
 from mini_repr.backend import get_backend
 from mini_repr.data import COLOUR_VIEWS, DEFAULT_VIEWS, PairSet, load, parse_views
-from mini_repr.methods import build_encoder, encode, encode_layers, kind_of
+from mini_repr.methods import build_encoder, encode, encode_layer_tokens, encode_layers, kind_of
 from mini_repr.nn import word_counts
 from mini_repr.training import config, folder, report
 from mini_repr.training.distributed import ALONE
@@ -129,14 +129,16 @@ def evaluate(path, data=None, device=None):
 def evaluate_layers(path, data=None, device=None):
     """The measures of every layer of a run's encoder, {"layer 1": {metric: number}, ...}: ``report.by_layer``.
 
-    Raises:
-        ValueError: a run on texts.
+    Of two towers it is that of the texts b, against the same layer of that of a.
     """
     run, data = _trained(path, data, device)
-    if kind_of(data) != "images":
-        raise ValueError(f"eval --layers: the run in {path} encodes {kind_of(data)}, expected images")
-    layers = partial(encode_layers, run.method.encoder, backend=run.backend)
-    return report.by_layer(layers, data, parse_views(run.settings["method"]["views"]))
+    encoders = list(_encoders(run.method).values())
+    sides = [partial(encode_layers, encoder, backend=run.backend) for encoder in encoders]
+    tokens_of = None
+    if hasattr(encoders[-1], "layer_tokens"):
+        tokens_of = partial(encode_layer_tokens, encoders[-1], backend=run.backend)
+    views = parse_views(run.settings["method"]["views"]) if kind_of(data) == "images" else None
+    return report.by_layer(sides, tokens_of, data, views)
 
 
 def figures():

@@ -26,8 +26,8 @@ Source. Zausinger et al. 2024, arXiv 2411.02083; weight 0.3 and "was" are the de
 An earlier version of that code sums the differences of distribution functions without the steps between values: equal
 to "was" only where neighbouring numbers differ by 1.
 
-Measured: `mini-repr claim number_token_loss`, mean absolute error: sums 23.4 ± 5.3 against 33.5 ± 6.1 with the
-cross-entropy alone ("mse": 29.5 ± 8.2), products 192 ± 3 against 209 ± 8, holds.
+Measured: `mini-repr claim number_token_loss` (a causal transformer, 5 seeds), mean absolute error: sums 4.4 ± 1.5
+against 9.2 ± 6.2 with the cross-entropy alone ("mse": 10.2 ± 5.9), products 86 ± 22 against 131 ± 24, holds.
 """
 
 import math
@@ -74,6 +74,7 @@ def number_token_loss(
 ):
     xp = backend_of(scores).xp
     own = (xp.arange(len(labels)), labels)
+    values = xp.where(is_number, values, 0)
     log_p, to_scores = log_softmax.on_arrays(scores)
     counted = is_number[labels]
     numbers = xp.nonzero(is_number)[0]
@@ -108,6 +109,7 @@ def number_token_loss(
 def _(scores, labels, values, is_number, weight, distance, reduction):
     xp = backend_of(labels).xp
     numbers = xp.nonzero(is_number)[0]
+    values = xp.where(is_number, values, 0)
     u = softmax(scores[:, numbers])
     target = values[labels]
     if distance == "was":
