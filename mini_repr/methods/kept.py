@@ -114,6 +114,13 @@ class PairWeights(Teacher):
         return {"weights": instance_weights(*self._of(a, batch))}
 
 
+def next_generator(draws):
+    """A host generator from a buffer (2,) that holds a seed and how many were made of it; counts this one."""
+    seed, count = backend_of(draws).to_numpy(draws)
+    draws[1] += 1
+    return np.random.default_rng([int(seed), int(count)])
+
+
 class Drawn(Keeper):
     """Base of the keepers that draw anew at each step, the same on every rank."""
 
@@ -123,9 +130,7 @@ class Drawn(Keeper):
         self.register_buffer("draws", np.array([rng.integers(2**31), 0]))
 
     def _generator(self):
-        seed, count = backend_of(self.draws).to_numpy(self.draws)
-        self.draws[1] += 1
-        return np.random.default_rng([int(seed), int(count)])
+        return next_generator(self.draws)
 
 
 class Noise(Drawn):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, concatenate, split
+from mini_repr.autograd import Tensor, concatenate, relu, split
 from mini_repr.backend import backend_of
 from mini_repr.methods.method import Method, Step
 from mini_repr.nn import Linear, LinearHead, ProjectionHead, truncated_normal
@@ -12,6 +12,7 @@ class Supervised(Method):
     """Labels: a metric loss on projected rows of two views, or a score loss on a linear classifier's scores of one.
 
     SupCon: Khosla et al. 2020, arXiv 2004.11362, section 3.1: both views of a batch are rows, with their labels twice.
+    ``relu`` compares the positive parts of the projected rows (Kini et al. 2023, arXiv 2306.07960).
     A score loss gets what it asks for by name: ``scores`` (B, C), ``labels`` (B,), ``targets`` (B, C), the labels as
     one-hot rows; in place of scores, the encoder's rows ``x`` (B, D) and class vectors ``w`` (C, D); for number tokens,
     class k as the number k (``values``, ``is_number``); for a rejector, one score a row, and the ``predictions``
@@ -20,8 +21,24 @@ class Supervised(Method):
 
     folders = ("labels", "scores")
 
-    def __init__(self, encoder, objective, views, data, rng, *, hidden=256, dimensions=64, layers=2, batch_norm=False):
+    def __init__(
+        self,
+        encoder,
+        objective,
+        views,
+        data,
+        rng,
+        *,
+        hidden=256,
+        dimensions=64,
+        layers=2,
+        batch_norm=False,
+        relu=False,
+    ):
         super().__init__(encoder, objective, views)
+        if relu and self.scores:
+            raise ValueError(f"method supervised: relu: {objective.loss.name} compares no rows, expected relu=false")
+        self.relu = relu
         if data.train.labels is None:
             raise ValueError(f"method supervised: loss {objective.loss.name} needs labels, and the data has none")
         self.asked = [p.name for p in objective.loss.arrays if not p.annotation.optional]
@@ -50,7 +67,8 @@ class Supervised(Method):
             pooled = self.encoder(first).pooled
             return (pooled, self.head(pooled)) if "scores" in self.asked else (pooled,)
         both = backend_of(first).xp.concatenate([first, *second])
-        return tuple(self.head(rows) for rows in split(self.encoder(both).pooled, (len(first), len(first))))
+        rows = tuple(self.head(part) for part in split(self.encoder(both).pooled, (len(first), len(first))))
+        return tuple(map(relu, rows)) if self.relu else rows
 
     def compare(self, rows, targets, batch):
         if not self.scores:

@@ -1,8 +1,11 @@
 """Two texts of a pair, each through its tower."""
 
+import numpy as np
+
 from mini_repr.autograd import concatenate
 from mini_repr.backend import backend_of
-from mini_repr.methods.kept import keepers_for
+from mini_repr.losses.pairs.similarity_kl import similarity_kl
+from mini_repr.methods.kept import keepers_for, next_generator
 from mini_repr.methods.method import Method, Step
 from mini_repr.nn import copy_of
 
@@ -13,14 +16,26 @@ class TwoTower(Method):
     One encoder for both sides (Sentence-BERT: Reimers, Gurevych 2019, arXiv 1908.10084) or, with ``shared=False``, one
     each from the same start (DPR: Karpukhin et al. 2020, arXiv 2004.04906, section 3). A batch holds other pairs only
     as negatives: a word of several senses may meet its own other definition there.
+
+    ``inner_layers``: 2D Matryoshka (Li et al. 2024, arXiv 2402.14776) of an encoder with blocks. The rows of one block
+    before the last, another at each step, are trained as those of the output are, and drawn to their similarities:
+
+        L(output) + L(block k) + similarity_kl(block k; output, a constant)
+
+    With nested columns (``--matryoshka``) L itself is a mean over them. The KL compares the similarities within a
+    batch, at the loss's temperature where it has one.
     """
 
     folders = ("pairs", "embeddings")
     takes = "texts"
 
-    def __init__(self, encoder, objective, views, data, rng, *, shared=True):
+    def __init__(self, encoder, objective, views, data, rng, *, shared=True, inner_layers=False):
         super().__init__(encoder, objective, views)
         self.keepers = keepers_for(objective.loss, objective.settings, data, encoder.width, rng)
+        self.inner_layers = inner_layers
+        if inner_layers:
+            _check_inner_layers(encoder, objective.loss, self.keepers)
+            self.register_buffer("draws", np.array([rng.integers(2**31), 0]))
         self.other_encoder = None
         if not shared:
             self.other_encoder = copy_of(encoder)
@@ -41,15 +56,41 @@ class TwoTower(Method):
 
     def embed(self, ids_a, mask_a, ids_b, mask_b):
         first, second = self.towers
-        return first(ids_a, mask_a).pooled, second(ids_b, mask_b).pooled
+        if not self.inner_layers:
+            return first(ids_a, mask_a).pooled, second(ids_b, mask_b).pooled
+        inner = tuple(range(1, first.depth))
+        a, b = first(ids_a, mask_a, layers=inner), second(ids_b, mask_b, layers=inner)
+        pooled = [(first.pool(x, mask_a), second.pool(y, mask_b)) for x, y in zip(a.layers, b.layers, strict=True)]
+        return a.pooled, b.pooled, *sum(pooled, ())
 
     def compare(self, rows, targets, batch):
-        za, zb = rows
+        za, zb, *inner = rows
         if self.objective.loss.folder == "embeddings":
-            total = self.objective(concatenate(za, zb), embeddings=rows)
-        else:
-            total = self.compare_pairs(za, zb, batch, rows)
+            return Step(self.objective(concatenate(za, zb), embeddings=(za, zb)), za.data)
+        total = self.compare_pairs(za, zb, batch, (za, zb))
+        if inner:
+            k = int(next_generator(self.draws).integers(len(inner) // 2))
+            total = self._with_block(total, *inner[2 * k : 2 * k + 2], za.data, zb.data)
         return Step(total, za.data)
+
+    def _with_block(self, total, a, b, teacher_a, teacher_b):
+        block = self.objective(a, b)
+        temperature = {name: value for name, value in self.objective.settings.items() if name == "temperature"}
+        aligned = similarity_kl(a, b, teacher_a, teacher_b, **temperature)
+        both = total + block + aligned
+        both.terms = {**total.terms, "inner": block.data, "similarity_kl": aligned.data}
+        return both
+
+
+def _check_inner_layers(encoder, loss, keepers):
+    if getattr(encoder, "depth", 1) < 2 or not hasattr(encoder, "pool"):
+        raise ValueError(
+            "method two_tower: inner_layers: the encoder has no block before its last, expected --encoder "
+            "text_transformer of depth 2 or more"
+        )
+    if loss.folder == "embeddings" or keepers:
+        why = "compares no pairs" if loss.folder == "embeddings" else "keeps a state of the output's rows"
+        raise ValueError(f"method two_tower: inner_layers: {loss.name} {why}, expected a loss of pairs without state")
 
 
 def _trimmed(ids, mask):

@@ -18,10 +18,13 @@ from mini_repr.optim import OPTIMIZERS
 from mini_repr.training.recipes import recipe_of
 
 # grad_cache: rows to encode at once, 0 for the batch. loss_groups: equal parts of a batch, each with its own loss.
+# batches: shuffled, "balanced" (samples_per_class rows of each class that is in it) or "bound" (some rows are in all).
 # learn: scalars of the loss that training moves. matryoshka: numbers of leading columns to compare, none for all.
 # reweight: how much each row counts by its loss, see ``mini_repr.optim.REWEIGHTINGS``.
 OBJECTIVE = {"learn": [], "matryoshka": [], "reweight": ""}
 TRAIN = {"epochs": 100, "batch_size": 128, "seed": 0, "grad_cache": 0, "loss_groups": 1}
+TRAIN |= {"batches": "shuffled", "samples_per_class": 4}
+LEAST = {"epochs": 1, "batch_size": 2, "seed": 0, "grad_cache": 0, "loss_groups": 1, "samples_per_class": 2}
 SCHEDULE = {"schedule": "cosine", "warmup_steps": 50, "clip_norm": 0.0}
 # An optimiser named "sam:adamw" takes AdamW's step with the gradient that sharpness-aware minimisation finds.
 CLIMBING = "sam:"
@@ -210,9 +213,12 @@ def _added(chosen):
 
 
 def _check_train(settings):
-    for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0), ("grad_cache", 0), ("loss_groups", 1)):
+    for name, least in LEAST.items():
         if settings["train"][name] < least:
             raise ConfigError(f"setting train.{name}: got {settings['train'][name]}, expected at least {least}")
+    if settings["train"]["batches"] not in ("shuffled", "balanced", "bound"):
+        got = settings["train"]["batches"]
+        raise ConfigError(f"setting train.batches: got {got!r}, expected shuffled, balanced or bound")
     optimizer = settings["optimizer"]
     if optimizer["schedule"] not in ("cosine", "constant"):
         raise ConfigError(f"setting optimizer.schedule: got {optimizer['schedule']!r}, expected cosine or constant")

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from mini_repr.backend import single_threaded_products
-from mini_repr.data import Batches
+from mini_repr.data import BalancedBatches, Batches, BoundBatches
 from mini_repr.methods import Batch, build_method
 from mini_repr.metrics import dimension_std, effective_rank
 from mini_repr.nn import BatchNorm
@@ -42,7 +42,7 @@ class Run:
         self.spread.part_dropout(self.method)
         if train["grad_cache"]:
             _require_chunks(self.method)
-        self.batches = Batches(len(data.train), train["batch_size"], train["seed"])
+        self.batches = _batches(train, data.train)
         self.inputs = self.method.load(data.train, backend)
         self.labels = None if data.train.labels is None else backend.asarray(data.train.labels)
         name = optimizer["name"].removeprefix(CLIMBING)
@@ -180,6 +180,24 @@ class Run:
     def _loaded(self, folder):
         """The checkpoint in a folder that only the first rank needs to reach."""
         return self.world.from_first(checkpoint.load(folder / CHECKPOINT) if self.world.is_first else None)
+
+
+def _batches(train, part):
+    """Which rows make up each batch, by ``train.batches``."""
+    kind, size, seed = train["batches"], train["batch_size"], train["seed"]
+    if kind == "shuffled":
+        return Batches(len(part), size, seed)
+    if part.labels is None:
+        raise ValueError(f"setting train.batches: {kind} batches need labels, and the data has none")
+    if kind == "bound":
+        return BoundBatches(part.labels, size, seed)
+    samples, classes = train["samples_per_class"], len(np.unique(part.labels))
+    if size % samples or not 2 <= size // samples <= classes:
+        raise ValueError(
+            f"setting train.batch_size: got {size}, expected samples_per_class={samples} times 2 to {classes} classes "
+            "for balanced batches"
+        )
+    return BalancedBatches(part.labels, size // samples, samples, seed)
 
 
 def _require_chunks(method):

@@ -64,6 +64,17 @@ def test_byol_targets_come_from_the_teacher():
     assert all(p.grad is None for p in method.teacher_encoder.parameters())
 
 
+def test_relu_compares_positive_parts():
+    method = method_for("supcon", method={"relu": True})
+    step, first, second = step_and_views(method)
+    za, zb = (np.maximum(method.head(method.encoder(x).pooled).data, 0) for x in (first, second))
+    settings = {"temperature": method.objective.settings["temperature"]}
+    expected = LOSSES["supcon"](np.concatenate([za, zb]), np.concatenate([LABELS, LABELS]), **settings)
+    np.testing.assert_allclose(step.total.data, expected.data, rtol=1e-4)
+    with pytest.raises(ValueError, match="harmonic compares no rows"):
+        method_for("harmonic", method={"relu": True})
+
+
 def test_moco_queue_holds_the_last_keys():
     sections = {"method": {"name": "momentum", "queue_size": 20}, "loss": {"negatives": "queue", "symmetric": False}}
     method = method_for("infonce", **sections)

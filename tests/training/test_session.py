@@ -107,6 +107,31 @@ def test_resume_is_bit_identical(tmp_path, loss, method):
     assert without_time[0] == without_time[1]
 
 
+@pytest.mark.parametrize(
+    "train, least", [({"batches": "balanced", "batch_size": 40}, 4), ({"batches": "bound", "batch_size": 40}, 1)]
+)
+def test_batches_of_other_kinds_hold_rows_of_each_class(tmp_path, train, least):
+    run, _ = session.start(chosen("supcon", epochs=1, **train), tmp_path / "run")
+    batches = run.batches.epoch_batches(0)
+    assert run.total_steps == len(batches) > 20
+    for batch in batches:
+        assert len(batch) == 40 and np.bincount(run.data.train.labels[batch], minlength=10).min() >= least
+
+
+@pytest.mark.parametrize(
+    "train, says",
+    [
+        ({"batches": "even"}, "expected shuffled, balanced or bound"),
+        ({"batches": "balanced"}, "got 256, expected samples_per_class=4 times 2 to 10 classes"),
+        ({"batches": "balanced", "samples_per_class": 1}, "expected at least 2"),
+        ({"batches": "bound", "batch_size": 10}, "expected 11"),
+    ],
+)
+def test_batches_that_cannot_be_made_are_refused(tmp_path, train, says):
+    with pytest.raises(ValueError, match=says):
+        session.start(chosen("supcon", **train), tmp_path / "run")
+
+
 def test_same_seed_same_run_and_other_seed_other_run(tmp_path):
     _, one = trained(chosen("infonce", epochs=1), tmp_path / "one")
     _, two = trained(chosen("infonce", epochs=1), tmp_path / "two")
