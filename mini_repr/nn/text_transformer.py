@@ -26,6 +26,7 @@ class TextTransformer(Module):
         positions: "learned", or "sine": a fixed table (Vaswani et al. 2017, arXiv 1706.03762, section 3.5).
         pooling: "mean" of the words' rows, or the row of the "first" or the "last" word.
         causal: whether a word sees only itself and the words before it.
+        attention: "softmax", or "sparsemax": most weights exactly 0 (Martins, Astudillo 2016, arXiv 1602.02068).
         dropout: rate on the branches of every block.
     """
 
@@ -44,6 +45,7 @@ class TextTransformer(Module):
         positions="learned",
         pooling="mean",
         causal=False,
+        attention="softmax",
         dropout=0.0,
     ):
         if positions not in ("learned", "sine"):
@@ -59,7 +61,9 @@ class TextTransformer(Module):
             self.positions = Tensor(truncated_normal(rng, (max_tokens, width), dtype), True)
         else:
             self.register_buffer("positions", line_positions(max_tokens, width, dtype))
-        self.blocks = [Block(width, heads, mlp_ratio, rng, dropout=dropout, dtype=dtype) for _ in range(depth)]
+        self.blocks = [
+            Block(width, heads, mlp_ratio, rng, dropout=dropout, attention=attention, dtype=dtype) for _ in range(depth)
+        ]
         self.norm = LayerNorm(width, dtype=dtype)
         self._pooling, self._causal = pooling, causal
 

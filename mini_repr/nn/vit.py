@@ -23,6 +23,7 @@ class ViT(Module):
         width: D. depth: blocks. heads: divisor of width. mlp_ratio: hidden width of a block's MLP over D.
         positions: "learned", or "sine": a fixed 2-D sine-cosine table (needs width divisible by 4).
         pooling: "cls": a class token's row; "mean": no class token, the mean of the tokens.
+        attention: "softmax", or "sparsemax": most weights exactly 0 (Martins, Astudillo 2016, arXiv 1602.02068).
         dropout: rate on the branches of every block.
     """
 
@@ -39,6 +40,7 @@ class ViT(Module):
         mlp_ratio=4.0,
         positions="learned",
         pooling="cls",
+        attention="softmax",
         dropout=0.0,
     ):
         if positions not in ("learned", "sine"):
@@ -60,7 +62,9 @@ class ViT(Module):
             self.register_buffer("positions", sine_positions(self.grid, width, dtype))
         # The class token has no position of its own: the sum of two learned rows is one learned row.
         self.class_token = Tensor(truncated_normal(rng, (width,), dtype), True) if pooling == "cls" else None
-        self.blocks = [Block(width, heads, mlp_ratio, rng, dropout=dropout, dtype=dtype) for _ in range(depth)]
+        self.blocks = [
+            Block(width, heads, mlp_ratio, rng, dropout=dropout, attention=attention, dtype=dtype) for _ in range(depth)
+        ]
         self.norm = LayerNorm(width, dtype=dtype)
 
     def forward(self, images, visible=None, replace=None, mask_token=None, layers=(), attention=False):

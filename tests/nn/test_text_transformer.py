@@ -38,6 +38,13 @@ def test_padding_changes_nothing(causal, pooling, positions):
     assert together.pooled.shape == (3, 8) and together.tokens.shape == (3, 7, 8)
 
 
+def test_sparse_attention_looks_at_words_alone():
+    ids, mask = np.array([[1, 2, 3, 4, 5]]), np.array([[True, True, True, False, False]])
+    weights = distinct(small(attention="sparsemax"))(ids, mask, attention=True).attention[0]
+    assert not weights[..., 3:].any() and (weights[..., :3] == 0).any()
+    np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=1e-6)
+
+
 def test_causal_words_do_not_see_the_future():
     words = np.array([[1, 2, 3, 4, 5]])
     mask = np.ones((1, 5), bool)

@@ -53,6 +53,16 @@ def test_sine_positions_are_distinct_and_know_rows_from_columns():
     np.testing.assert_array_equal(table[0, 8:], table[4, 8:])  # same column
 
 
+def test_sparse_attention_has_exact_zeros():
+    soft, sparse = (
+        small(attention=kind)(10 * images(), attention=True).attention[0] for kind in ("softmax", "sparsemax")
+    )
+    assert (soft > 0).all() and (sparse == 0).any()
+    np.testing.assert_allclose(sparse.sum(axis=-1), 1, rtol=1e-5)
+    with pytest.raises(ValueError, match="attention: got 'hard'"):
+        small(attention="hard")
+
+
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 @pytest.mark.parametrize("positions", ["learned", "sine"])
 def test_shapes(pooling, positions):
