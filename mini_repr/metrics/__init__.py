@@ -14,6 +14,7 @@ from mini_repr.metrics.matrix_entropy import dime, matrix_entropy, prompt_entrop
 from mini_repr.metrics.modality_gap import modality_gap, modality_separability
 from mini_repr.metrics.neighbour_overlap import neighbour_overlap
 from mini_repr.metrics.orthogonal_frame import orthogonal_frame
+from mini_repr.metrics.patch_reconstruction import patch_reconstruction_loss
 from mini_repr.metrics.ranks import dimension_std, effective_rank, rankme
 from mini_repr.metrics.reconstruction_subspaces import reconstruction_alignment, subspace_probe
 from mini_repr.metrics.retrieval import label_ndcg, mean_reciprocal_rank, ndcg, recall_at_k
@@ -71,4 +72,5 @@ METRICS = {
     )
 }
 
-__all__ = ["METRICS", "Metric", *METRICS]
+# Not among METRICS: it gives a map, not a number, and asks for patches before and after a projection.
+__all__ = ["METRICS", "Metric", "patch_reconstruction_loss", *METRICS]
