@@ -104,8 +104,7 @@ def logistic_regression(features, targets, classes, l2):
 def _accuracy(train, train_labels, test, test_labels, l2):
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     # A constant column carries nothing; its deviation may be rounding noise, which must not be blown up.
-    noise = np.finfo(train.dtype).eps * np.abs(train).max(axis=0)
-    scale = np.where(deviation > 8.0 * noise, deviation, np.inf)
+    scale = np.where(np.ptp(train, axis=0) > 0, deviation, np.inf)
     classes, targets = np.unique(train_labels, return_inverse=True)
     weight, bias = logistic_regression((train - mean) / scale, targets, len(classes), l2)
     predicted = classes[((test - mean) / scale @ weight + bias).argmax(axis=1)]

@@ -87,6 +87,15 @@ def test_constant_column_is_ignored(dtype):
     assert linear_probe(padded[0], train_labels, padded[1], test_labels) == expected
 
 
+def test_the_mean_of_a_long_constant_column_is_not_exact():
+    train_z, train_labels, test_z, test_labels = (np.tile(x, (50,) + (1,) * (x.ndim - 1)) for x in make_split())
+    padded = [np.concatenate([z, np.full((len(z), 1), 0.1)], axis=1) for z in (train_z, test_z)]
+    assert padded[0].mean(axis=0)[-1] != 0.1
+    padded[1][:, -1] = 5.0
+    expected = linear_probe(train_z, train_labels, test_z, test_labels)
+    assert linear_probe(padded[0], train_labels, padded[1], test_labels) == expected
+
+
 def test_collapsed_rows_give_chance():
     labels = np.arange(60) % 3
     z = np.full((60, 5), 0.3)
