@@ -63,7 +63,8 @@ class _Array(Annotation):
         return [letter for letter, _ in self.axes]
 
     def check(self, value, sizes):
-        if not is_array(value):
+        # A matrix multiplies otherwise, and a masked array's mask would be ignored.
+        if not is_array(value) or isinstance(value, np.matrix | np.ma.MaskedArray):
             raise Misuse(f"{type(value).__name__}", f"{self.noun} of shape {self._wanted(sizes)}")
         if value.ndim != len(self.axes):
             raise Misuse(f"shape {value.shape}", f"{self.noun} of shape {self._wanted(sizes)}")
@@ -89,6 +90,7 @@ class _Array(Annotation):
         good = self.draw(rng, sizes)
         yield "one axis too many", good[None]
         yield "a list, not an array", good.tolist()
+        yield "a masked array", np.ma.masked_array(good)
         for axis, (letter, least) in enumerate(self.axes):
             short = np.take(good, range(least - 1), axis=axis)
             yield f"{least - 1} along {letter}", short
@@ -262,11 +264,15 @@ class Scalar(Annotation):
     low_open: bool = False
 
     def check(self, value, sizes):
-        if isinstance(value, bool) or not (isinstance(value, int | float | np.number) or is_array(value)):
-            raise Misuse(repr(value), f"a number {self}")
+        real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+        if not (real or is_array(value)):
+            raise Misuse(_named(value), f"a number {self}")
         if is_array(value) and (value.ndim or value.dtype.kind != "f"):
-            raise Misuse(f"an array of shape {value.shape}, dtype {value.dtype}", f"a number {self}")
-        number = float(value)
+            raise Misuse(_named(value), f"a number {self}")
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number of more than 308 digits
+            number = math.inf
         if not math.isfinite(number) or not self._holds(number):
             raise Misuse(f"{number:g}", f"a number {self}")
         return value if is_array(value) else number
@@ -281,6 +287,8 @@ class Scalar(Annotation):
 
     def bad(self, rng, sizes):
         yield "text", "0.1"
+        yield "a complex number", np.complex128(0.5)
+        yield "a whole number beyond the floating-point ones", 10**400
         yield "NaN", math.nan
         yield "infinity", math.inf
         if math.isfinite(self.low):
@@ -322,6 +330,9 @@ class Learned(Annotation):
         return f"{self.scalar}, has a gradient" + (", learned in training" if self.trained else "")
 
 
+_LARGEST_COUNT = 2**31 - 1
+
+
 @dataclass(frozen=True)
 class Count(Annotation):
     """A whole number, at least ``least``; ``None`` is allowed where ``choose`` says what it stands for."""
@@ -332,8 +343,9 @@ class Count(Annotation):
     def check(self, value, sizes):
         if value is None and self.choose:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < self.least:
-            raise Misuse(repr(value), f"a whole number >= {self.least}")
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not whole or not self.least <= value <= _LARGEST_COUNT:
+            raise Misuse(_named(value), f"a whole number from {self.least} to {_LARGEST_COUNT}")
         return int(value)
 
     def draw(self, rng, sizes):
@@ -341,6 +353,7 @@ class Count(Annotation):
 
     def bad(self, rng, sizes):
         yield "too small", self.least - 1
+        yield "too large for an index", _LARGEST_COUNT + 1
         yield "a fraction", self.least + 0.5
 
     def __str__(self):
@@ -356,7 +369,7 @@ class Flag(Annotation):
 
     def check(self, value, sizes):
         if not isinstance(value, bool | np.bool_):
-            raise Misuse(repr(value), "True or False")
+            raise Misuse(_named(value), "True or False")
         return bool(value)
 
     def draw(self, rng, sizes):
@@ -379,8 +392,8 @@ class Choice(Annotation):
         object.__setattr__(self, "options", options)
 
     def check(self, value, sizes):
-        if value not in self.options:
-            raise Misuse(repr(value), f"one of {', '.join(self.options)}")
+        if not isinstance(value, str) or value not in self.options:
+            raise Misuse(_named(value), f"one of {', '.join(self.options)}")
         return value
 
     def draw(self, rng, sizes):
@@ -388,6 +401,7 @@ class Choice(Annotation):
 
     def bad(self, rng, sizes):
         yield "no such word", "nonsense"
+        yield "several words", np.asarray(self.options)
 
     def __str__(self):
         return f"({' | '.join(self.options)})"
@@ -426,6 +440,11 @@ class Optional(Annotation):
 
     def __str__(self):
         return f"{self.array}, optional"
+
+
+def _named(value):
+    """What came, on one line."""
+    return f"an array of shape {value.shape}, dtype {value.dtype}" if is_array(value) else repr(value)
 
 
 def finite(value):

@@ -118,11 +118,17 @@ class Loss:
             (value as a 0-d array, {name: gradient shaped like the argument} for every differentiable argument,
             learned scalars included; an optional array that was left out has no entry).
         Raises:
-            ValueError: as in calling; also for a NaN or an infinity in an array, and for ``reduction="none"``.
+            ValueError: as in calling; also for a NaN or an infinity in an array, for ``reduction="none"``, and where
+                the value or a gradient is beyond the dtype.
         """
         arguments = self._bind(args, params)
         self._require_finite(arguments)
-        return self._differentiate(self, arguments)
+        value, gradients = self._differentiate(self, arguments)
+        for what, found in [("value", value), *((f"gradient of {n}", g) for n, g in gradients.items())]:
+            if not finite(found):
+                expected = f"finite numbers: the inputs or settings are too extreme for {value.dtype}"
+                raise ValueError(f"{self.name}: {what}: got a NaN or an infinity, expected {expected}")
+        return value, gradients
 
     def by_definition(self, *args, **params):
         """The definition's value on tensors (or arrays), as a tensor that the engine can differentiate."""

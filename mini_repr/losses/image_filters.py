@@ -26,5 +26,6 @@ def halving_matrix(xp, side, dtype):
 
 def gaussian(window, sigma):
     """``window`` weights of sum 1, symmetric about the middle."""
-    weights = [math.exp(-((k - (window - 1) / 2) ** 2) / (2 * sigma**2)) for k in range(window)]
+    squares = [(k - (window - 1) / 2) ** 2 for k in range(window)]
+    weights = [math.exp(-(s - min(squares)) / sigma / sigma / 2) for s in squares]  # of any sigma > 0
     return [w / sum(weights) for w in weights]

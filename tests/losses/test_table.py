@@ -249,6 +249,14 @@ def test_value_and_grad_refuses_what_is_not_finite(name, bad):
                 loss.value_and_grad(**{**good, p.name: spoiled})
 
 
+def test_value_and_grad_refuses_a_result_beyond_the_dtype():
+    cip, rows, labels = LOSSES["cip"], np.full((3, 2), 1e25, dtype=np.float32), np.array([0, 0, 1])
+    with np.errstate(all="ignore"):
+        with pytest.raises(ValueError, match=r"^cip: value: got a NaN or an infinity, expected .* float32$"):
+            cip.value_and_grad(rows, labels)
+        assert float(cip.value_and_grad(rows.astype(np.float64), labels)[0]) == pytest.approx(2e50)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_value_and_grad_covers_every_differentiable_argument(name):
     rng = np.random.default_rng(11)

@@ -51,7 +51,7 @@ def soft_threshold(x, threshold):
         permutation("D"),
         at_least(0),
         row_scaling("z", normalize=True),
-        between(1 / 6, 1, form="flops", normalize=True),
+        between(1 / 5, 1, form="flops", normalize=True),  # of 5 dimensions
         exact("mean sizes 2 and 1.5", 6.25, z=_ROWS),
         exact("mean L1 norm", 3.5, z=_ROWS, form="l1"),
         exact("one and the same dimension costs 1", 1.0, z=[[2.0, 0.0, 0.0]] * 3, normalize=True),

@@ -5,7 +5,8 @@ Definition. With T the tree of least total length that connects the B rows, edge
     L = length_weight · L_E + sphere_weight · L_S,     L_E = -1/B sum_{(i,j) in T} |z_i - z_j|,
                                                        L_S =  1/B sum_i (|z_i| - 1)²
 
-The tree is a stop-gradient choice: it is found anew at every call and held fixed in the gradient. For B <= D + 1 the
+The third return value holds ``length`` and ``sphere``, L_E and L_S before their weights. The tree is a stop-gradient
+choice: it is found anew at every call and held fixed in the gradient. For B <= D + 1 the
 longest tree on the sphere is that of a regular simplex; for many rows its length estimates the Rényi entropy of their
 distribution, greatest where it is uniform: so dimensions do not collapse. ``normalize`` puts the rows on the sphere.
 

@@ -25,8 +25,8 @@ Source. Sun et al. 2020, arXiv 2002.10857: unified loss in section 2, weights an
 0.4 and scale 80 (retrieval), for class vectors 0.25 and 256. Public codes differ in what one logarithm spans:
 pytorch-metric-learning's CircleLoss takes one an anchor (this page's default); TinyZeaMays/CircleLoss and its many
 copies one a batch (variant ``one_for_all``; some count a pair as (i, j) and (j, i), a factor 4 in the product of the
-sums, and this one finds the sign of eq. 10, the paper's gradient for s_p, to be a slip). mangye16/ReID-Survey leaves
-masked pairs in the sums with s = 0.
+sums). TinyZeaMays also finds the sign of eq. 10, the paper's gradient for s_p, to be a slip. mangye16/ReID-Survey
+leaves masked pairs in the sums with s = 0.
 
 Measured: `mini-repr claim circle`: recall at 1 on unseen digits 0.966 ± 0.019 against 0.931 ± 0.009 with unit weights
 and 0.918 ± 0.023 for triplet: holds.

@@ -8,8 +8,8 @@ Definition. With u_i = z_i/|z_i|, s_ij = u_i·u_j, d_ij = 2 - 2 s_ij, y_ij = [i 
     J_i  = mean of W_j over the j with R_ij = 1   (averaged over close mutual neighbours),   c_ij = (J_ij + J_ji) / 2
 
     contextual  = 1/N² sum_{i != j} (y_ij - c_ij)²
-    contrastive = mean of [positive_margin - s_ij]_+ over the pairs y_ij = 1 where it is not 0
-                + mean of [s_ij - negative_margin]_+ over the pairs y_ij = 0 where it is not 0
+    contrastive = mean of [positive_margin - s_ij]_+ over the pairs i != j of y_ij = 1 where it is not 0
+                + mean of [s_ij - negative_margin]_+ over the pairs of y_ij = 0 where it is not 0
     regulariser = (mean_ij s_ij - target_similarity)²
     L = w_c contextual + w_r regulariser + (1 - w_c - w_r) contrastive,   w: contextual_weight, regulariser_weight
 
@@ -24,7 +24,8 @@ in W. A zero row has similarity 0 to everything and a zero gradient. Named parts
 
 Source. Liao, Tsiligkaridis, Kulis 2022, arXiv 2210.01908; all of the above and its settings are read off the official
 code (Chris210634/metric-learning-using-contextual-similarity, losses.py and main.py: 256 x 256 images, k = 4 images a
-class). Its 224 x 224 folder weighs otherwise and leaves the regulariser to a separate switch.
+class). It has the pairs i = j among the contrastive ones, which below a positive_margin of 1 are 0 and not counted. Its
+224 x 224 folder weighs otherwise and leaves the regulariser to a separate switch.
 
 Measured: `mini-repr claim contextual`: ndcg on digits with 40% wrong labels 0.872 ± 0.002 against 0.865 ± 0.005 for the
 contrastive part alone: better, but 0.977 against 0.957 with right labels, so that wrong labels cost it more, not less.
@@ -98,9 +99,11 @@ def contextual(
     partners = xp.maximum(mutual.sum(axis=1, keepdims=True), 1)
     averaged = mutual @ context / partners
     miss = same - (averaged + averaged.T) / 2
-    miss[xp.arange(count), xp.arange(count)] = 0
+    selves = xp.arange(count), xp.arange(count)
+    miss[selves] = 0
 
     short, long = (positive_margin - s) * same, (s - negative_margin) * ~same
+    short[selves] = 0
     active = [short > 0, long > 0]
     shares = [xp.asarray(1 / xp.maximum(a.sum(), 1), dtype=z.dtype) for a in active]
     gap = s.mean() - target_similarity
@@ -170,7 +173,8 @@ def _(
     def active_mean(excess):
         return excess.sum() / max(1, int((excess.data.real > 0).sum()))
 
-    contrastive = active_mean(relu(positive_margin - s) * same) + active_mean(relu(s - negative_margin) * ~same)
+    short = off_diagonal(relu(positive_margin - s) * same)
+    contrastive = active_mean(short) + active_mean(relu(s - negative_margin) * ~same)
     regulariser = (s.mean() - target_similarity) ** 2
     contrastive_weight = 1 - contextual_weight - regulariser_weight
     return contextual_weight * contextual_part + regulariser_weight * regulariser + contrastive_weight * contrastive

@@ -12,8 +12,9 @@ Gradient. df/dU_A = 2 (S_A + ridge I)⁻¹ U_A = 2 U_A (ridge I + U_Aᵀ U_A)⁻
 the two matrices, n x n or D x D: det(U Uᵀ + r I) = r^(n - D) det(Uᵀ U + r I). Then dz = (du - u (u·du)) / |z|.
 O(N D min(N, D)) time, no N x N matrix unless N < D.
 
-Shapes: z (N, D), N >= 1; labels (N,), any integers. Range: ridge > 0. A class of one row has f = log(1 + ridge). A zero
-row has similarity 0 to everything and a zero gradient. Named parts: "classes", "whole".
+Shapes: z (N, D), N >= 1; labels (N,), any integers. Range: ridge at least N times the dtype's epsilon, for the
+matrices to be regular. A class of one row has f = log(1 + ridge). A zero row has similarity 0 to everything and a zero
+gradient. Named parts: "classes", "whole".
 
 Source. Majee et al. 2023, arXiv 2310.00165: total information and total correlation of class sets, with facility
 location, graph cut and log-determinant; only the abstract was read for this page. C_f and ridge 0.5 are those of the
@@ -62,6 +63,11 @@ def score_log_det(
     reduction: Choice("sum", "mean") = "sum",
 ):
     xp = backend_of(z).xp
+    least = len(z) * float(xp.finfo(z.dtype).eps)  # the round-off of the largest eigenvalue
+    if ridge < least:
+        raise ValueError(
+            f"score_log_det: ridge: got {ridge:g}, expected at least {least:.2g} for {len(z)} rows of {z.dtype}"
+        )
     u, to_z = unit_rows.on_arrays(z)
     order = xp.argsort(labels)
     ends = [int(x) for x in xp.cumsum(xp.unique(labels, return_counts=True)[1])]

@@ -17,7 +17,7 @@ def kernel_affinities(a, b, kernel, temperature):
     elif distances:  # a shift of all rows changes no distance, and saves digits
         x, y = a - b.mean(axis=0), b - b.mean(axis=0)
     elif kernel == "clusters":
-        (x, to_scores_a), (members, to_scores_b) = softmax.on_arrays(a * scale), softmax.on_arrays(b * scale)
+        (x, to_scores_a), (members, _) = softmax.on_arrays(a * scale), softmax.on_arrays(b * scale)
         least = xp.finfo(a.dtype).tiny
         sizes = xp.maximum(members.sum(axis=0), least)
         y = members / sizes
@@ -25,8 +25,10 @@ def kernel_affinities(a, b, kernel, temperature):
         def to_a(g):
             return to_scores_a(g) * scale
 
-        def to_b(g):
-            return to_scores_b((g - (g * y).sum(axis=0)) / sizes) * scale
+        def to_b(g):  # through members / sizes and the softmax at once: 1 / sizes, of an empty cluster, has overflown
+            g_scores = y * (g - (g * y).sum(axis=0))
+            g_scores -= members * g_scores.sum(axis=1, keepdims=True)
+            return g_scores * scale
 
     def affinities(part):
         block = x[part] @ y.T

@@ -142,7 +142,7 @@ def _lengths(xp, name, lengths, count, most):
     low, high = int(lengths.min()), int(lengths.max())
     if low < 1 or high > most:
         raise ValueError(f"best_alignment: {name}: got lengths from {low} to {high}, expected 1 to {most}")
-    return lengths
+    return lengths.astype("int64")  # unsigned ones would not subtract
 
 
 @best_alignment.definition
@@ -156,7 +156,10 @@ def _(a, b, a_lengths, b_lengths, distance, moves, reduction):
             for j in range(tokens):
                 gap = x[i] - y[j]
                 squared = (gap * gap).sum()
-                d = {"squared": squared, "euclidean": sqrt(squared), "cosine": squared / 2}[distance]
+                if distance == "cosine":
+                    d = 1 - (x[i] * y[j]).sum()
+                else:
+                    d = sqrt(squared) if distance == "euclidean" and squared.data != 0 else squared
                 before = [(i - 1, j - 1), (i - 1, j)] + ([(i, j - 1)] if moves == "dtw" else [])
                 before = [total[cell] for cell in before if cell in total]
                 if before or i == j == 0:

@@ -19,7 +19,8 @@ Shapes: a, b (B, D), B >= 2. Ranges: temperature, sharpness > 0, weights >= 0. U
 [0, 4]; all rows the same give log B, from C alone. A zero row stays at the origin and has a zero gradient.
 
 Source. Fahim, Murphy, Fyshe 2024, arXiv 2405.18570; checked against the authors' code (abrar-fahim/contrastive-gap,
-clips/hf_clip.py): sharpness 2, all weights 1, the mean of the two uniformities, cross-uniformity without the diagonal.
+clips/hf_clip.py): sharpness 2, all weights 1, the mean of the two uniformities, cross-uniformity without the diagonal;
+its src/config.py has a fixed temperature of 0.01.
 CUA (``cua``) is the loss without X. Uniformity and alignment: Wang, Isola 2020, arXiv 2005.10242, section 4.1; CLIP:
 Radford et al. 2021, arXiv 2103.00020, figure 3. Measures of the gap: metrics ``modality_gap`` and
 ``modality_separability``.

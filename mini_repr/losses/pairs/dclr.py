@@ -18,8 +18,9 @@ binary form, with o_ic = p_ic / (1 - p_ic) off the partner, G_ic = (p_ic - [c = 
 ``masking="logits"`` s/t receives it times w_ij. du = G v / t, dv = Gᵀ u / t, dt = -sum_ic G_ic s_ic / t²;
 da = (du - u (u·du)) / |a|. Weights and noise are constants. Tiles of rows: O((B + K) * tile) memory.
 
-Shapes: a, b (B, D), B >= 2; weights (B, B) >= 0; noise (K, D). In the binary form 1 - p is held at the dtype's
-epsilon: a negative that takes all gives a large value, not infinity. A zero row has similarity 0 and a zero gradient.
+Shapes: a, b (B, D), B >= 2; weights (B, B) >= 0, some above 0 in each row; noise (K, D). In the binary form 1 - p is
+held at the dtype's smallest normal number: a negative that takes all gives a large value, not infinity. A zero row has
+similarity 0 and a zero gradient.
 
 Source. Zhou, Zhang, Zhao, Wen 2022, arXiv 2205.00656 (instance weighting, noise-based negatives); checked against the
 official code, RUCAIBox/DCLR, simcse/models.py (cl_vat_forward), which is variant ``official_code``: it multiplies the
@@ -120,7 +121,7 @@ def dclr(
         if form == "binary":
             missing = (total - p) / total
             missing[largest] = others / total[:, 0]  # where p is near 1, 1 - p has no digits left
-            xp.maximum(missing, float(xp.finfo(a.dtype).eps), out=missing)
+            xp.maximum(missing, float(xp.finfo(a.dtype).tiny), out=missing)
         cost += xp.log(total[:, 0])
         p /= total
         return p, missing, partners, largest, cost, kept

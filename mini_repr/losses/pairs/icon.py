@@ -11,8 +11,8 @@ Definition. With p(j|i) what the supervision says of the candidates j of anchor 
 ``targets`` are p in proportion: weights >= 0, such as 0-1 marks of neighbours; each row is divided by its sum. None is
 the partner, p = I. ``over="pairs"`` makes p and q one distribution each over all pairs, and L their divergence. With
 ``exclude_self`` (a and b are the same rows) no row is its own candidate; one that has no target besides itself is no
-anchor, and L the mean over the others. ``alpha`` mixes p with n equal candidates, (1 - alpha) p + alpha / n, and
-``learned_alpha`` q. ``entropy=False`` leaves out sum_j p log p: the cross-entropy, with the same gradient.
+anchor, and L the mean over the others. ``alpha`` mixes p with equal shares of the n candidates, (1 - alpha) p +
+alpha/n, and ``learned_alpha`` q. ``entropy=False`` leaves out sum_j p log p: the cross-entropy, with the same gradient.
 
 Named losses are settings, each held to its own formula in the tests; ``supervision.py`` makes the targets. InfoNCE in
 one direction: the defaults. SupCon: labels, ``exclude_self``. Cross-entropy: "dot", b class weights, one-hot targets.

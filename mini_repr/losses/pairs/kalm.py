@@ -22,9 +22,10 @@ Ranges: temperature > 0, gamma >= 0, y meant to lie in [0, 1]. With gamma > 0 a 
 Source. Zhao et al. 2025, arXiv 2506.20923: focal-style reweighting, online hard-negative mixing and model soup
 (``optim/soup.py``). The published training code (HITsz-TMG/KaLM-Embedding, train/losses.py) is the first version's:
 InfoNCE over nested dimensions, with neither. Notes on the paper by others confirm the weight (1 - e^{s/t}/Z)^gamma and
-pair-wise mixing with Beta(2, 2). Not confirmed: which pairs are mixed and how many, gamma = 1/2, and whether weights
-and mixtures are constants; its list-wise mixing is not on this page. There, hard negatives were mined beforehand; here
-they are the batch's. Mixtures of hard negatives from a queue: Kalantidis et al. 2020, arXiv 2010.01028.
+pair-wise mixing with Beta(2, 2). Not confirmed: which pairs are mixed and how many, gamma = 1/2, the temperature (0.05
+is this page's; that code's script has 0.01), and whether weights and mixtures are constants; its list-wise mixing is
+not on this page. There, hard negatives were mined beforehand; here they are the batch's. Mixtures of hard negatives
+from a queue: Kalantidis et al. 2020, arXiv 2010.01028.
 
 Measured: ``mini-repr claim kalm``: fine-tuned so, MRR 0.048 ± 0.004 against InfoNCE's 0.048 ± 0.003: does not hold at
 this scale (nor on other pairs or with constant learning rates), though the gap to the hardest negative shrinks.

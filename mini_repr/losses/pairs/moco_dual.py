@@ -9,7 +9,7 @@ H_i is what a filter leaves of ``queue``, the keys of past batches, for the quer
 queries, for the key v_i (of ``queue`` where no query_queue is given). It goes by the cosine to the anchor: rows above
 ``ceiling`` are left out as suspected false negatives; of the others the most similar are kept, a share ``hardest`` of
 the whole queue (rounded up; ties with the last of them stay too; all, where no more are left). Where none is left the
-term is 0.
+term is 0. The third return value holds the means of the two terms, ``query`` and ``key``, before their weights.
 
 Gradient. The choice is held fixed: a logit receives r (softmax - [partner]), r the anchor's weight; queues take none.
 du_i = sum_c G_ic c / t over anchors and partners, da = (du - u (u·du)) / |a|, dt = -sum G s / t². A key from a
@@ -23,7 +23,7 @@ pair a cosine near 1: a ceiling then leaves no negatives, and nothing pushes apa
 Source. Hoang, Ngo, Pham, Nguyen, Bao, Phan 2025, arXiv 2501.16360. Only its abstract could be read (a dual-view loss
 that balances queries and keys; negatives chosen by cosine similarity for how challenging they are); no code was found.
 The two weights 1/2, the second queue, the share kept and the ceiling are this page's reading. MoCo: He et al. 2020,
-arXiv 1911.05722, eq. 1, is variant ``moco``.
+arXiv 1911.05722, eq. 1 and temperature 0.07, is variant ``moco``.
 
 Measured: `mini-repr claim moco_dual` (digits, equal epochs, ten labels a class): dual view with hard negatives
 0.889 ± 0.010 against MoCo 0.903 ± 0.010, does not hold; hard negatives alone 0.902 ± 0.010. Nor did temperatures 0.07

@@ -21,17 +21,19 @@ the teacher's softmax) and r_i the weight of query i. dx = G y / t, dy = Gᵀ x 
     dmd = (dy4 - md dy1) / vd            dvd = (dy1 (md²/vd - 1) + dy3/vd - 2 dy4 md/vd) / (2 vd)
 
 and the raw variance takes dv sigmoid(beta raw) (dv v for "exp"; nothing where v is at its floor). Scores do not see a
-shift of all means: they are centred, for digits. Tiles of rows give value and gradient in O(B * tile) memory; the
-targets, where there are any, are B x B themselves.
+shift of all means: they are centred, for digits. A score is good to the round-off of sum_k m²/vd, which float32 feels
+at small variances; the partner's own comes from the differences. Tiles of rows give value and gradient in O(B * tile)
+memory; the targets, where there are any, are B x B themselves.
 
 Shapes: a, b (B, D), B >= 2, D = 2K even; targets (B, B), no gradient. Ranges: both temperatures and beta > 0.
 
-Source. Zamani, Bendersky 2023, arXiv 2304.14522: the Gaussians, the score, softplus, the dot product. Its formulas
-have the trace as a product of variances where it is their sum: found by Sidiropoulos, Bhargav et al. (TMLR,
-"Multivariate dense retrieval: a reproducibility study under a memory-limited setup"), whose code has what stands here,
-beta 2.5 and the floor of 1e-10 included (github.com/samarthbhargav/multivariate_ir, dense_mvrl.py, "full_kl"). Its
-"updated" vectors leave out the query's own terms, which do not change a ranking; its "original" ones keep the published
-product, which does. That code distils by this KL, or by a pairwise loss weighed by reciprocal ranks.
+Source. Zamani, Bendersky 2023, arXiv 2304.14522: the Gaussians, the score, softplus, the dot product. Its formulas have
+the trace as a product of variances where it is their sum: found by Sidiropoulos, Bhargav et al. (TMLR, "Multivariate
+dense retrieval: a reproducibility study under a memory-limited setup"), whose code has what stands here, beta 2.5 and
+the floor of 1e-10 included (github.com/samarthbhargav/multivariate_ir, dense_mvrl.py, "full_kl"). Its "updated" vectors
+leave out the query's own terms, which do not change a ranking; its "original" ones keep the published product, which
+does. The temperatures 1, scores as they are, are this page's. That code distils by this KL, or by a pairwise loss
+weighed by reciprocal ranks.
 
 Measured: `mini-repr claim mrl_kl` (words and definitions): MRR 0.044 ± 0.001 against 0.033 ± 0.001 for points compared
 by distance, holds; cosines reach 0.052 ± 0.003.
@@ -45,7 +47,7 @@ from mini_repr.losses.annotations import Choice, Flag, FrozenRows, Learned, Opti
 from mini_repr.losses.contract import loss, variant
 from mini_repr.losses.invariants import at_least, exact, permutation
 from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import similarity_logsumexp
+from mini_repr.losses.tiles import combine, similarity_logsumexp
 
 FLOOR = 1e-10
 LARGEST_LOG_VARIANCE = 80
@@ -100,13 +102,18 @@ def mrl_kl(
     x, y = _query_vectors(mq, vq), _document_vectors(md, vd)
     scale = 1 / temperature
 
-    (over_a, over_b), back = similarity_logsumexp(x, y, scale, columns=symmetric, tile=tile)
-    share, wanted, entropy = None, y, 0
-    if targets is not None:
+    if targets is None:
+        apart = mq - md  # exact where the dot product cancels: L >= 0 holds however small the variances
+        score = (xp.log(vd / vq) - 1 + vq / vd + apart * apart / vd).sum(axis=1) * (-scale / 2)
+        others = similarity_logsumexp(x, y, scale, columns=symmetric, skip_diagonal=True, tile=tile)
+        (over_a, over_b), back = combine([others, _as_part(x, y, score, scale)])
+        share, wanted, entropy = None, y, 0
+    else:
+        (over_a, over_b), back = similarity_logsumexp(x, y, scale, tile=tile)
         log_share = log_softmax.on_arrays(targets / target_temperature)[0]
         share = xp.exp(log_share)
         wanted, entropy = share @ y, (share * log_share).sum(axis=1)
-    score = (x * wanted).sum(axis=1) * scale  # of the partner, or the mean over the teacher's softmax
+        score = (x * wanted).sum(axis=1) * scale  # the mean over the teacher's softmax
     value, spread = reduce_rows(((over_a + over_b) / 2 if symmetric else over_a) + entropy - score, reduction)
 
     def backward(g):
@@ -119,6 +126,16 @@ def mrl_kl(
         return to_a(*_back_to_query(g_x, mq, vq)), to_b(*_back_to_document(g_y, md, vd)), -g_scale * scale**2
 
     return value, backward
+
+
+def _as_part(x, y, score, scale):
+    """The logits ``score`` = scale x_i·y_i (B,) as one candidate a row, in the form that ``combine`` joins."""
+
+    def backward(g_rows, g_cols=None):
+        g = (g_rows if g_cols is None else g_rows + g_cols)[:, None]
+        return g * scale * y, g * scale * x, (g[:, 0] * score).sum() / scale
+
+    return (score, score), backward
 
 
 def query_vectors(a, variance="softplus", beta=2.5):

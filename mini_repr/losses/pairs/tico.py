@@ -95,7 +95,9 @@ def updated_covariance(covariance, a, decay=0.9, centre=False):
 
 def _unit(x, centre):
     """Unit rows, of the rows less their mean where ``centre``, and the way back."""
-    unit, back = unit_rows.on_arrays(x - x.mean(axis=0) if centre else x)
+    if centre:  # a constant column is 0, whatever its mean rounds to
+        x = (x - x.mean(axis=0)) * (x != x[0]).any(axis=0)
+    unit, back = unit_rows.on_arrays(x)
 
     def backward(g):
         g_x = back(g)

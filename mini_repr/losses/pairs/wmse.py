@@ -123,7 +123,7 @@ def whitened(x, eps=0.0):
     rows, width = x.shape
     keep = (1 - eps) / (rows - 1)
     mean = x.mean(axis=0)
-    centred = x - mean
+    centred = (x - mean) * (x != x[0]).any(axis=0)  # a constant column is 0, whatever its mean rounds to
     covariance = keep * (centred.T @ centred)
     diagonal = xp.arange(width)
     covariance[diagonal, diagonal] += eps

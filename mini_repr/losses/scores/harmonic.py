@@ -20,7 +20,7 @@ stands there twice takes half. Distances come from products; those that cancel i
 
 Source. Baek et al. 2025, arXiv 2502.01628, which recommends n ~ sqrt(D). Its code (KindXiaoming/grow-crystals) raises
 *squared* distances to -n, adding 1e-4 to each (variant ``official``; the n to give is the caller's there); its GPT-2
-takes n = D, again of squared distances, and mixes 0.01/C into every probability, which is not on this page.
+takes n = D, again of squared distances, and adds 0.01/C to every probability, which is not on this page.
 
 Measured: `mini-repr claim harmonic`, addition modulo 31: 7 ± 12 steps from learning to generalising, against 740 ± 0
 with the cross-entropy (not reached in 800 steps); digits: cosine of weights to class means 0.976 ± 0.000 against 0.220

@@ -19,7 +19,7 @@ dT/dscore_k = u_k (|v_k - v_y| - T) for "was" and u_k (v_k - v) t for the others
 and t = 2 (v - v_y) or sign(v - v_y); r is the row's weight in the reduction.
 
 Shapes: scores (B, C), C >= 2; labels (B,) from 0 to C - 1; values (C,) and is_number (C,), at least one True, neither
-differentiated. Ranges: weight >= 0. ``terms`` holds both means.
+differentiated; ``value_and_grad`` wants all values finite. Ranges: weight >= 0. ``terms`` holds both means.
 
 Source. Zausinger et al. 2024, arXiv 2411.02083; weight 0.3 and "was" are the defaults of its code
 (tum-ai/number-token-loss; there the term can also be had without the cross-entropy, and digits are the number tokens).

@@ -77,12 +77,22 @@ def reject(
 
 
 def calibrated_beta(cost, alpha, surrogate="exponential"):
-    """The beta with which the surrogate's best score is above 0 just where P(wrong) < cost."""
-    if surrogate == "exponential":
-        slopes = cost * math.exp(alpha / 2) + (1 - cost) * math.exp(-alpha / 2)
-    else:
-        slopes = 2 * (cost / (1 + math.exp(-alpha / 2)) + (1 - cost) / (1 + math.exp(alpha / 2)))
-    return alpha * slopes / (2 * cost)
+    """The beta with which the surrogate's best score is above 0 just where P(wrong) < cost.
+
+    Raises:
+        ValueError: alpha is too large, or the cost too small, for a finite beta.
+    """
+    gentle = math.exp(-alpha / 2)
+    try:
+        if surrogate == "exponential":
+            beta = alpha * (math.exp(alpha / 2) + (1 - cost) / cost * gentle) / 2
+        else:
+            beta = alpha * (1 + (1 - cost) / cost * gentle) / (1 + gentle)
+    except OverflowError:
+        beta = math.inf
+    if not math.isfinite(beta):
+        raise ValueError(f"reject: alpha: got {alpha:g} with cost {cost:g}, expected a finite beta of them")
+    return beta
 
 
 def _exponential(xp, u):

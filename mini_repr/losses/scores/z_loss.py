@@ -93,6 +93,7 @@ def z_loss(
 def _(scores, labels, sharpness, threshold, reduction):
     centred = scores - scores.mean(axis=1, keepdims=True)
     variance = (centred * centred).mean(axis=1)
-    deviation = sqrt(where(variance.data.real > 0, variance, 1))
-    z = centred[backend_of(labels).xp.arange(len(labels)), labels] / deviation
+    varied = variance.data.real > 0
+    deviation = sqrt(where(varied, variance, 1))
+    z = where(varied, centred[backend_of(labels).xp.arange(len(labels)), labels] / deviation, 0)
     return reduced(softplus(sharpness * (threshold - z)) / sharpness, reduction)

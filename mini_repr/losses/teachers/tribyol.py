@@ -10,7 +10,8 @@ Definition. With predictions p, targets z (constants: stop-gradient) and D(p, z)
 
 There are two teachers. The first gives z1 and z2, the second z3 and ``z1_second``, the first view as *it* sees it;
 where ``z1_second`` is left out, z1 stands for both. Both are moving averages of the student; they move in turn, each at
-every other step, and so stay apart. Three views teach more a step, which is meant for small batches.
+every other step, and so stay apart. Three views teach more a step, which is meant for small batches. The third return
+value holds the mean of each distance, ``p1_to_z2`` and so on, before the halves.
 
 Gradient. With u = p/|p| and v = z/|z| of one distance, du = -w v and dp = (du - u (u·du)) / |p|, so that p·dp = 0; w is
 the row's weight in the reduction, times 2 where the distance stands alone ("one_way"). The targets receive none.
@@ -100,8 +101,7 @@ def _terms(pairs):
 @tribyol.definition
 def _(p1, p2, p3, z1, z2, z3, z1_second, pairs, reduction):
     def distance(p, z):
-        gap = unit_rows(p) - unit_rows(stop_gradient(z))
-        return (gap * gap).sum(axis=1)
+        return 2 - 2 * (unit_rows(p) * unit_rows(stop_gradient(z))).sum(axis=1)
 
     if pairs == "one_way":
         return reduced(distance(p1, z2) + distance(p1, z3), reduction)

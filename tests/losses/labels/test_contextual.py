@@ -43,7 +43,7 @@ def parts(z, labels, neighbours, epsilon, positive_margin, negative_margin, targ
             if i != j:
                 contextual_part += (y - (averaged(i, j) + averaged(j, i)) / 2) ** 2 / len(rows) ** 2
             excess = positive_margin - s[i][j] if y else s[i][j] - negative_margin
-            if excess > 0:
+            if excess > 0 and i != j:
                 (short if y else long).append(excess)
     contrastive = sum(sum(part) / max(1, len(part)) for part in (short, long))
     mean = sum(map(sum, s)) / len(rows) ** 2
@@ -123,6 +123,16 @@ def test_duplicates_and_zero_rows_are_finite_in_float32(labels, epsilon):
     for neighbours in (2, 3, 4):
         value, gradients = contextual.value_and_grad(z, labels, neighbours=neighbours, epsilon=epsilon)
         assert np.isfinite(value) and np.isfinite(gradients["z"]).all() and not gradients["z"][3].any()
+
+
+@pytest.mark.parametrize("margin", [1.0, 1.5])
+def test_a_row_is_no_positive_of_itself(margin):
+    """At margin 1 rounding would decide whether the pairs i = j count."""
+    z, labels = batch(7)
+    expected = parts(z, labels, 4, 0.05, margin, 0.6, 0.25)[1]
+    for dtype in (np.float32, np.float64):
+        terms = contextual(z.astype(dtype), labels, positive_margin=margin).terms
+        assert float(terms["contrastive"]) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.crosscheck

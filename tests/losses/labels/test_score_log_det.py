@@ -84,6 +84,17 @@ def test_zero_rows_duplicates_and_single_rows_are_finite():
     assert float(value) == pytest.approx(log(1.5), rel=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [3, 40])
+def test_a_ridge_within_round_off_is_refused(dtype, width):
+    z, labels = np.ones((6, width), dtype), np.array([0, 0, 1, 1, 2, 2])
+    least = 6 * float(np.finfo(dtype).eps)
+    with pytest.raises(ValueError, match=r"^score_log_det: ridge: got .*, expected at least .* for 6 rows of float"):
+        score_log_det(z, labels, ridge=0.9 * least)
+    value, gradients = score_log_det.value_and_grad(z, labels, ridge=1.1 * least)
+    assert np.isfinite(value) and np.isfinite(gradients["z"]).all()
+
+
 @pytest.mark.crosscheck
 def test_against_torch():
     torch = pytest.importorskip("torch")

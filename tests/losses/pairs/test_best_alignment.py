@@ -130,6 +130,28 @@ def test_lengths_that_do_not_fit_are_refused(change, says):
         best_alignment(*sequences(), **change)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint64, np.int8])
+def test_lengths_may_be_of_any_integer_type(dtype):
+    a, b = sequences()
+    lengths = np.array([7, 5, 4, 3], dtype), np.array([3, 2, 3, 1], dtype)
+    expected = best_alignment(a, b, *(x.astype(np.int64) for x in lengths)).data
+    assert best_alignment(a, b, *lengths).data == expected
+    lengths[0][1] = 1
+    with pytest.raises(ValueError, match=r"^best_alignment: a: got 1 frames for 2 tokens in sample 1, expected"):
+        best_alignment(a, b, *lengths)
+
+
+def test_zero_rows_and_zero_distances_of_the_definition():
+    a, b = sequences(3, 3, 2)
+    a[0, 1] = 0
+    for distance, same in (("cosine", a), ("euclidean", b)):
+        value, gradients = best_alignment.value_and_grad(same, b, distance=distance)
+        defined, expected = best_alignment.definition_and_grad(same, b, distance=distance)
+        assert float(value) == pytest.approx(float(defined), abs=1e-12)
+        for name in gradients:
+            np.testing.assert_allclose(gradients[name], expected[name], atol=1e-12)
+
+
 @pytest.mark.crosscheck
 @pytest.mark.parametrize("moves", ["frame", "dtw"])
 def test_equals_torch(moves):

@@ -130,6 +130,16 @@ def test_one_step_of_refinement_follows_the_slope():
     np.testing.assert_array_equal(refine_noise(noise * 0, a, b), noise * 0)
 
 
+def test_the_binary_form_is_the_same_in_float32_where_a_negative_takes_nearly_all():
+    a, b = np.eye(4), np.eye(4)[[1, 0, 2, 3]]
+    settings = {"temperature": 0.02, "form": "binary"}  # for two anchors 1 - p is 3 e^-50 of a negative
+    exact, slopes = dclr.value_and_grad(a, b, **settings)
+    value, gradients = dclr.value_and_grad(a.astype(np.float32), b.astype(np.float32), **settings)
+    assert float(exact) == pytest.approx(2 * (50 + 50 - log(3)) / 16, rel=1e-6)
+    assert float(value) == pytest.approx(float(exact), rel=1e-6)
+    np.testing.assert_allclose(gradients["a"], slopes["a"], rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.crosscheck
 @pytest.mark.parametrize("official", [True, False])
 def test_against_torch(official):

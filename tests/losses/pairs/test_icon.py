@@ -233,6 +233,17 @@ def test_misuse_is_refused(rows, settings, message):
         icon(np.ones((3, 2)), np.ones((rows, 2)), **settings)
 
 
+@pytest.mark.parametrize("dtype, lead", [(np.float32, 89), (np.float64, 714)])
+def test_all_but_empty_clusters_are_finite(dtype, lead):
+    """All rows of b are in one cluster of four; the sizes of the others are at the dtype's smallest normal number."""
+    rng = np.random.default_rng(11)
+    for _ in range(20):
+        a, b = rng.standard_normal((2, 5, 4)).astype(dtype)
+        b[:, 0] += lead
+        value, gradients = icon.value_and_grad(a, b, kernel="clusters", temperature=1.0)
+        assert np.isfinite(value) and all(np.isfinite(g).all() for g in gradients.values())
+
+
 @pytest.mark.crosscheck
 @pytest.mark.parametrize("kernel", ["cosine", "dot", "gaussian", "student_t", "clusters"])
 @pytest.mark.parametrize("over", ["candidates", "pairs"])

@@ -131,6 +131,20 @@ def test_bad_arguments(change, message):
         mrl_kl(**{"a": np.ones((3, 4)), "b": np.ones((3, 4)), **change})
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("raw", [0.0, -3.0, -6.0])
+def test_small_variances_keep_the_partner_s_digits_in_float32(raw, symmetric):
+    """At raw -6, md²/vd is of the size 1e10: a score by the dot product alone would be off by hundreds."""
+    rng = np.random.default_rng(8)
+    means, noise = rng.standard_normal((2, 16, 8)).astype(np.float32)
+    a = np.concatenate([means, raw + 0 * noise], axis=1)
+    b = np.concatenate([means + np.float32(0.01 * np.exp(raw)) * noise, raw + 0.1 * noise], axis=1)
+    value, gradients = mrl_kl.value_and_grad(a, b, symmetric=symmetric)
+    exact, _ = mrl_kl.value_and_grad(a.astype(float), b.astype(float), symmetric=symmetric)
+    assert 0 <= float(exact) == pytest.approx(float(value), rel=1e-3, abs=1e-6) and float(value) >= 0
+    assert all(np.isfinite(g).all() for g in gradients.values())
+
+
 @pytest.mark.crosscheck
 @pytest.mark.parametrize("listwise", [False, True])
 def test_against_torch_distributions(listwise):

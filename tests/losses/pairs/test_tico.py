@@ -81,6 +81,14 @@ def test_zero_rows_have_zero_gradients():
     assert float(value) == 0 and not gradients["a"].any() and not gradients["b"].any()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equal_rows_are_at_their_mean_however_it_rounds(dtype):
+    rows = np.tile(np.linspace(0.1, 1, 40), (3, 1)).astype(dtype)
+    assert (rows != rows.mean(axis=0)).any()
+    value, gradients = tico.value_and_grad(rows, rows, centre=True)
+    assert value == 0 and not gradients["a"].any() and not gradients["b"].any()
+
+
 @pytest.mark.crosscheck
 @pytest.mark.parametrize("through", [True, False])
 @pytest.mark.parametrize("centre", [True, False])

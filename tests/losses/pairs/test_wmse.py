@@ -145,6 +145,14 @@ def test_order_is_a_permutation():
         wmse(a, a, order=np.array([0, 1, 2, 3, 4, 6]))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_collapsed_rows_are_at_their_mean_however_it_rounds(dtype):
+    rows = np.tile(np.linspace(0.1, 1, 40), (3, 1)).astype(dtype)
+    assert (rows != rows.mean(axis=0)).any()
+    value, gradients = wmse.value_and_grad(rows, rows, eps=0.1)
+    assert value == 2 and not gradients["a"].any() and not gradients["b"].any()
+
+
 @pytest.mark.crosscheck
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("size, eps", [(None, 0.0), (6, 0.0), (6, 0.05)])

@@ -135,6 +135,16 @@ def test_windows_and_scales_that_do_not_fit_are_refused(settings, message):
         ms_ssim(image, image, **settings)
 
 
+@pytest.mark.parametrize("window", [4, 5])
+def test_any_width_of_the_window_s_weights(window):
+    """Far below a pixel only the middle of the window counts, far above the window all places alike."""
+    prediction, target = images((1, 1, 6, 6))
+    narrow, narrower = (float(ms_ssim(prediction, target, window=window, sigma=s).data) for s in (1e-2, 1e-300))
+    wide, wider = (float(ms_ssim(prediction, target, window=window, sigma=s).data) for s in (1e5, 1e300))
+    assert narrow == pytest.approx(narrower, rel=1e-12) and wide == pytest.approx(wider, rel=1e-6)
+    assert abs(narrow - wide) > 1e-3
+
+
 @pytest.mark.crosscheck
 @pytest.mark.parametrize("scales, window, side", [(1, 7, 20), (3, 5, 24), (5, 11, 192)])
 def test_equals_torch_by_convolutions(scales, window, side):

@@ -93,6 +93,15 @@ def test_rows_average_to_the_loss():
     )
 
 
+@pytest.mark.parametrize("distance", ["was", "mse", "mae"])
+def test_values_of_other_tokens_are_not_looked_at(distance):
+    scores, labels = np.random.default_rng(5).standard_normal((3, 4)), np.array([0, 1, 2])
+    is_number = np.array([False, True, True, True])
+    plain, missing = ([first, 1.0, 2.0, 3.0] for first in (0.0, np.nan))
+    expected = number_token_loss(scores, labels, np.array(plain), is_number, distance=distance).data
+    assert number_token_loss(scores, labels, np.array(missing), is_number, distance=distance).data == expected
+
+
 @pytest.mark.crosscheck
 @pytest.mark.parametrize("distance", ["was", "mse"])
 def test_equals_torch(distance):

@@ -75,6 +75,13 @@ def test_terms_add_up():
     assert float(output.terms["accepted"] + output.terms["rejected"]) == pytest.approx(float(output.data), rel=1e-14)
 
 
+@pytest.mark.parametrize("settings", [{"alpha": 1e4}, {"cost": 5e-324}, {"cost": 5e-324, "surrogate": "logistic"}])
+def test_settings_without_a_finite_beta_are_refused(settings):
+    with pytest.raises(ValueError, match=r"^reject: alpha: got .* with cost .*, expected a finite beta"):
+        reject(np.zeros(2), np.array([1, 1]), np.array([0, 1]), **settings)
+    assert calibrated_beta(0.1, 1e4, "logistic") == pytest.approx(1e4)  # Phi' is 1 / log 2 far out and half that at 0
+
+
 @pytest.mark.crosscheck
 def test_equals_torch():
     torch = pytest.importorskip("torch")

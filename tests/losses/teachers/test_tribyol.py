@@ -75,6 +75,16 @@ def test_terms_add_up():
     assert list(loss.terms) == ["p1_to_z2", "p2_to_z1", "p1_to_z3", "p3_to_z1_second"]
 
 
+def test_zero_rows_in_the_definition():
+    arrays = rows_of()
+    arrays[:, 2] = 0
+    value, gradients = tribyol.value_and_grad(*arrays)
+    defined, expected = tribyol.definition_and_grad(*arrays)
+    assert float(value) == pytest.approx(float(defined), rel=1e-12)
+    for name in gradients:
+        np.testing.assert_allclose(gradients[name], expected[name], atol=1e-12)
+
+
 @pytest.mark.crosscheck
 def test_equals_torch():
     torch = pytest.importorskip("torch")
