@@ -13,7 +13,7 @@ def trained(settings, steps, world=ALONE):
     """{name: array} of all parameters and buffers after ``steps`` steps in float64, and ``loss``, that of each step."""
     settings = config.resolve(settings)
     run = Run(settings, load(settings["data"]["name"]), CPU, world)
-    run.inputs = tuple(x.astype(np.float64) for x in run.inputs)
+    run.inputs = tuple(x.astype(np.float64) if x.dtype.kind == "f" else x for x in run.inputs)
     for parameter in run.method.parameters():
         parameter.data = parameter.data.astype(np.float64)
     for module in run.method.named_modules().values():

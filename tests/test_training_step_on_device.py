@@ -43,8 +43,9 @@ def trained(backend, make, steps=2):
         lambda rng: ViT(SHAPE, rng, patch=4, width=16, depth=2, heads=2, dropout=0.1),
         lambda rng: ViT(SHAPE, rng, patch=4, width=16, depth=1, heads=2, pooling="mean", positions="sine"),
         lambda rng: ENCODERS["mlp"].make(SHAPE, rng, width=16, hidden=16),
+        lambda rng: ENCODERS["linear"].make(SHAPE, rng, width=16),
     ],
-    ids=["vit", "vit-mean-sine", "mlp"],
+    ids=["vit", "vit-mean-sine", "mlp", "linear"],
 )
 def test_training_on_the_double_equals_training_on_the_host(make):
     host, device = trained(CPU, make), trained(DOUBLE, make)

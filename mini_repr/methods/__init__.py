@@ -12,6 +12,7 @@ from mini_repr.methods.continual import Continual
 from mini_repr.methods.masked import Masked
 from mini_repr.methods.method import Batch, needs_queue
 from mini_repr.methods.momentum import Momentum
+from mini_repr.methods.neighbours import Neighbours
 from mini_repr.methods.objective import Objective
 from mini_repr.methods.siamese import Siamese
 from mini_repr.methods.supervised import Supervised
@@ -26,6 +27,7 @@ METHODS = {
     "autoencoder": Autoencoder,
     "two_tower": TwoTower,
     "continual": Continual,
+    "neighbours": Neighbours,
 }
 
 

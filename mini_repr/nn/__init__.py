@@ -20,6 +20,7 @@ from mini_repr.nn.layers import (
     Sequential,
     activation_named,
 )
+from mini_repr.nn.linear_encoder import LinearEncoder
 from mini_repr.nn.mlp import MLP, ImageMLP
 from mini_repr.nn.module import Module, copy_of
 from mini_repr.nn.patches import patchify, unpatchify
@@ -40,6 +41,7 @@ class Encoder(NamedTuple):
 ENCODERS = {
     "vit": Encoder(ViT, "small vision transformer: patches, pre-norm blocks, class token or mean", "images"),
     "mlp": Encoder(ImageMLP, "multi-layer perceptron on flattened images", "images"),
+    "linear": Encoder(LinearEncoder, "one matrix on flattened images", "images"),
     "text": Encoder(TextEncoder, "mean of hashed word embeddings, then an MLP", "texts"),
     "text_transformer": Encoder(TextTransformer, "words and positions through pre-norm blocks", "texts"),
 }

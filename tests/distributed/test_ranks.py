@@ -54,6 +54,12 @@ CASES = {
     "groups, supcon": {"loss": {"name": "supcon"}, "train": {"loss_groups": 6, "batch_size": 48}},
     "groups, learned": {"loss": {"name": "siglip"}, "train": {"loss_groups": 6, "grad_cache": 5}},
     "masked": {"loss": {"name": "masked_regression"}, "method": {"style": "mae"}},
+    "neighbours": {
+        "loss": {"name": "barlow_twins"},
+        "encoder": {"name": "linear", "width": 8},
+        "method": {"name": "neighbours", "batch_norm": True},
+        "optimizer": {"lr": 0.01},
+    },
     "gradient cache": {"train": {"grad_cache": 5}},
     "gradient cache, queue": {
         "loss": QUEUE,
@@ -65,7 +71,7 @@ CASES = {
 
 def settings_of(case):
     base = dict(SMALL)
-    if case.get("encoder", {}).get("name") == "mlp":
+    if "encoder" in case:
         base["encoder"] = {}
     if case.get("loss", {}).get("name") == "masked_regression":
         base["method"] = {"views": SMALL["method"]["views"]}

@@ -115,6 +115,7 @@ SMALL = {
         {"loss": {"name": "cross_entropy"}},
         {"loss": {"name": "uniformity"}, "add": {"dispersive": 0.1}},
         {"loss": {"name": "infonce"}, "method": {"name": "momentum"}},
+        {"loss": {"name": "infonce"}, "method": {"name": "neighbours", "batch_norm": False}},
         {
             "loss": {"name": "infonce", "negatives": "queue", "symmetric": False},
             "method": {"name": "momentum", "queue_size": 50},

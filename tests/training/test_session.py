@@ -86,7 +86,14 @@ def test_added_regulariser_is_part_of_the_loss(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "loss, method", [("infonce", None), ("infonce", "momentum"), ("masked_regression", None), ("supcon", None)]
+    "loss, method",
+    [
+        ("infonce", None),
+        ("infonce", "momentum"),
+        ("masked_regression", None),
+        ("supcon", None),
+        ("barlow_twins", "neighbours"),
+    ],
 )
 def test_resume_is_bit_identical(tmp_path, loss, method):
     settings = chosen(loss, method)

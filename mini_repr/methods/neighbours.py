@@ -1,0 +1,99 @@
+"""Two images that lie near each other, each through one encoder and one projector."""
+
+from mini_repr.backend import backend_of
+from mini_repr.masking import random_mask, visible_patches
+from mini_repr.methods.siamese import Siamese
+from mini_repr.metrics.rows import row_tiles
+
+
+class Neighbours(Siamese):
+    """An image and one of its nearest neighbours in the training set are a pair: TLDR, where Barlow Twins compares.
+
+    Kalantidis et al. 2021, arXiv 2110.09455. As in github.com/naver/tldr the partner is drawn anew at each step, each
+    of the k as likely, and the projector has batch norm before its ReLUs and is thrown away. There k is 5, the
+    projector 2048 wide, and the nearest are those of largest inner product (the same for rows of one length); here
+    Euclidean distance between pixels decides, exactly. Images go in as they are: ``views`` serve the table at the end
+    alone. What a loss keeps of a row, such as a teacher's row or a temperature, is the image's own, for its partner
+    too.
+
+    Args:
+        neighbours: k, fewer than the training rows. The rest: as ``Siamese``.
+    """
+
+    folders = ("pairs",)
+
+    def __init__(
+        self,
+        encoder,
+        objective,
+        views,
+        data,
+        rng,
+        *,
+        neighbours=3,
+        hidden=256,
+        dimensions=64,
+        layers=2,
+        batch_norm=True,
+    ):
+        super().__init__(
+            encoder,
+            objective,
+            views,
+            data,
+            rng,
+            hidden=hidden,
+            dimensions=dimensions,
+            layers=layers,
+            batch_norm=batch_norm,
+        )
+        self.neighbours = neighbours
+
+    def load(self, part, backend):
+        return self.pair_within(*super().load(part, backend))
+
+    def pair_within(self, images):
+        """Take images (N, ...), on the method's device, as those among which partners are found: the arrays of a step.
+
+        Raises:
+            ValueError: an image has fewer than ``neighbours`` others, or ``neighbours`` is below 1.
+        """
+        if not 1 <= self.neighbours < len(images):
+            expected = f"1 to {len(images) - 1}, fewer than the {len(images)} training rows"
+            raise ValueError(f"method neighbours: neighbours: got {self.neighbours}, expected {expected}")
+        self._images, self._nearest = images, None
+        return images, backend_of(images).xp.arange(len(images))
+
+    def draw(self, images, index, rng):
+        if self._nearest is None:  # found at the first step: who only encodes need not wait for it
+            self._nearest = nearest_rows(self._images.reshape(len(self._images), -1), self.neighbours)
+        which = rng.integers(self.neighbours, size=len(images))
+        partners = self._images[self._nearest[index, backend_of(index).asarray(which)]]
+        if not self.sequences:
+            return images, partners
+        return images, partners, visible_patches(random_mask(rng, len(images), self.encoder.patch_count, 0.5))
+
+
+def nearest_rows(rows, k):
+    """Numbers (N, k) of the k rows nearest to each row (N, D) by Euclidean distance, itself left out, nearest first.
+
+    Of equally near rows the first come first. Exact but for the rounding of the rows' dtype, which costs more the
+    further they lie from the origin: centre such rows. Time O(N² (D + k)), memory O(N) a row of a tile.
+    """
+    backend = backend_of(rows)
+    xp = backend.xp
+    half_squares = (rows * rows).sum(axis=1) / 2
+    nearest = xp.empty((len(rows), k), dtype="int64")
+
+    def find(tiles):
+        for tile in tiles:
+            here = xp.arange(tile.stop - tile.start)
+            distance = half_squares - rows[tile] @ rows.T  # half its square less half the own square: the same order
+            distance[here, here + tile.start] = xp.inf
+            for place in range(k):
+                found = distance.argmin(axis=1)
+                nearest[tile, place] = found
+                distance[here, found] = xp.inf
+
+    backend.map_shares(find, row_tiles(len(rows), len(rows), rows.itemsize))
+    return nearest
