@@ -116,5 +116,5 @@ CLAIM = Claim(
         lower("error", "best alignment", "no consistency"),
         below("boundary", "best alignment", 0.7),
     ),
-    seeds=5,
+    seeds=10,
 )

@@ -78,4 +78,5 @@ CLAIM = Claim(
         lower("uniformity", "weights, noise", "SimCSE"),
         higher("MRR", "weights, noise", "weights"),
     ),
+    seeds=10,
 )

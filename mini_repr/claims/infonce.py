@@ -61,5 +61,5 @@ CLAIM = Claim(
         higher("kNN", "t = 0.2", "t = 0.03"),
         higher("kNN", "t = 0.2", "t = 3.0"),
     ),
-    seeds=5,
+    seeds=10,
 )

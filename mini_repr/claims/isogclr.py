@@ -60,5 +60,5 @@ CLAIM = Claim(
         ),
         higher("probe", "imbalanced", "imbalanced, one temperature"),
     ),
-    seeds=5,
+    seeds=10,
 )

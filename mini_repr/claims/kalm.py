@@ -57,4 +57,5 @@ CLAIM = Claim(
     says="focal weights and mixed hard negatives help fine-tuning, and a soup of models helps again",
     measure=measure,
     expects=(higher("MRR", "focal, mixed", "InfoNCE"), higher("MRR", "soup", "focal, mixed")),
+    seeds=8,
 )

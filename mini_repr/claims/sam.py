@@ -1,8 +1,11 @@
 """SAM: flatter minima, and labels that are wrong do less harm (Foret et al. 2020, arXiv 2010.01412, sections 3.1, 3.3).
 
 A classifier of the digits of whose training labels two fifths are wrong, by SGD with momentum and by SAM on it, for as
-many epochs (SAM takes two passes a step). Sharpness: the rise of the training loss within rho = 0.05 along the
-gradient, on the true labels of 512 training rows. Radius 0.05 is the paper's; nothing was tuned.
+many epochs (SAM takes two passes a step). As in the paper training goes on until SGD has fitted the wrong labels too:
+60 epochs of the images as they are. With random views ("views": 30 epochs, where it has not) there is no such harm to
+undo. Radius 0.05 is the paper's default; 0.5 was the best of 0.05, 0.1, 0.2 and 0.5 on a fifth of the training rows,
+with their wrong labels, over three other seeds. Sharpness: the rise of the training loss within 0.05 along the
+gradient, on the true labels of 512 training rows.
 """
 
 import numpy as np
@@ -17,17 +20,27 @@ from mini_repr.optim import SAM
 from mini_repr.training.config import merge
 
 SGD = {"lr": 0.05, "momentum": 0.9}
+FITTED = {"method": {"views": "none"}, "train": {"epochs": 60}}
+ARMS = {
+    "SGD": ({"name": "sgd"}, FITTED),
+    "SAM, 0.05": ({"name": "sam:sgd", "rho": 0.05}, FITTED),
+    "SAM, 0.5": ({"name": "sam:sgd", "rho": 0.5}, FITTED),
+    "views, SGD": ({"name": "sgd"}, {"train": {"epochs": 30}}),
+    "views, SAM, 0.05": ({"name": "sam:sgd", "rho": 0.05}, {"train": {"epochs": 30}}),
+}
 
 
 def measure(seed):
-    """{optimiser: {"accuracy", "sharpness"}}."""
     clean = load("digits")
-    data = mislabelled(clean, 0.4, np.random.default_rng(seed))
-    arms = {}
-    for name in ("sgd", "sam:sgd"):
-        sections = {"loss": {"name": "cross_entropy"}, "optimizer": {"name": name, **SGD}, "train": {"epochs": 30}}
+    data, arms = mislabelled(clean, 0.4, np.random.default_rng(seed)), {}
+    for name, (optimizer, settings) in ARMS.items():
+        sections = {"loss": {"name": "cross_entropy"}, "optimizer": {**SGD, **optimizer}, **settings}
         run = trained(seed, data=data, **merge(SMALL, sections))
-        arms[name] = {"accuracy": accuracy(run, clean.test), "sharpness": sharpness(run, clean.train)}
+        arms[name] = {
+            "accuracy": accuracy(run, clean.test),
+            "fitted": accuracy(run, data.train),
+            "sharpness": sharpness(run, clean.train),
+        }
     return arms
 
 
@@ -58,5 +71,11 @@ CLAIM = Claim(
     paper="005",
     says="under wrong labels SAM finds flatter minima than SGD, and classifies better",
     measure=measure,
-    expects=(higher("accuracy", "sam:sgd", "sgd"), lower("sharpness", "sam:sgd", "sgd")),
+    expects=(
+        higher("accuracy", "SAM, 0.05", "SGD"),
+        higher("accuracy", "SAM, 0.5", "SGD"),
+        lower("sharpness", "SAM, 0.05", "SGD"),
+        lower("sharpness", "SAM, 0.5", "SGD"),
+    ),
+    seeds=5,
 )

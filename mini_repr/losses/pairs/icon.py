@@ -34,8 +34,8 @@ and its debiasing were read in summaries only. Student-t kernel and joint distri
 Public implementations differ: github.com/ShadeAlsha/ICon, distributions/distance.py, has 1 - cos for |a_i - b_j|² where
 rows are unit ("gaussian" with sigma² = t/2 is "cosine"), and squares the squared distance again in its Student-t.
 
-Measured: `mini-repr claim icon`: accuracy with 10 labels a class, 0.912 ± 0.010 with pixel neighbours as more targets
-against 0.908 ± 0.007, holds; debiasing both distributions changed next to nothing (0.908 ± 0.008), unclear.
+Measured: `mini-repr claim icon`: accuracy with 10 labels a class, 0.911 ± 0.009 with pixel neighbours as more targets
+against 0.904 ± 0.008 (10 seeds), holds; debiasing both distributions changed nothing (0.904 ± 0.009), unclear.
 """
 
 from mini_repr.autograd import exp, log, log1p, log_softmax, off_diagonal, unit_rows, where
