@@ -30,6 +30,7 @@ phi 0.9 or 0.85, 1 to 5 B noise vectors; train.py: 4 steps of 1e-3, which turn a
 
 Measured: ``mini-repr claim dclr``: on a corpus of copies (10 seeds) MRR 0.778 ± 0.011 against SimCSE's 0.742 ± 0.011,
 uniformity -3.750 ± 0.010 against -3.703 ± 0.010; the noise adds little to the weights (0.775 ± 0.011 without): holds.
+With the text transformer (3 seeds) 0.339 ± 0.018 against 0.328 ± 0.015, but 0.349 ± 0.018 without the noise.
 """
 
 import math

@@ -36,7 +36,8 @@ does. The temperatures 1, scores as they are, are this page's. That code distils
 weighed by reciprocal ranks.
 
 Measured: `mini-repr claim mrl_kl` (words and definitions): MRR 0.044 ± 0.001 against 0.033 ± 0.001 for points compared
-by distance, holds; cosines reach 0.052 ± 0.003.
+by distance, holds; cosines reach 0.052 ± 0.003. With the text transformer in place of the mean of words 0.011 ± 0.002
+against 0.026 ± 0.002: does not.
 """
 
 import math
