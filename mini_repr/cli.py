@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -80,9 +81,21 @@ def train_options(command):
             metavar="NAME=WEIGHT",
             help="Add a regulariser or another loss of the kind; repeatable.",
         ),
-        click.option("--data", metavar="NAME|PATH", help="digits, or a file or folder of images. Default: digits."),
-        click.option("--encoder", metavar="NAME", help="vit or mlp. Default: vit."),
-        click.option("--method", metavar="NAME", help="Default: what the loss compares decides."),
+        click.option(
+            "--data",
+            metavar="NAME|PATH",
+            help="digits, glosses, a file or folder of images, or pairs of texts (.tsv, .jsonl). Default: digits.",
+        ),
+        click.option(
+            "--encoder",
+            metavar="NAME",
+            help="`mini-repr list --encoders` names them. Default: vit for images, text for texts.",
+        ),
+        click.option(
+            "--method",
+            metavar="NAME",
+            help="`mini-repr list --methods` names them. Default: what the loss compares decides.",
+        ),
         click.option("--views", metavar="LIST", help="Augmentations, such as shift=1,rotate=15,noise=0.05."),
         click.option("--matryoshka", metavar="LIST", help="Compare the first 8,16,... columns too: nested dimensions."),
         click.option("--reweight", metavar="NAME", help="Weigh rows by their loss: linupper, quadratic or extremes."),
@@ -138,9 +151,11 @@ def settings_from_flags(flags, variant, add, config_file, assignments, device):
     if flags["matryoshka"] is not None:
         columns = [config.parse_value(text) for text in flags["matryoshka"].split(",")]
         chosen = config.merge(chosen, {"loss": {"matryoshka": columns}})
-    for text in add:
-        name, _, weight = text.partition("=")
-        chosen = config.merge(chosen, {"add": {name: config.parse_value(weight or "1.0")}})
+    added = [text.partition("=") for text in add]
+    for name, equals, weight in added:
+        if not name or sum(name == other for other, _, _ in added) > 1:
+            raise click.UsageError(f"--add {name}{equals}{weight}: expected NAME=WEIGHT, each name once")
+        chosen = config.merge(chosen, {"add": {name: config.parse_value(weight) if equals else 1.0}})
     if device is not None:
         chosen = config.merge(chosen, {"device": device})
     for text in assignments:
@@ -148,7 +163,7 @@ def settings_from_flags(flags, variant, add, config_file, assignments, device):
     return chosen
 
 
-@main.command()
+@main.command(short_help="Train an encoder, and compare it with the untrained one.")
 @train_options
 @click.option("--out", metavar="FOLDER", help="Run folder. Default: the next free runs/LOSS-DATA-NNN.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, with its own settings.")
@@ -195,6 +210,10 @@ def _train(world, chosen, out, resume, overwrite, init_from):
             f"\nStopped at epoch {run.epoch}. Go on with: mini-repr train --resume --out {folder.path}", err=True
         )
         sys.exit(130)
+    except ValueError:  # settings that only the first batch could refuse: nothing was trained
+        if not resume and run.epoch == 0:
+            folder.remove()
+        raise
     report = session.finish(run, folder)
     click.echo(session.table(report))
     click.echo(f"Run folder: {folder.path}")
@@ -207,8 +226,9 @@ def _train_with_bar(session, run, folder):
         epochs,
         length=total - run.epoch,
         label=run.settings["loss"]["name"],
+        width=0,  # what the terminal leaves it: a longer line would be wrapped, and written anew below itself
         show_eta=True,
-        item_show_func=lambda record: record and session.line(record, total),
+        item_show_func=lambda record: record and session.short_line(record),
         file=sys.stderr,
     ) as bar:
         for record in bar:
@@ -216,7 +236,7 @@ def _train_with_bar(session, run, folder):
                 click.echo(session.line(record, total))
 
 
-@main.command("eval")
+@main.command("eval", short_help="Print the comparison table of a run, or that of its layers.")
 @click.argument("run")
 @click.option("--data", metavar="NAME|PATH", help="Other data than the run was trained on.")
 @click.option("--device", default=None, metavar="NAME", help="cpu, gpu, gpu:N or auto. Default: the run's.")
@@ -244,7 +264,7 @@ def evaluate(run, data, device, as_json, layers, plot):
     click.echo(json.dumps(report, indent=2) if as_json else session.table(report))
 
 
-@main.command()
+@main.command(short_help="Write the embeddings of a data set by a run.")
 @click.argument("run")
 @click.option("--data", metavar="NAME|PATH", help="Default: the data the run was trained on.")
 @click.option("--out", required=True, metavar="FILE.npz", help="Where the embeddings go; must not exist.")
@@ -267,13 +287,16 @@ def embed(run, data, out, device):
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @plain_errors
 def metrics(source, as_json):
-    """Every metric that applies to the arrays in FILE.npz: z, labels, a and b, is_test, queries, candidates, relevance.
+    """Every metric that applies to the arrays in FILE.npz.
 
-    
+    Their names: z or a and b (rows), labels, is_test (the probes learn from the other rows); queries, candidates and
+    relevance; tokens and mask.
+
+    \b
     mini-repr embed runs/infonce-digits-001 --out emb.npz && mini-repr metrics emb.npz
     """
+    from mini_repr.data.readers.npz import read_arrays
     from mini_repr.metrics.saved import metrics_of_arrays
-    from mini_repr.values import read_arrays
 
     numbers, failed = metrics_of_arrays(read_arrays(source), source)
     if as_json:
@@ -304,18 +327,21 @@ def list_everything(kind):
     """
     from mini_repr import listing
 
-    click.echo(listing.everything(kind))
+    click.echo(listing.everything(kind, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
 
 
-@main.command()
+@main.command(short_help="Show the page of a loss, metric, method, encoder or paper.")
 @click.argument("name")
 @click.option("--code/--no-code", default=True, help="Show the code under the page's text. Default: show it.")
 @plain_errors
 def show(name, code):
-    """Show the page of a loss: paper, definition, gradient, shapes, variants, code. Also takes a metric or a paper.
+    """Show the page of a loss: paper, definition, gradient, shapes, variants, code.
+
+    NAME may also be a metric, a method, an encoder, or a paper (its key or number).
 
     \b
     mini-repr show infonce
+    mini-repr show siamese --no-code
     mini-repr show 092
     """
     from mini_repr import listing
@@ -323,7 +349,7 @@ def show(name, code):
     click.echo(listing.page(name, code))
 
 
-@main.command()
+@main.command(short_help="Run the small experiment of a paper, with a verdict.")
 @click.argument("key")
 @click.option("--seeds", type=click.IntRange(1), help="How many seeds. Default: what the claim asks for.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -332,7 +358,7 @@ def show(name, code):
 def claim(key, seeds, as_json, out):
     """Run the small experiment of paper KEY over several seeds, and say whether its claim holds here.
 
-    
+    \b
     mini-repr claim simsiam
     mini-repr claim 067 --seeds 5 --json
     """
@@ -344,8 +370,10 @@ def claim(key, seeds, as_json, out):
         click.echo(f"{key}: seed {seed}", err=True)
 
     experiment = find_claim(key)
-    if out and not Path(out).parent.is_dir():  # no news for minutes later
-        raise ValueError(f"--out {out}: no folder {Path(out).parent}")
+    if out and (not Path(out).parent.is_dir() or Path(out).is_dir()):  # no news for minutes later
+        raise ValueError(
+            f"--out {out}: is a folder" if Path(out).is_dir() else f"--out {out}: no folder {Path(out).parent}"
+        )
     result = run(experiment, seeds, watch)
     if out:
         RunFolder(Path(out).parent).write_json(Path(out).name, result)

@@ -10,38 +10,52 @@ from mini_repr.losses.contract import Parameter
 from mini_repr.methods import METHODS
 from mini_repr.metrics import METRICS
 from mini_repr.nn import ENCODERS
-from mini_repr.training.config import suggestion
+from mini_repr.training.config import keyword_defaults, suggestion
+
+# The last column of a table keeps at least so many characters, however narrow the terminal.
+NARROWEST = 24
 
 
-def everything(kind=None):
-    """Tables of the losses, methods, encoders, metrics, papers and claims, or of one kind of them."""
+def everything(kind=None, width=None):
+    """Tables of the losses, methods, encoders, metrics, papers and claims, or of one kind of them.
+
+    Args:
+        width: of the terminal, to which the last column is folded; by default each entry is one line.
+    """
+
+    def losses():
+        rows = [(x.name, x.folder, x.paper, _with_variants(x)) for x in all_losses().values()]
+        return _table("losses", rows, width)
+
     tables = {
-        "losses": lambda: _table(
-            "losses",
-            [(x.name, x.folder, x.paper, ", ".join(x.variants) or "-", x.summary) for x in all_losses().values()],
-        ),
-        "methods": lambda: _table("methods", [(name, _first_line(method)) for name, method in METHODS.items()]),
-        "encoders": lambda: _table("encoders", [(name, encoder.description) for name, encoder in ENCODERS.items()]),
+        "losses": losses,
+        "methods": lambda: _table("methods", [(name, _first_line(one)) for name, one in METHODS.items()], width),
+        "encoders": lambda: _table("encoders", [(name, one.description) for name, one in ENCODERS.items()], width),
         "metrics": lambda: _table(
-            "metrics", [(name, metric.needs, metric.description) for name, metric in METRICS.items()]
+            "metrics", [(name, f"{x.description} ({x.needs.replace(',', ', ')})") for name, x in METRICS.items()], width
         ),
-        "papers": _papers,
+        "papers": lambda: _papers(width),
         "claims": lambda: _table(
-            "claims", [(key, find_claim(key).paper, find_claim(key).says) for key in claim_keys()]
+            "claims", [(key, find_claim(key).paper, find_claim(key).says) for key in claim_keys()], width
         ),
     }
     return "\n\n".join(table() for name, table in tables.items() if kind in (None, name))
 
 
-def _papers():
+def _with_variants(loss):
+    variants = f" Variants: {', '.join(loss.variants)}." if loss.variants else ""
+    return f"{loss.summary.rstrip('.')}.{variants}"
+
+
+def _papers(width):
     rows = [(p.number, p.key, p.status, p.arxiv, p.title) for p in papers()]
     counts = ", ".join(f"{sum(p.status == s for p in papers())} {s}" for s in ("works", "partial", "planned"))
-    missing = "".join(f"\n  {p.key}: still missing: {p.missing}" for p in papers() if p.missing)
-    return f"{_table('papers', rows)}\n  {counts}{missing}"
+    missing = _table("still missing", [(p.key, p.missing) for p in papers() if p.missing], width)
+    return "\n\n".join(part for part in (_table(f"papers: {counts}", rows, width), missing) if part)
 
 
 def page(name, code=True):
-    """The page called ``name``: a loss, a metric, or a paper by its key or number.
+    """The page called ``name``: a loss, a metric, a method, an encoder, or a paper by its key or number.
 
     Raises:
         ValueError: no such page; names the nearest.
@@ -53,17 +67,31 @@ def page(name, code=True):
         metric = METRICS[name]
         text = f"metric {name} ({metric.needs}): {metric.description}\n\n{inspect.getdoc(metric.function)}"
         return text + (f"\n\n{_source(metric.function)}" if code else "")
-    paper = {key: p for p in papers() for key in (p.key, p.number)}.get(name)
+    if name in METHODS:
+        return _class_page(f"method {name}", "method", METHODS[name], code)
+    if name in ENCODERS:
+        return _class_page(f"encoder {name}: {ENCODERS[name].description}", "encoder", ENCODERS[name].make, code)
+    paper = {key: p for p in papers() for key in (p.key, p.number)}.get(name.zfill(3) if name.isdecimal() else name)
     if paper is None:
-        known = [*losses, *METRICS, *(p.key for p in papers())]
-        raise ValueError(f"show {name!r}: no loss, metric or paper of that name{suggestion(name, known)}")
+        known = [*losses, *METRICS, *METHODS, *ENCODERS, *(p.key for p in papers())]
+        raise ValueError(
+            f"show {name!r}: no loss, metric, method, encoder or paper of that name{suggestion(name, known)}"
+        )
     lines = [
         f"paper {paper.number} {paper.key}: {paper.title}",
         f"{paper.authors}, {paper.year}{', ' + paper.link if paper.link else ''}",
         f"status: {paper.status}" + (f"; still missing: {paper.missing}" if paper.missing else ""),
         f"where: {', '.join(paper.where) or 'planned for ' + ', '.join(paper.rooms)}",
     ]
+    if paper.key in claim_keys():
+        lines.append(f"claim: {find_claim(paper.key).says} (mini-repr claim {paper.key})")
     return "\n".join(lines)
+
+
+def _class_page(title, section, made, code):
+    settings = [(f"{section}.{name}", f"default {value}") for name, value in keyword_defaults(made).items()]
+    parts = [title, inspect.getdoc(made), _table("settings, for --set", settings)]
+    return "\n\n".join(part for part in [*parts, _source(made) if code else ""] if part)
 
 
 def loss_page(loss, code=True):
@@ -76,7 +104,7 @@ def loss_page(loss, code=True):
         loss.__doc__.strip(),
         _table("arguments", arguments),
         _table("variants", [(n, _settings(v.settings), v.says) for n, v in loss.variants.items()]),
-        _table("checked invariants", [(i.says,) for i in loss.invariants]),
+        _table("checked invariants", [(says,) for says in dict.fromkeys(i.says for i in loss.invariants)]),
     ]
     if code:
         parts.append(_source(loss.function))
@@ -104,12 +132,17 @@ def _first_line(thing):
     return inspect.getdoc(thing).splitlines()[0]
 
 
-def _table(title, rows):
-    """Left-aligned columns under a title; the last column runs free. Empty without rows."""
+def _table(title, rows, width=None):
+    """Left-aligned columns under a title; the last one runs free, or is folded to ``width``. Empty without rows."""
     if not rows:
         return ""
     widths = [max(len(str(row[column])) for row in rows) for column in range(len(rows[0]) - 1)]
-    lines = [
-        "  " + "  ".join([*(str(x).ljust(w) for x, w in zip(row, widths, strict=False)), str(row[-1])]) for row in rows
-    ]
-    return "\n".join([title, *lines])
+    lines = [title]
+    for row in rows:
+        start = "  " + "".join(f"{x!s:{w}}  " for x, w in zip(row, widths, strict=False))
+        text = str(row[-1])
+        if width:
+            room = max(width - len(start), NARROWEST)
+            text = f"\n{' ' * len(start)}".join(textwrap.wrap(text, room, break_on_hyphens=False) or [""])
+        lines.append((start + text).rstrip())
+    return "\n".join(lines)

@@ -1,12 +1,12 @@
 """`mini-repr losses value`: a loss and its gradients on arrays that a user brings in a file."""
 
 import json
-import zipfile
 
 import numpy as np
 
 from mini_repr.backend import CPU
-from mini_repr.training.config import choose, find_loss, parse_value
+from mini_repr.data.readers.npz import read_arrays
+from mini_repr.training.config import choose, find_loss, parse_value, suggestion
 
 
 def loss_on_file(name, path, assignments=(), variant=None):
@@ -28,6 +28,8 @@ def loss_on_file(name, path, assignments=(), variant=None):
         parameter, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"--set {text}: expected NAME=VALUE, such as temperature=0.2")
+        if parameter.strip() not in loss.parameters:
+            raise ValueError(f"--set {text}: no such setting of {name}{suggestion(parameter, loss.parameters)}")
         settings[parameter.strip()] = parse_value(value.strip())
     arrays = read_arrays(path)
     for extra in set(arrays) - set(loss.parameters):
@@ -35,6 +37,9 @@ def loss_on_file(name, path, assignments=(), variant=None):
     for parameter in loss.arrays:
         if not parameter.annotation.optional and parameter.name not in arrays:
             raise ValueError(f"{path}: no array {parameter.name!r}; {name} needs {parameter.annotation}")
+    for parameter, array in arrays.items():
+        if not loss.parameters[parameter].annotation.is_array and array.size != 1:
+            raise ValueError(f"{path}: {parameter}: got an array of shape {array.shape}, expected one number")
     arrays = {n: v if loss.parameters[n].annotation.is_array else v.item() for n, v in arrays.items()}
     value, gradients = loss.value_and_grad(**{**arrays, **settings})
     terms = loss(**{**arrays, **settings}).terms
@@ -45,23 +50,6 @@ def loss_on_file(name, path, assignments=(), variant=None):
         "terms": {n: float(t) for n, t in terms.items()},
         "gradients": {n: CPU.to_numpy(g) for n, g in gradients.items()},
     }
-
-
-def read_arrays(path):
-    """{name: array} of an npz file; ValueError names the file and what is wrong with it. Pickles are never loaded."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError(f"{path}: is a single array, expected an npz file with named arrays")
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except (zipfile.BadZipFile, EOFError, KeyError) as error:
-        raise ValueError(f"{path}: not an npz file: {error}") from None
-    except ValueError as error:
-        if str(path) in str(error):
-            raise
-        raise ValueError(f"{path}: cannot be read as npz of plain arrays: {error}") from None
 
 
 def write_result(result, path):

@@ -1,13 +1,22 @@
 """The commands as a user types them, wrong flags included: one line and exit code 2, never a traceback."""
 
+import contextlib
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from mini_repr import __version__
 from mini_repr.cli import main
+from mini_repr.listing import everything
 from mini_repr.losses import all_losses
+from mini_repr.training import checkpoint
 
 QUICK = ["--encoder", "mlp", "--set", "encoder.hidden=16", "--epochs", "1", "--batch-size", "256"]
 
@@ -20,6 +29,14 @@ def run():
         return runner.invoke(main, [str(a) for a in args])
 
     return invoke
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished run, not to be changed."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    assert CliRunner().invoke(main, ["train", *QUICK, "--out", str(out)]).exit_code == 0
+    return out
 
 
 @pytest.fixture
@@ -129,6 +146,21 @@ def test_overwrite_never_deletes_what_no_run_wrote(run, tmp_path):
         (["--add", "uniformty=0.5"], ["'uniformity'"]),
         (["--add", "supcon=0.5"], ["supcon", "embeddings/"]),
         (["--add", "uniformity=much"], ["uniformity", "much"]),
+        (["--add", "uniformity="], ["uniformity", "''"]),
+        (["--add", "uniformity=1", "--add", "uniformity=2"], ["uniformity", "once"]),
+        (["--add", "=2"], ["=2", "NAME=WEIGHT"]),
+        (["--add", "infonce"], ["add infonce", "main loss"]),
+        (["--optimizer", "sam"], ["'sam:"]),
+        (["--rho", "0.1"], ["optimizer.rho", "sam:adamw"]),
+        (["--set", "optimizer.betas=[0.9]"], ["optimizer.betas", "list of 2"]),
+        (["--set", "optimizer.betas=[0.9, 'x']"], ["optimizer.betas", "'x'"]),
+        (["--set", "train.epochs=None"], ["train.epochs", "None"]),
+        (["--set", "train.foo=1"], ["no such setting of train; known: epochs"]),
+        (["--set", "loss.name=[1]"], ["loss [1]", "mini-repr list"]),
+        (["--set", "method.views=3"], ["views: got 3"]),
+        (["--set", "data.name=3"], ["data: got 3"]),
+        (["--data", ""], ["data: got ''", "digits"]),
+        (["--data", "glosses", "--views", "shift=1"], ["views: got 'shift=1'", "texts"]),
         (["--set", "loss.temprature=0.2"], ["temprature", "'temperature'"]),
         (["--set", "loss.temperature=-1"], ["infonce", "temperature", "-1"]),
         (["--set", "loss.temperature=warm"], ["infonce", "temperature", "warm"]),
@@ -213,6 +245,87 @@ def test_damaged_checkpoint_is_one_line(run, tmp_path, damage):
     refused(run("train", "--resume", "--out", out), "checkpoint.npz")
 
 
+@pytest.mark.parametrize(
+    "file, change, parts",
+    [
+        ("config.json", lambda settings: settings.clear(), ["holds no settings"]),
+        ("config.json", lambda settings: settings.update(train=3), ["holds no settings"]),
+        ("config.json", lambda settings: settings["loss"].update(name="infonc"), ["'infonce'", "0.0.1", __version__]),
+        ("config.json", lambda settings: settings["encoder"].update(width=3), ["checkpoint.npz", "settings", "0.0.1"]),
+        ("checkpoint.npz", lambda meta: meta.pop("epoch"), ["settings beside it", "'epoch'"]),
+        ("checkpoint.npz", lambda meta: meta.update(random={}), ["settings beside it", "'views'"]),
+        ("checkpoint.npz", lambda meta: meta.update(epoch="late"), ["settings beside it", "late"]),
+    ],
+)
+def test_a_folder_of_another_version_is_one_line(run, trained, tmp_path, file, change, parts):
+    out = shutil.copytree(trained, tmp_path / "run")
+    environment = json.loads((out / "env.json").read_text())
+    (out / "env.json").write_text(json.dumps({**environment, "mini_repr": "0.0.1"}))
+    if file == "config.json":
+        content = json.loads((out / file).read_text())
+        change(content)
+        (out / file).write_text(json.dumps(content))
+    else:
+        arrays, meta = checkpoint.load(out / file)
+        change(meta)
+        checkpoint.save(out / file, arrays, meta)
+    for command in (["eval", out], ["train", "--resume", "--out", out]):
+        result = run(*command)
+        refused(result, *parts)
+        assert len(result.stderr.splitlines()) == 1 and len(result.stderr) < 500
+
+
+def test_weights_of_another_kind_of_run_are_one_short_line(run, trained, tmp_path):
+    result = run("train", "--init-from", trained, "--out", tmp_path / "vit")
+    refused(result, f"--init-from {trained}", "infonce by siamese with mlp", "infonce by siamese with vit")
+    assert len(result.stderr) < len(str(trained)) + 350
+    refused(
+        run("train", *QUICK, "--loss", "supcon", "--init-from", trained, "--out", tmp_path / "s"),
+        "supcon by supervised",
+    )
+    assert not (tmp_path / "vit").exists()
+
+
+def test_what_only_the_first_batch_refuses_leaves_no_run_behind(run, tmp_path):
+    out = tmp_path / "run"
+    refused(run("train", *QUICK, "--matryoshka", "8,500", "--out", out), "loss.matryoshka: got 500 columns", "64")
+    assert not out.exists()
+
+
+def test_places_that_cannot_be_written_are_refused_before_the_work(run, tmp_path, monkeypatch):
+    from mini_repr.claims import claim as claims
+    from mini_repr.training import session
+
+    monkeypatch.setattr(session, "_trained", None)
+    monkeypatch.setattr(claims, "run", None)
+    refused(run("embed", tmp_path, "--out", tmp_path / "no" / "emb.npz"), "--out", "no folder")
+    refused(run("embed", tmp_path, "--out", ""), "--out: got ''")
+    refused(run("claim", "simsiam", "--out", tmp_path), "--out", "is a folder")
+
+
+def test_the_progress_bar_is_one_line_of_a_narrow_terminal(tmp_path):
+    """A longer one would be wrapped, and every update would leave its remains above."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    command = ["train", "--loss", "vicreg", *QUICK, "--epochs", "2", "--out", str(tmp_path / "run")]
+    with subprocess.Popen(
+        [sys.executable, "-c", "from mini_repr.cli import main; main()", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env={**os.environ, "COLUMNS": "80"},
+    ) as process:
+        os.close(theirs)
+        written = b""
+        with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+            while piece := os.read(ours, 4096):
+                written += piece
+    os.close(ours)
+    assert process.returncode == 0
+    states = re.sub(r"\x1b\[\?25[lh]", "", written.decode()).replace("\n", "\r").split("\r")
+    assert any("loss" in state and "rank" in state for state in states)
+    assert max(map(len, states)) <= 80
+
+
 def test_eval_of_no_run(run, tmp_path):
     refused(run("eval", tmp_path / "nothing"), "no such run folder")
     refused(run("eval", tmp_path), "config.json")
@@ -241,7 +354,24 @@ def test_show_prints_the_page(run, name):
 def test_show_paper_metric_and_unknown(run):
     assert "Understanding the Behaviour of Contrastive Loss" in run("show", "092").output
     assert "knn" in run("show", "knn_accuracy").output
+    assert run("show", "92").output == run("show", "092").output
+    assert "mini-repr claim simsiam" in run("show", "simsiam").output
     refused(run("show", "infonse"), "infonse", "'infonce'")
+    assert len(run("show", "xyzzy").stderr) < 200, "not the names of all that there is"
+
+
+@pytest.mark.parametrize("name, setting", [("siamese", "method.dimensions  "), ("vit", "encoder.patch  ")])
+def test_show_methods_and_encoders(run, name, setting):
+    output = run("show", name).output
+    assert setting in output
+    assert "def __init__" in output and "def __init__" not in run("show", name, "--no-code").output
+
+
+@pytest.mark.parametrize("kind", ["losses", "metrics", "papers", "claims"])
+def test_lists_are_folded_to_the_terminal_and_nothing_is_lost(kind):
+    wide, folded = everything(kind), everything(kind, 80)
+    assert max(map(len, folded.splitlines())) <= 80
+    assert folded.split() == wide.split()
 
 
 def test_value_of_a_loss_on_arrays(run, arrays, tmp_path):
@@ -251,6 +381,8 @@ def test_value_of_a_loss_on_arrays(run, arrays, tmp_path):
     found = json.loads(result.output)
     assert found["value"] == float(value)
     np.testing.assert_array_equal(found["gradients"]["a"], gradients["a"])
+    one_way = run("losses", "value", "infonce", "--input", arrays, "--set", "symmetric=False", "--json")
+    assert json.loads(one_way.output)["settings"] == {"symmetric": False}, "as `show` prints it"
     out = tmp_path / "gradients.npz"
     text = run("losses", "value", "infonce", "--input", arrays, "--variant", "nt_xent", "--out", out)
     assert "gradient of temperature" in text.output
@@ -264,6 +396,13 @@ def test_value_of_a_loss_refuses(run, arrays, tmp_path):
     refused(run("losses", "value", "infonce", "--input", arrays, "--variant", "ntxent"), "'nt_xent'")
     refused(run("losses", "value", "infonce", "--input", arrays, "--set", "temperature"), "NAME=VALUE")
     refused(run("losses", "value", "infonce", "--input", arrays, "--set", "temperature=0"), "infonce: temperature")
+    refused(run("losses", "value", "infonce", "--input", arrays, "--set", "temprature=1"), "'temperature'")
+    several = tmp_path / "several.npz"
+    np.savez(several, a=np.ones((2, 2)), b=np.ones((2, 2)), temperature=np.ones(2))
+    refused(run("losses", "value", "infonce", "--input", several), "temperature", "shape (2,)", "one number")
+    np.save(tmp_path / "one.npy", np.ones((2, 2)))
+    refused(run("losses", "value", "infonce", "--input", tmp_path / "one.npy"), "one.npy", "no zip archive")
+    refused(run("metrics", tmp_path / "one.npy"), "one.npy", "no zip archive")
     text = tmp_path / "text.npz"
     text.write_text("no archive")
     refused(run("losses", "value", "infonce", "--input", text), "text.npz")

@@ -40,9 +40,18 @@ def test_pairs(tmp_path):
 @pytest.mark.parametrize(
     "arrays, part",
     [
-        ({"x": Z}, "none of these"),
+        ({"x": Z}, "holds x, expected z"),
+        ({}, "holds nothing"),
         ({"z": Z, "is_test": np.ones(60)}, "booleans"),
-        ({"z": np.array([{}])}, "plain arrays"),
+        ({"z": Z, "is_test": np.zeros(60, dtype=bool)}, "no test row"),
+        ({"z": np.array([{}])}, "pickle is never loaded"),
+        ({"z": np.float32(3)}, "z: got float32 (), expected finite float32 or float64 rows"),
+        ({"z": Z.astype(int)}, "z: got int64 (60, 5)"),
+        ({"z": Z[:0]}, "z: got float32 (0, 5)"),
+        ({"a": Z, "b": np.where(Z > 1, np.nan, Z)}, "b: got NaN or infinity"),
+        ({"z": Z, "labels": LABELS[:5]}, "labels: got int64 (5,), expected integers (60,)"),
+        ({"z": Z, "labels": LABELS + 0.5}, "labels: got float64 (60,)"),
+        ({"z": Z, "labels": np.int64(3), "is_test": LABELS == 0}, "labels: got int64 ()"),
     ],
 )
 def test_a_wrong_file_is_one_line(tmp_path, arrays, part):

@@ -64,7 +64,9 @@ class Adapter:
                 self.as_numbers.update(scalars)
                 outcome = self.evaluate(arguments)
         except Raised as raised:
-            raise Unusable(f"{self.target.label}: raised {raised}") from None
+            kind = type(self).__name__.removesuffix("Adapter").lower()
+            hint = f"; it was given {kind} arrays, --framework says otherwise"
+            raise Unusable(f"{self.target.label}: raised {raised}{hint}") from None
         if not np.isfinite(outcome.value):
             raise Unusable(f"{self.target.label}: returned {outcome.value} for ordinary random rows")
         if outcome.gradients is None:

@@ -14,7 +14,7 @@ from mini_repr.conformance.adapters import Outcome, Raised, adapter_for
 from mini_repr.conformance.cases import Case, cases_for
 from mini_repr.conformance.naming import Evidence, Explanation, explain, gradient_names, probes
 from mini_repr.conformance.targets import Target, Unusable, bind, framework_of
-from mini_repr.training.config import choose, find_loss
+from mini_repr.training.config import choose, find_loss, suggestion
 
 CONFORMS, DIFFERS, UNDEFINED = 0, 1, 3
 BAD = ("differs", "value not finite", "gradient not finite", "raised")
@@ -156,6 +156,9 @@ def check(
     """
     loss = find_loss(against)
     settings, extra = resolve_settings(loss, variant, settings)
+    for name in detached:
+        if name not in loss.parameters:
+            raise ValueError(f"--detached {name}: {loss.name} has no {name!r}{suggestion(name, loss.parameters)}")
     constants = {**extra, **(constants or {})}
     if isinstance(target, str):
         target = Target.load(target)

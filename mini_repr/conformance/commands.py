@@ -11,7 +11,7 @@ DIFFERS = 1
 def attach(main, plain_errors):
     """Add the commands to the group ``main``; ``plain_errors`` turns a user's mistake into one line and exit code 2."""
 
-    @main.group()
+    @main.group(short_help="Write and re-check golden vectors.")
     def vectors():
         """Write and re-check golden vectors: inputs with certified values and gradients."""
 
@@ -48,7 +48,7 @@ def attach(main, plain_errors):
         click.echo(f"{folder}: {f'changes: {len(changes)}' if changes else 'as this version computes it'}")
         sys.exit(DIFFERS if changes else 0)
 
-    @main.command()
+    @main.command(short_help="Error of a loss in float32 and from half-precision inputs.")
     @click.argument("name")
     @click.option("--variant", metavar="NAME", help="A named variant of the loss; see `mini-repr show NAME`.")
     @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; null is overflow.")
@@ -68,7 +68,7 @@ def attach(main, plain_errors):
         result = measured.measure(loss, settings)
         click.echo(json.dumps(measured.as_json(result), indent=2) if as_json else measured.table(result))
 
-    @main.command("check")
+    @main.command("check", short_help="Hold your implementation of a loss against its page.")
     @click.argument("target", required=False)
     @click.option("--against", metavar="LOSS", help="The page to hold it against.")
     @click.option("--variant", metavar="NAME", help="A named variant of the loss; `mini-repr show LOSS` lists them.")
@@ -91,7 +91,12 @@ def attach(main, plain_errors):
     @click.option("--framework", metavar="NAME", help="torch, jax or numpy. Default: seen from your code.")
     @click.option("--values-only", is_flag=True, help="Compare values, not gradients.")
     @click.option("--detached", metavar="LIST", help="Targets that your training code detaches before the call.")
-    @click.option("--ranks", type=int, metavar="W", help="Check the loss of one rank on W virtual ranks, see above.")
+    @click.option(
+        "--ranks",
+        type=click.IntRange(2, 64),
+        metavar="W",
+        help="Check the loss of one rank on W virtual ranks, see above.",
+    )
     @click.option("--mutants", is_flag=True, help="Check the known slips of public code instead; print the kill table.")
     @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
     @plain_errors

@@ -27,6 +27,8 @@ def load(name_or_path, **options):
     Raises:
         DataError: nothing there, a format that is not read, an option the reader does not have, bad contents.
     """
+    if not isinstance(name_or_path, str | Path) or not str(name_or_path):
+        raise DataError(f"data: got {name_or_path!r}, expected a path or one of {', '.join(EMBEDDED)}")
     reader = EMBEDDED.get(name_or_path) if isinstance(name_or_path, str) else None
     arguments = () if reader else (Path(name_or_path),)
     reader = reader or _reader(Path(name_or_path))

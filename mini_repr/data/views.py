@@ -444,6 +444,8 @@ def parse_views(text):
         ValueError: an unknown name (with the nearest known one), a value that is no number, too many values, a value
             out of range.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"views: got {text!r}, expected text such as shift=1,rotate=15")
     if text.strip() in ("", "none"):
         return Compose(())
     return Compose(tuple(_parse_view(part.strip()) for part in text.split(",")))

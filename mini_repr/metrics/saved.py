@@ -1,7 +1,10 @@
 """Every metric that saved embeddings have the arrays for."""
 
+import numpy as np
+
 from mini_repr.metrics import METRICS
 
+ROWS = ("z", "a", "b", "queries", "candidates")
 READ = ("z", "a", "b", "labels", "is_test", "queries", "candidates", "relevance", "tokens", "mask")
 
 
@@ -16,12 +19,12 @@ def metrics_of_arrays(arrays, source):
     Returns:
         (numbers, {metric: why it could not be computed}).
     Raises:
-        ValueError: an is_test that is none, or none of a metric's arrays.
+        ValueError: rows, labels or an is_test that are none, or none of a metric's arrays.
     """
+    found = ", ".join(arrays) or "nothing"
     arrays = {name: arrays[name] for name in READ if name in arrays}
+    _check(arrays, source)
     is_test = arrays.pop("is_test", None)
-    if is_test is not None and (is_test.dtype.kind != "b" or is_test.ndim != 1):
-        raise ValueError(f"{source}: is_test: got {is_test.dtype} {is_test.shape}, expected booleans (N,)")
     test = {}
     for name, array in arrays.items():
         whole = is_test is None or name in ("queries", "candidates", "relevance")
@@ -47,11 +50,27 @@ def metrics_of_arrays(arrays, source):
             else:
                 numbers[label] = value[0] if isinstance(value, tuple) else value
     if not numbers and not failed:
-        found = ", ".join(arrays) or "none of these"
-        raise ValueError(
-            f"{source}: holds {found}, expected z (with labels), a and b, or queries, candidates, relevance"
-        )
+        expected = "z (with labels), a and b, queries, candidates and relevance, or tokens and mask"
+        raise ValueError(f"{source}: holds {found}, expected {expected}")
     return numbers, failed
+
+
+def _check(arrays, source):
+    """What all metrics ask of an array alone: refused once, and not by each of them."""
+    for name in arrays.keys() & set(ROWS):
+        z = arrays[name]
+        if z.ndim != 2 or z.size == 0 or z.dtype not in ("float32", "float64") or not np.isfinite(z).all():
+            got = "NaN or infinity" if z.dtype.kind == "f" and not np.isfinite(z).all() else f"{z.dtype} {z.shape}"
+            raise ValueError(f"{source}: {name}: got {got}, expected finite float32 or float64 rows (N, D)")
+    labels, is_test = arrays.get("labels"), arrays.get("is_test")
+    if is_test is not None and (is_test.dtype.kind != "b" or is_test.ndim != 1 or not is_test.any()):
+        got = "no test row" if is_test.dtype.kind == "b" and is_test.ndim == 1 else f"{is_test.dtype} {is_test.shape}"
+        raise ValueError(f"{source}: is_test: got {got}, expected booleans (N,), some of them true")
+    if labels is not None:
+        rows = next((len(arrays[name]) for name in "zab" if name in arrays), None)
+        if labels.dtype.kind not in "iu" or labels.ndim != 1 or rows not in (None, len(labels)):
+            expected = f"integers ({'N' if rows is None else rows},), one a row"
+            raise ValueError(f"{source}: labels: got {labels.dtype} {labels.shape}, expected {expected}")
 
 
 def _ways(name, needs, arrays):

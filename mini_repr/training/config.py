@@ -29,6 +29,10 @@ SCHEDULE = {"schedule": "cosine", "warmup_steps": 50, "clip_norm": 0.0}
 # An optimiser named "sam:adamw" takes AdamW's step with the gradient that sharpness-aware minimisation finds.
 CLIMBING = "sam:"
 SAM_SETTINGS = {"rho": 0.05, "adaptive": False}
+OPTIMIZER_NAMES = (*OPTIMIZERS, *(f"{CLIMBING}{name}" for name in OPTIMIZERS))
+PYTHON_WORDS = {"True": True, "False": False, "None": None}
+# More known names than these are not put into an error, which is one line.
+MOST_NAMES = 30
 SECTIONS = ("loss", "add", "method", "encoder", "data", "optimizer", "train", "device")
 
 
@@ -52,8 +56,8 @@ def resolve(chosen, takes="images"):
     chosen = merge(recipe_of(loss), chosen)
     method = choose("method", chosen.get("method", {}).get("name") or default_method(loss, takes), METHODS)
     encoder = choose("encoder", chosen.get("encoder", {}).get("name") or default_encoder(takes), ENCODERS)
-    optimizer = chosen.get("optimizer", {}).get("name", "adamw")
-    base = choose("optimizer", str(optimizer).removeprefix(CLIMBING), OPTIMIZERS)
+    optimizer = choose("optimizer", chosen.get("optimizer", {}).get("name", "adamw"), OPTIMIZER_NAMES)
+    base = optimizer.removeprefix(CLIMBING)
 
     defaults = {
         "loss": {"name": loss.name, **OBJECTIVE, **{p.name: p.default for p in loss.settings}},
@@ -72,15 +76,12 @@ def resolve(chosen, takes="images"):
         if section == "device":
             settings["device"] = str(values)
         elif section == "add":
-            settings["add"] = _added(values)
+            settings["add"] = _added(values, loss)
         else:
             for name, value in values.items():
                 free = section == "data"  # the reader of the data names what it does not know
                 if name not in settings[section] and not free:
-                    raise ConfigError(
-                        f"setting {section}.{name}: no such setting of {section} {settings[section].get('name', '')}"
-                        f"{suggestion(name, settings[section])}"
-                    )
+                    raise ConfigError(_no_such_setting(section, name, settings[section]))
                 settings[section][name] = value if free else _of_kind(section, name, value, defaults[section][name])
     settings["loss"] = _checked_loss(loss, settings["loss"])
     check_objective(loss, settings["loss"], [find_loss(name) for name in settings["add"]], method)
@@ -112,15 +113,17 @@ def find_loss(name):
 
 def choose(kind, name, known):
     """``name`` if it is known, else ConfigError with the nearest known one."""
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ConfigError(f"{kind} {name!r}: no such {kind}{suggestion(name, known)}")
     return name
 
 
 def suggestion(name, known):
-    """A clause that names the nearest known name, or all of them where none is near."""
+    """A clause that names the nearest known name, or where none is near all of them, if they fit a line."""
     near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known: {', '.join(known)}" if len(known) <= MOST_NAMES else "; `mini-repr list` shows what there is"
 
 
 def merge(base, over):
@@ -151,6 +154,9 @@ def parse_assignment(text):
 
 
 def parse_value(text):
+    """The value that a user typed: TOML's, or True, False and None as `mini-repr show` prints them, or plain text."""
+    if text in PYTHON_WORDS:
+        return PYTHON_WORDS[text]
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -170,9 +176,12 @@ def read_file(path):
 
 def _of_kind(section, name, value, default):
     """``value`` if it is of the default's kind (whole numbers pass for real ones; sequences for sequences)."""
-    if default is None or value is None or (section == "loss" and name not in OBJECTIVE):  # annotations know better
+    if default is None or (section == "loss" and name not in OBJECTIVE):  # annotations know better
         return value
-    if isinstance(default, tuple | list):
+    if isinstance(default, tuple):
+        if isinstance(value, tuple | list) and len(value) == len(default):
+            return [_of_kind(section, name, own, one) for own, one in zip(value, default, strict=True)]
+    elif isinstance(default, list):
         if isinstance(value, tuple | list):
             return list(value)
     elif isinstance(default, bool) or isinstance(value, bool):
@@ -182,7 +191,8 @@ def _of_kind(section, name, value, default):
         return float(value)
     elif isinstance(value, type(default)):
         return value
-    kind = {bool: "true or false", float: "a number", int: "a whole number", str: "text"}.get(type(default), "a list")
+    kinds = {bool: "true or false", float: "a number", int: "a whole number", str: "text", list: "a list"}
+    kind = kinds.get(type(default)) or f"a list of {len(default)}, such as {list(default)}"
     raise ConfigError(f"setting {section}.{name}: got {value!r}, expected {kind}")
 
 
@@ -198,11 +208,22 @@ def _checked_loss(loss, settings):
     return settings
 
 
-def _added(chosen):
+def _no_such_setting(section, name, settings):
+    owner = f"{section} {settings['name']}" if "name" in settings else section
+    if section == "optimizer" and name in SAM_SETTINGS:
+        return (
+            f"setting optimizer.{name}: no setting of {settings['name']}, expected --optimizer sam:{settings['name']}"
+        )
+    return f"setting {section}.{name}: no such setting of {owner}{suggestion(name, settings)}"
+
+
+def _added(chosen, main):
     """{regulariser: {"weight": w, settings...}} from ``{name: weight}`` or ``{name: {"weight": w, ...}}``."""
     added = {}
     for name, given in chosen.items():
         loss = find_loss(name)
+        if loss is main:
+            raise ConfigError(f"add {name}: got the main loss itself, expected another one")
         given = dict(given) if isinstance(given, dict) else {"weight": given}
         weight = given.pop("weight", 1.0)
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) < float("inf"):

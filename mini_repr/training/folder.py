@@ -4,6 +4,7 @@
 ``train.log`` the same for people; ``checkpoint.npz`` all that resuming needs; ``metrics.json`` the final table.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -23,6 +24,8 @@ CONFIG, ENVIRONMENT, EPOCHS, LOG, CHECKPOINT, REPORT = (
     "checkpoint.npz",
     "metrics.json",
 )
+# The sections that every config.json has, each of them a dict.
+SETTINGS = ("loss", "method", "encoder", "data", "optimizer", "train")
 OURS = (CONFIG, ENVIRONMENT, EPOCHS, LOG, CHECKPOINT, REPORT)
 
 
@@ -53,6 +56,22 @@ class RunFolder:
             raise RunError(f"{self.path}: no {name} there, so it is not a run folder") from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise RunError(f"{path}: cannot be read: {error}") from None
+
+    def other_version(self):
+        """A clause that says which other version wrote the folder, for complaints about what it holds; or nothing."""
+        try:
+            version = json.loads((self / ENVIRONMENT).read_text(encoding="utf-8"))["mini_repr"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+        here = mini_repr.__version__
+        return "" if version == here else f" (written by mini_repr {version}, this is {here})"
+
+    def remove(self):
+        """Delete what the run wrote, and the folder if that was all."""
+        for name in OURS:
+            (self / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     def append_epoch(self, record):
         with open(self / EPOCHS, "a", encoding="utf-8") as file:
@@ -92,6 +111,9 @@ class Onlooker(RunFolder):
     def forget_epochs_after(self, epoch):
         pass
 
+    def remove(self):
+        pass
+
 
 def create(path, overwrite=False):
     """A folder for a new run. A non-empty one is refused, or with ``overwrite`` emptied of what runs write.
@@ -124,7 +146,8 @@ def open_run(path):
     folder = RunFolder(path)
     if not folder.path.is_dir():
         raise RunError(f"{path}: no such run folder")
-    if not isinstance(folder.read_json(CONFIG), dict):
+    settings = folder.read_json(CONFIG)
+    if not isinstance(settings, dict) or not all(isinstance(settings.get(name), dict) for name in SETTINGS):
         raise RunError(f"{folder / CONFIG}: holds no settings, so {path} is not a run folder")
     return folder
 

@@ -39,8 +39,9 @@ def compare(encoders, data, views):
         data: data set with ``train`` and ``test`` images, labels or none.
         views: the augmentation that makes positive pairs, for alignment.
     Returns:
-        {name: {metric: number}}. Without labels only the measures that need none, and no probe of 10 labels a class
-        where one has fewer; accuracies lie in [0, 1].
+        {name: {metric: number}}; accuracies lie in [0, 1]. What the data does not allow is left out: without labels all
+        that needs them, probes of one class, one of 10 labels a class where a class has fewer, directions of zero rows
+        (black images), uniformity of one row.
     """
     rng = np.random.default_rng(VIEW_SEED)
     first, second = views(data.test.images, rng), views(data.test.images, rng)
@@ -52,16 +53,27 @@ def _scores(encode, data, first, second):
     scores = {}
     if data.train.labels is not None:
         labelled = (train_z, data.train.labels, test_z, data.test.labels)
-        scores = {"knn": knn_accuracy(*labelled, k=min(NEIGHBOURS, len(train_z))), "probe": linear_probe(*labelled)}
-        if np.unique(data.train.labels, return_counts=True)[1].min() >= LABELS_A_CLASS:
+        if _directed(train_z, test_z):
+            scores["knn"] = knn_accuracy(*labelled, k=min(NEIGHBOURS, len(train_z)))
+        counts = np.unique(data.train.labels, return_counts=True)[1]
+        if len(counts) > 1:
+            scores["probe"] = linear_probe(*labelled)
+        if len(counts) > 1 and counts.min() >= LABELS_A_CLASS:
             mean, deviation = few_label_probe(*labelled, per_class=LABELS_A_CLASS, draws=DRAWS)
             scores |= {"probe_few": mean, "probe_few_deviation": deviation}
-    return scores | {
-        "alignment": alignment(encode(first), encode(second)),
-        "uniformity": uniformity(test_z),
-        "effective_rank": effective_rank(test_z),
-        "dimensions": test_z.shape[1],
-    }
+    a, b = encode(first), encode(second)
+    if _directed(a, b):
+        scores["alignment"] = alignment(a, b)
+    if _directed(test_z) and len(test_z) > 1:
+        scores["uniformity"] = uniformity(test_z)
+    if test_z.any():
+        scores["effective_rank"] = effective_rank(test_z)
+    return scores | {"dimensions": test_z.shape[1]}
+
+
+def _directed(*sets):
+    """Whether all rows of all sets have a direction: none is zero."""
+    return all(rows.any(axis=1).all() for rows in sets)
 
 
 def by_layer(sides, tokens_of, data, views=None):
@@ -95,7 +107,7 @@ def by_layer(sides, tokens_of, data, views=None):
     table = {}
     for number, (train_z, test_z, a, b) in enumerate(layers, 1):
         scores = {}
-        if data.train.labels is not None:
+        if data.train.labels is not None and len(set(data.train.labels)) > 1:
             scores["probe"] = linear_probe(train_z, data.train.labels, test_z, data.test.labels)
         if isinstance(data.test, PairSet):
             scores["reciprocal_rank"] = mean_reciprocal_rank(a, b)
@@ -121,20 +133,23 @@ def compare_pairs(towers, data):
         towers: {name: [function from a list of texts a to host rows (N, D), the same for b]}.
         data: data set with ``train`` and ``test`` pairs.
     Returns:
-        {name: {metric: number}}.
+        {name: {metric: number}}; of a representation with a zero row (a text without words) only rank and dimensions.
     """
     scores = {}
     for name, (of_a, of_b) in towers.items():
         a, b = of_a(data.test.a), of_b(data.test.b)
-        scores[name] = {
-            "recall_1": recall_at_k(a, b, 1),
-            "recall_10": recall_at_k(a, b, min(10, len(a))),
-            "reciprocal_rank": mean_reciprocal_rank(a, b),
-            "alignment": alignment(a, b),
-            "uniformity": uniformity(np.concatenate([a, b])),
-            "effective_rank": effective_rank(np.concatenate([a, b])),
-            "dimensions": a.shape[1],
-        }
+        both = np.concatenate([a, b])
+        scores[name] = {"dimensions": a.shape[1]}
+        if both.any():
+            scores[name]["effective_rank"] = effective_rank(both)
+        if _directed(both):
+            scores[name] |= {
+                "recall_1": recall_at_k(a, b, 1),
+                "recall_10": recall_at_k(a, b, min(10, len(a))),
+                "reciprocal_rank": mean_reciprocal_rank(a, b),
+                "alignment": alignment(a, b),
+                "uniformity": uniformity(both),
+            }
     return scores
 
 
@@ -159,8 +174,8 @@ COLUMNS = {
 
 
 def table(scores):
-    """The scores as aligned text, one row a representation."""
-    shown = [c for c in COLUMNS if all(c in row for row in scores.values())]
+    """The scores as aligned text, one row a representation; "-" where only others have a number."""
+    shown = [c for c in COLUMNS if any(c in row for row in scores.values())]
     rows = [["", *(COLUMNS[c] for c in shown)]]
     for name, row in scores.items():
         rows.append([name, *(_cell(row, column) for column in shown)])
@@ -175,6 +190,8 @@ def table(scores):
 
 
 def _cell(row, column):
+    if column not in row:
+        return "-"
     value = row[column]
     if column == "probe_few":
         return f"{value:.3f} ± {row['probe_few_deviation']:.3f}"

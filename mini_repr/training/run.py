@@ -1,6 +1,7 @@
 """One training run: its method, optimiser, random state and position, stepped an epoch at a time and saved whole."""
 
 import math
+import textwrap
 import time
 
 import numpy as np
@@ -165,17 +166,32 @@ class Run:
     def restore(self, folder):
         """Go on from a checkpoint of the same settings."""
         arrays, meta = self._loaded(folder)
-        self.method.load_state_dict(_part(arrays, "method/"))
-        self.optimizer.load_state_dict(_part(arrays, "optimizer/"))
-        self.epoch, self.step = meta["epoch"], meta["step"]
-        self.rng.bit_generator.state = meta["random"]["views"]
-        self.method.set_random_state(meta["random"]["modules"])
+        try:
+            self.method.load_state_dict(_part(arrays, "method/"))
+            self.optimizer.load_state_dict(_part(arrays, "optimizer/"))
+            self.epoch, self.step = int(meta["epoch"]), int(meta["step"])
+            self.rng.bit_generator.state = meta["random"]["views"]
+            self.method.set_random_state(meta["random"]["modules"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise checkpoint.CheckpointError(
+                f"{folder / CHECKPOINT}: does not fit the settings beside it{folder.other_version()}: {_brief(error)}"
+            ) from error
         self.spread.part_dropout(self.method)
 
     def start_from(self, folder):
-        """Take the weights of another run, and nothing else of it."""
-        arrays, _ = self._loaded(folder)
-        self.method.start_from(_part(arrays, "method/"))
+        """Take the weights of another run, and nothing else of it.
+
+        Raises:
+            ValueError: its encoder or heads are others than this run's; names both.
+        """
+        arrays, meta = self._loaded(folder)
+        try:
+            self.method.start_from(_part(arrays, "method/"))
+        except ValueError as error:
+            theirs, ours = (_kinds(settings) for settings in (meta.get("settings", {}), self.settings))
+            raise ValueError(
+                f"--init-from {folder.path}: weights of {theirs}, expected weights for {ours}: {_brief(error)}"
+            ) from error
 
     def _loaded(self, folder):
         """The checkpoint in a folder that only the first rank needs to reach."""
@@ -211,6 +227,18 @@ def _require_chunks(method):
             f"train.grad_cache: {norms[0]} is a batch norm, whose statistics in a chunk are not those of the batch; "
             "expected 0, or networks without (--encoder vit, or encoder.norm=layer, and method.batch_norm=false)"
         )
+
+
+def _brief(error):
+    """An error in one short line: of many missing names a few will do."""
+    text = f"misses {error}" if isinstance(error, KeyError) else str(error)
+    return textwrap.shorten(text, 160, placeholder=" ...")
+
+
+def _kinds(settings):
+    """ "infonce by siamese with vit": what decides which weights a run has."""
+    loss, method, encoder = (settings.get(section, {}).get("name") for section in ("loss", "method", "encoder"))
+    return f"{loss} by {method} with {encoder}"
 
 
 def _part(arrays, prefix):

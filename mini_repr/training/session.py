@@ -56,6 +56,8 @@ def prepare(chosen, data=None):
     config.check_sections(chosen)
     data = _data(chosen.get("data", {})) if data is None else data
     settings = config.resolve(chosen, kind_of(data))
+    if kind_of(data) == "texts" and settings["method"]["views"] is not None:
+        raise config.ConfigError(f"views: got {settings['method']['views']!r}, expected none: {data.name} holds texts")
     if kind_of(data) == "images" and settings["method"]["views"] is None:
         settings["method"]["views"] = COLOUR_VIEWS if data.train.images.shape[1] == 3 else DEFAULT_VIEWS
     return settings, data
@@ -73,7 +75,7 @@ def resume(out, chosen, world=ALONE):
     if "device" in chosen:
         settings = {**settings, "device": chosen["device"]}
     data = _data(settings["data"])
-    run = Run(config.resolve(settings, kind_of(data)), data, world.device(settings["device"]), world)
+    run = Run(_resolved(home, settings, data), data, world.device(settings["device"]), world)
     run.restore(home)
     home.forget_epochs_after(run.epoch)
     home.log(f"resume at epoch {run.epoch} on {run.backend.name}")
@@ -83,6 +85,14 @@ def resume(out, chosen, world=ALONE):
 
 def _opened(path, world):
     return folder.open_run(path) if world.is_first else folder.Onlooker(path)
+
+
+def _resolved(home, settings, data):
+    """A run's own settings, those that it was made without at their defaults."""
+    try:
+        return config.resolve(settings, kind_of(data))
+    except ValueError as error:
+        raise folder.RunError(f"{home / folder.CONFIG}: {error}{home.other_version()}") from None
 
 
 def _log_spread(run, home):
@@ -172,6 +182,8 @@ def embed(path, data, out, device=None):
     """
     if os.path.exists(out):
         raise ValueError(f"--out {out}: exists already; choose another name or remove it")
+    if not Path(out).name or not Path(out).parent.is_dir():
+        raise ValueError(f"--out {out}: no folder {Path(out).parent}" if out else "--out: got '', expected a file")
     run, data = _trained(path, data, device)
     parts = (data.train, data.test)
     encoders = _encoders(run.method)
@@ -188,6 +200,8 @@ def embed(path, data, out, device=None):
         with open(temporary, "wb") as file:
             np.savez(file, **arrays)
         os.replace(temporary, out)
+    except OSError as error:
+        raise ValueError(f"--out {out}: cannot be written: {error.strerror}") from None
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
@@ -220,11 +234,15 @@ def _headline_facts(run):
 def line(record, epochs):
     """An epoch's record for people: terms, gradient norm, collapse indicators."""
     own = ("epoch", "step", "loss", "gradient_norm", "learning_rate", "std", "effective_rank", "seconds")
-    terms = [f"{name} {value:.4f}" for name, value in record.items() if name not in own]
-    return (
-        f"epoch {record['epoch']}/{epochs}  loss {record['loss']:.4f}  {'  '.join(terms)}  "
-        f"grad {record['gradient_norm']:.3f}  std {record['std']:.2f}  rank {record['effective_rank']:.1f}"
-    )
+    terms = [f"{n} {value:.4f}" for n, value in record.items() if n not in own and value != record["loss"]]
+    indicators = f"std {record['std']:.2f}  rank {record['effective_rank']:.1f}"
+    numbers = [f"loss {record['loss']:.4f}", *terms, f"grad {record['gradient_norm']:.4g}", indicators]
+    return f"epoch {record['epoch']}/{epochs}  " + "  ".join(numbers)
+
+
+def short_line(record):
+    """The same for the place beside a progress bar."""
+    return f"loss {record['loss']:.4f}  rank {record['effective_rank']:.1f}"
 
 
 def table(scores):
@@ -244,7 +262,7 @@ def _trained(path, data_name, device):
     home = folder.open_run(path)
     settings = home.read_json(folder.CONFIG)
     own = _data(settings["data"])
-    settings = config.resolve(settings, kind_of(own))
+    settings = _resolved(home, settings, own)
     run = Run(settings, own, get_backend(device or settings["device"]))
     run.restore(home)
     data = own if data_name is None else _data({"name": data_name})

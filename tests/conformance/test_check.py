@@ -249,7 +249,10 @@ def test_float32_results_are_judged_as_float32(written):
 # --- what cannot be checked: one line, exit code 2 ---
 
 BAD_CODE = [
-    ("def loss(a, b):\n    raise RuntimeError('no\\nluck')\n", "raised RuntimeError: no luck"),
+    (
+        "def loss(a, b):\n    raise RuntimeError('no\\nluck')\n",
+        "raised RuntimeError: no luck; it was given numpy arrays",
+    ),
     ("def loss(a, b):\n    return float('nan')\n", "returned nan for ordinary random rows"),
     ("def loss(a, b):\n    return a\n", "of shape (6, 5), expected one number"),
     ("def loss(a, b):\n    return 'text'\n", "returned a str, expected a number"),
@@ -298,7 +301,9 @@ GOOD = f"{NUMPY}:infonce"
         ([GOOD, "--against", "infonce", "--map", "a=z"], "--map a=z: "),
         ([GOOD, "--against", "infonce", "--map", "a"], "--map a: expected ARGUMENT=YOURS"),
         ([GOOD, "--against", "infonce", "--framework", "tensorflow"], "--framework tensorflow: expected one of"),
-        ([GOOD, "--against", "infonce", "--ranks", "1"], "--ranks 1: expected 2 or more"),
+        ([GOOD, "--against", "infonce", "--ranks", "1"], "'--ranks': 1 is not in the range"),
+        ([GOOD, "--against", "infonce", "--ranks", "1000"], "'--ranks': 1000 is not in the range"),
+        ([GOOD, "--against", "infonce", "--detached", "q"], "--detached q: infonce has no 'q'"),
         (["no.npz", "--against", "infonce"], "no.npz: no such file"),
     ],
 )

@@ -317,6 +317,11 @@ def test_text_that_does_not_parse(text, message):
         parse_views(text)
 
 
+def test_views_are_a_text():
+    with pytest.raises(ValueError, match="views: got 3, expected text"):
+        parse_views(3)
+
+
 @pytest.mark.parametrize("name", VIEWS)
 def test_every_parameter_is_checked(name):
     for field in fields(VIEWS[name]):

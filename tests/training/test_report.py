@@ -1,16 +1,17 @@
-"""The measures of every layer: whose rows and tokens they are."""
+"""The measures of every layer, and the tables of data that some measures do not fit."""
 
+import re
 from functools import partial
 
 import numpy as np
 import pytest
 
 from mini_repr.backend import CPU
-from mini_repr.data import load, parse_views
+from mini_repr.data import Dataset, ImageSet, load, parse_views
 from mini_repr.methods import encode_layer_tokens, encode_layers
 from mini_repr.metrics import curvature, linear_probe, mean_reciprocal_rank, prompt_entropy
 from mini_repr.nn import TextEncoder, TextTransformer, ViT
-from mini_repr.training.report import by_layer
+from mini_repr.training.report import by_layer, compare, compare_pairs, table
 
 
 def layered(encoders, data, views=None):
@@ -56,3 +57,49 @@ def test_layers_of_images_have_measures_of_patches():
     for row, patches in zip(table.values(), tokens, strict=True):
         assert row["curvature"] == pytest.approx(curvature(patches.data), rel=1e-4)
         assert "reciprocal_rank" not in row
+
+
+# --- data that not every measure fits: a run that was trained has a table at its end
+
+
+def images(count, classes=2):
+    pixels = np.random.default_rng(0).random((count, 1, 4, 4), dtype=np.float32)
+    return ImageSet("made", pixels, np.arange(count) % classes, tuple("ab"[:classes]))
+
+
+def pixels(rows):
+    return rows.reshape(len(rows), -1)
+
+
+@pytest.mark.parametrize(
+    "train, test, missing",
+    [
+        (images(30), images(8), set()),
+        (images(8), images(8), {"probe_few"}),
+        (images(30, classes=1), images(8, classes=1), {"probe", "probe_few"}),
+        (images(30), images(1), {"uniformity"}),
+    ],
+)
+def test_what_the_data_does_not_allow_is_left_out(train, test, missing):
+    scores = compare({"raw": pixels}, Dataset("made", train, test), parse_views("noise=0.1"))
+    every = {"knn", "probe", "probe_few", "alignment", "uniformity", "effective_rank", "dimensions"}
+    assert scores["raw"].keys() - {"probe_few_deviation"} == every - missing
+
+
+def test_a_black_image_has_no_direction():
+    test = images(8)
+    test.images[3] = 0
+    encoders = {"raw": pixels, "shifted": lambda rows: pixels(rows) + 1}
+    scores = compare(encoders, Dataset("made", images(30), test), parse_views(""))
+    assert scores["shifted"].keys() - scores["raw"].keys() == {"knn", "alignment", "uniformity"}
+    header, raw, _ = table(scores).splitlines()
+    cells = dict(zip(re.split(r"  +", header.strip()), re.split(r"  +", raw.strip())[1:], strict=True))
+    assert cells["20-nn"] == cells["alignment"] == "-" and cells["probe"] != "-"
+
+
+def test_a_text_without_words_has_no_direction(glosses):
+    rows = np.eye(len(glosses.test), dtype=np.float32)
+    scores = compare_pairs(
+        {"whole": [lambda texts: rows] * 2, "holed": [lambda texts: rows, lambda texts: rows * (rows[0] < 1)]}, glosses
+    )
+    assert scores["whole"]["recall_1"] == 1 and scores["holed"].keys() == {"dimensions", "effective_rank"}

@@ -8,6 +8,8 @@ Values may be (N, H, W); (N, C, H, W); (N, H, W, C); or (N, D), which gives a Ro
 axis are 1 or 3 long, the last one is taken for the channels.
 """
 
+import zipfile
+
 import numpy as np
 
 from mini_repr.data.dataset import DataError, Dataset, ImageSet, RowSet, split
@@ -26,7 +28,7 @@ def read_npz(path, white=None):
         DataError: damaged, an object array (it would need pickle, which is never loaded), keys, shapes or values that
             do not fit.
     """
-    arrays = _arrays(path)
+    arrays = read_arrays(path)
     if "x_train" in arrays or "x_test" in arrays:
         _require(path, arrays, "x_train", "x_test")
         if ("y_train" in arrays) != ("y_test" in arrays):
@@ -48,10 +50,21 @@ def read_npz(path, white=None):
     return split(parts[0]) if len(parts) == 1 else Dataset(str(path), *parts)
 
 
-def _arrays(path):
+def read_arrays(path):
+    """{key: array} of a .npz file.
+
+    Raises:
+        DataError: no such file, no archive, a damaged one, or an object array.
+    """
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+        with open(path, "rb") as file:
+            if not zipfile.is_zipfile(file):  # np.load would take it for a pickle, and advise to allow that
+                raise zipfile.BadZipFile("no zip archive, or its end is missing")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file, expected a .npz") from None
     except Exception as error:  # zipfile, zlib and NumPy's header parser fail in a dozen ways on a damaged archive
         reason = " ".join(str(error).split())
         raise DataError(
