@@ -132,6 +132,23 @@ def test_kinks_and_ties_follow_the_convention():
     assert value == minus and not g.any()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "dtype, sizes", [("float32", (1e-35, 1e-22, 1e19, 1e37)), ("float64", (1e-300, 1e-160, 1e300))]
+)
+def test_unit_rows_of_any_size_that_the_dtype_has(dtype, sizes):
+    rows = np.random.default_rng(0).standard_normal((3, 5))
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    g = np.arange(15.0).reshape(3, 5)
+    for size in sizes:
+        found, backward = autograd.unit_rows.on_arrays((rows * size).astype(dtype))
+        np.testing.assert_allclose(found, unit, rtol=0, atol=8 * np.finfo(dtype).eps)
+        expected = (g - unit * (g * unit).sum(axis=1, keepdims=True)) / np.linalg.norm(rows, axis=1, keepdims=True)
+        np.testing.assert_allclose(backward(g.astype(dtype)) * np.float64(size), expected, rtol=1e-4, atol=1e-5)
+        assert found.dtype == backward(g.astype(dtype)).dtype == dtype
+    assert not autograd.unit_rows.on_arrays(np.full((1, 2), np.finfo(dtype).smallest_subnormal, dtype))[0].any()
+
+
 def torch_pairs(torch):
     F = torch.nn.functional
 

@@ -8,20 +8,40 @@ from mini_repr.backend import backend_of
 def unit_rows(x, eps=0.0):
     """x / max(|x|, eps) along the last axis. A zero row stays zero and, the subgradient chosen here, gets no gradient.
 
-    Gradient: (g - u (u·g)) / |x|, so that x·gradient = 0.
+    Gradient: (g - u (u·g)) / |x|, so that x·gradient = 0. A row below the smallest normal number counts as zero.
     """
-    xp = backend_of(x).xp
-    norm = xp.sqrt((x * x).sum(axis=-1, keepdims=True))
-    small = norm.real <= eps
-    scale = xp.where(small, eps, norm)
-    scale = 1 / xp.where(scale == 0, xp.inf, scale)
-    unit = x * scale
+    backend = backend_of(x)
+    xp = backend.xp
+    x, squares, size = _squared(x, backend)
+    norm = xp.sqrt(squares)
+    with backend.overflow_to_infinity():
+        small = (norm * size).real <= eps
+    shrink = xp.where(small, eps / size, norm)
+    shrink = 1 / xp.where(shrink == 0, xp.inf, shrink)
+    unit = x * shrink
 
     def backward(g):
         along = xp.where(small, 0, (g * unit).sum(axis=-1, keepdims=True))
-        return (g - unit * along) * scale
+        return (g - unit * along) * (shrink / size)
 
     return unit, backward
+
+
+def _squared(x, backend):
+    """(x / size, its rows' sums of squares (..., 1), size): size is 1 but where squares overflow, or lose digits."""
+    xp = backend.xp
+    with backend.overflow_to_infinity():
+        squares = (x * x).sum(axis=-1, keepdims=True)
+    if x.dtype == object:  # numbers of unbounded range
+        return x, squares, 1
+    limits = xp.finfo(x.dtype)
+    extreme = ~((squares.real > limits.tiny / limits.eps) & (squares.real < xp.inf))
+    if not bool(extreme.any()):
+        return x, squares, 1
+    size = xp.abs(x).max(axis=-1, keepdims=True)
+    size = xp.where(extreme & (size >= limits.tiny), size, 1).astype(limits.dtype)
+    x = x / size
+    return x, (x * x).sum(axis=-1, keepdims=True), size
 
 
 @primitive
