@@ -167,7 +167,7 @@ def settings_from_flags(flags, variant, add, config_file, assignments, device):
 @train_options
 @click.option("--out", metavar="FOLDER", help="Run folder. Default: the next free runs/LOSS-DATA-NNN.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, with its own settings.")
-@click.option("--init-from", metavar="RUN", help="Start a new run from another run's weights.")
+@click.option("--init-from", metavar="RUN", help="Start a new run from another run's weights, or from its encoder.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
 @plain_errors
 def train(out, resume, init_from, overwrite, variant, add, config_file, assignments, device, **flags):

@@ -279,11 +279,14 @@ def test_weights_of_another_kind_of_run_are_one_short_line(run, trained, tmp_pat
     result = run("train", "--init-from", trained, "--out", tmp_path / "vit")
     refused(result, f"--init-from {trained}", "infonce by siamese with mlp", "infonce by siamese with vit")
     assert len(result.stderr) < len(str(trained)) + 350
-    refused(
-        run("train", *QUICK, "--loss", "supcon", "--init-from", trained, "--out", tmp_path / "s"),
-        "supcon by supervised",
-    )
     assert not (tmp_path / "vit").exists()
+
+
+def test_another_loss_starts_from_the_encoder(run, trained, tmp_path):
+    result = run("train", *QUICK, "--loss", "cross_entropy", "--init-from", trained, "--out", tmp_path / "tuned")
+    assert result.exit_code == 0 and f"from the encoder of {trained}" in result.output
+    result = run("train", *QUICK, "--init-from", trained, "--out", tmp_path / "again")
+    assert f"from the weights of {trained}" in result.output
 
 
 def test_what_only_the_first_batch_refuses_leaves_no_run_behind(run, tmp_path):

@@ -38,6 +38,7 @@ class Continual(Siamese):
         networks = {name: array for name, array in state.items() if name.startswith(("encoder.", "projector."))}
         past = {f"past_{name}": array for name, array in networks.items()}
         self.load_state_dict(own | networks | past)
+        return "networks"
 
     def embed(self, first, second):
         za, zb = super().embed(first, second)

@@ -112,8 +112,23 @@ class Method(Module):
         return total
 
     def start_from(self, state):
-        """Take the weights of another run, its ``state_dict``."""
-        self.load_state_dict(state)
+        """Take the weights of another run, its ``state_dict``: all of them where it has the same, or the encoder's.
+
+        Then the heads keep their own start, and a teacher or a second tower begins as the encoder.
+
+        Returns:
+            what was taken, in a word.
+        Raises:
+            ValueError: the encoder has other weights.
+        """
+        own = self.state_dict()
+        if state.keys() == own.keys():
+            self.load_state_dict(state)
+            return "weights"
+        encoder = {name: array for name, array in state.items() if name.startswith("encoder.")}
+        copies = {f"{copy}_{name}": array for copy in ("teacher", "other") for name, array in encoder.items()}
+        self.load_state_dict(own | encoder | {name: array for name, array in copies.items() if name in own})
+        return "encoder"
 
     def trained_parameters(self):
         """{name: tensor} of all that the optimiser moves."""

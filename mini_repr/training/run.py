@@ -53,6 +53,7 @@ class Run:
             self.optimizer = SAM(self.optimizer, **{name: optimizer[name] for name in SAM_SETTINGS})
         self.rng = np.random.default_rng([train["seed"], VIEWS])
         self.epoch = self.step = 0
+        self.origin = ""  # where the first weights came from, if not from the seed
 
     @property
     def total_steps(self):
@@ -179,19 +180,20 @@ class Run:
         self.spread.part_dropout(self.method)
 
     def start_from(self, folder):
-        """Take the weights of another run, and nothing else of it.
+        """Take the weights of another run, or its encoder's, and nothing else of it; ``origin`` says which.
 
         Raises:
-            ValueError: its encoder or heads are others than this run's; names both.
+            ValueError: its encoder is another than this run's; names both.
         """
         arrays, meta = self._loaded(folder)
         try:
-            self.method.start_from(_part(arrays, "method/"))
+            taken = self.method.start_from(_part(arrays, "method/"))
         except ValueError as error:
             theirs, ours = (_kinds(settings) for settings in (meta.get("settings", {}), self.settings))
             raise ValueError(
                 f"--init-from {folder.path}: weights of {theirs}, expected weights for {ours}: {_brief(error)}"
             ) from error
+        self.origin = f", from the {taken} of {folder.path}"
 
     def _loaded(self, folder):
         """The checkpoint in a folder that only the first rank needs to reach."""

@@ -39,7 +39,7 @@ def start(chosen, out=None, overwrite=False, init_from=None, world=ALONE):
     home.write_json(folder.CONFIG, settings)
     home.write_json(folder.ENVIRONMENT, {**folder.environment(backend, settings["train"]["seed"]), "ranks": world.size})
     facts = " ".join(f"{name}={value}" for name, value in _headline_facts(run).items())
-    home.log(f"start {facts}" + (f" from {init_from}" if source else ""))
+    home.log(f"start {facts}{run.origin}")
     _log_spread(run, home)
     run.save(home)
     return run, home
@@ -213,7 +213,7 @@ def headline(run, home):
     facts = _headline_facts(run)
     return (
         f"{facts['loss']} on {facts['data']} ({facts['rows']} rows), {facts['method']} with {facts['encoder']} of "
-        f"{facts['parameters']:,} parameters, {facts['epochs']} epochs on {facts['device']} -> {home.path}"
+        f"{facts['parameters']:,} parameters, {facts['epochs']} epochs on {facts['device']}{run.origin} -> {home.path}"
     )
 
 

@@ -51,6 +51,20 @@ def test_simsiam_predicts_the_other_view():
     assert all(p.grad is not None for n, p in method.named_parameters().items() if n.startswith("predictor"))
 
 
+def test_another_method_starts_from_the_encoder_and_so_does_its_teacher():
+    source, method = method_for("infonce"), method_for("negative_cosine", method={"name": "momentum"})
+    for parameter in source.parameters():
+        parameter.data += 0.05
+    before = {name: array.copy() for name, array in method.state_dict().items()}
+    assert method.start_from(source.state_dict()) == "encoder"
+    theirs, ours = source.state_dict(), method.state_dict()
+    for name in ours:
+        encoder = name.removeprefix("teacher_")
+        expected = theirs[encoder] if encoder.startswith("encoder.") else before[name]
+        np.testing.assert_array_equal(ours[name], expected, err_msg=name)
+    assert method_for("infonce").start_from(theirs) == "weights"
+
+
 def test_byol_targets_come_from_the_teacher():
     method = method_for("negative_cosine", method={"name": "momentum"})
     for parameter in method.teacher_encoder.parameters():
