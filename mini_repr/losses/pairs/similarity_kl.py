@@ -26,8 +26,8 @@ Hinton et al. 2015, arXiv 1503.02531. What goes by the name of alignment for nes
 a divergence of another thing: of softmaxes over the columns of one embedding, with a factor t.
 
 Measured: ``mini-repr claim unime``: begun with this loss, InfoNCE ends at MRR 0.054 ± 0.002 against 0.050 ± 0.004
-(text transformers: 0.044 ± 0.003 against 0.038 ± 0.002); holds. ``mini-repr claim matryoshka_2d`` aligns early layers with it: 0.025 ± 0.001 against 0.020 ± 0.002 at layer 1, 16
-columns; holds.
+(text transformers: 0.044 ± 0.003 against 0.038 ± 0.002); holds. ``mini-repr claim matryoshka_2d`` aligns early layers
+with it: 0.025 ± 0.001 against 0.020 ± 0.002 at layer 1, 16 columns; holds.
 """
 
 from mini_repr.autograd import exp, log_softmax, off_diagonal, stop_gradient, unit_rows
