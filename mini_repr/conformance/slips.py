@@ -248,6 +248,16 @@ def _one_set_uniformity(loss, arguments):
     return a["alignment_weight"] * alignment + a["uniformity_weight"] * potential
 
 
+def _unsquared_uniformity(loss, arguments):
+    a = arguments
+    u = ops.unit_rows(a["z"]) if a["normalize"] else a["z"]
+    rows, width = u.shape
+    square = ((u.reshape(rows, 1, width) - u.reshape(1, rows, width)) ** 2).sum(axis=2)
+    apart = ops.where(square.data.real > 0, ops.sqrt(ops.where(square.data.real > 0, square, 1)), 0)
+    exponents = -a["t"] * (apart if a["self_pairs"] else ops.off_diagonal(apart))
+    return ops.logsumexp(exponents) - np.log(exponents.shape[0] * exponents.shape[1])
+
+
 def _mean_a_sample(loss, arguments):
     """Masked regression averaged over each sample's hidden patches first, then over samples."""
     a = arguments
@@ -257,6 +267,12 @@ def _mean_a_sample(loss, arguments):
             one = {n: a[n][k : k + 1] for n in ("prediction", "target", "mask")}
             per_sample.append(loss.by_definition(**{**a, **one}).reshape(1))
     return ops.concatenate(*per_sample, axis=0).mean()
+
+
+def _biased_covariance(arguments):
+    rows = arguments["a"].shape[0]
+    share = (rows - 1) / rows if arguments["unbiased"] else 1
+    return {"off_diagonal": lambda m: ops.off_diagonal(m) * share}
 
 
 def _scaled_diagonals(arguments):
@@ -309,6 +325,11 @@ ALTERATIONS = [
         lambda loss: any(_is_rows(p) for p in loss.arrays) and loss.folder != "scores",
         lambda loss, a: {n: _unit(x) for n, x in _float_rows(loss, a).items()},
     ),
+    _normalising(
+        "columns_normalised",
+        "columns are normalised, not rows: the wrong axis",
+        lambda x: x / ops.sqrt((x * x).sum(axis=0, keepdims=True)),
+    ),
     *_eps_alterations(),
     # The temperature, the scale.
     _with_temperature("temperature_multiplied", "logits are multiplied by the temperature", lambda t: 1 / t),
@@ -360,6 +381,18 @@ ALTERATIONS = [
         lambda a: {"logsumexp": _supcon_denominator_with_self(a)},
         only("supcon"),
     ),
+    _replacing(
+        "sign_turned",
+        "the sign inside the softplus is the wrong way round",
+        ["softplus"],
+        lambda a: {"softplus": lambda x: ops.softplus(-x)},
+    ),
+    _changing(
+        "own_targets",
+        "each prediction meets the target of its own view",
+        has("p1", "p2", "z1", "z2"),
+        lambda loss, a: {"z1": a["z2"], "z2": a["z1"]},
+    ),
     _changing("swapped", "a and b change places", has("a", "b"), lambda loss, a: {"a": a["b"], "b": a["a"]}),
     _changing(
         "mask_inverted",
@@ -376,6 +409,7 @@ ALTERATIONS = [
     Alteration(
         "one_set", "uniformity runs over the rows of both views as one set", only("align_uniform"), _one_set_uniformity
     ),
+    Alteration("distances_unsquared", "distances are not squared", only("uniformity"), _unsquared_uniformity),
     # Statistics and roots.
     _replacing(
         "epsilon_outside_root",
@@ -404,6 +438,20 @@ ALTERATIONS = [
         "both views are standardised with common statistics",
         only("barlow_twins"),
         _barlow_common_statistics,
+    ),
+    _replacing(
+        "diagonal_in_both",
+        "the diagonal stands in the redundancy term too",
+        ["off_diagonal"],
+        lambda a: {"off_diagonal": lambda m: m - np.eye(m.shape[0])},
+        only("barlow_twins"),
+    ),
+    _replacing(
+        "covariance_biased",
+        "the covariance is divided by N, the variance is not",
+        ["off_diagonal"],
+        _biased_covariance,
+        only("vicreg"),
     ),
     Alteration("uncentred", "the covariance is not centred", only("vicreg"), _vicreg_uncentred),
     # Penalties and logarithms.
