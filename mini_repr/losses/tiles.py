@@ -27,8 +27,9 @@ def row_tiles(x, columns, tile=None):
 
 def largest_similarity(x, y):
     """max_i |x_i| max_j |y_j|, a bound of every |x_i·y_j|, as a Python float."""
-    xp = backend_of(x).xp
-    return float(xp.sqrt((x * x).sum(axis=1).max())) * float(xp.sqrt((y * y).sum(axis=1).max()))
+    backend = backend_of(x)
+    with backend.overflow_to_infinity():
+        return float(backend.xp.sqrt((x * x).sum(axis=1).max() * (y * y).sum(axis=1).max()))
 
 
 def similarity_logsumexp(
