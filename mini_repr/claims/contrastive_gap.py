@@ -7,39 +7,22 @@ the sets too (CUAXU), close it, with retrieval kept. Here: the left and the righ
 for its right half among 360.
 """
 
-import numpy as np
+from functools import partial
 
-from mini_repr.backend import CPU
 from mini_repr.claims.claim import Claim, Expectation, lower
-from mini_repr.claims.fitting import fit
-from mini_repr.data import load
+from mini_repr.claims.digit_halves import rows_of_halves
 from mini_repr.losses.pairs.contrastive_gap import contrastive_gap
-from mini_repr.methods import encode
 from mini_repr.metrics import mean_reciprocal_rank, modality_gap, modality_separability
-from mini_repr.nn import ImageMLP
 
 ARMS = {"CLIP": "clip", "CUA": "cua", "CUAXU": None}
 KEPT = 0.03
 
 
-def halves(part):
-    return [np.ascontiguousarray(part.images[..., side]) for side in (slice(0, 4), slice(4, 8))]
-
-
 def measure(seed):
-    data, arms = load("digits"), {}
-    train, test = halves(data.train), halves(data.test)
+    arms = {}
     for name, variant in ARMS.items():
-        rng = np.random.default_rng(seed)
-        encoders = [ImageMLP((1, 8, 4), rng, width=64, hidden=256, depth=2) for _ in train]
         settings = contrastive_gap.variants[variant].settings if variant else {}
-
-        def loss_of(index, encoders=encoders, settings=settings):
-            return contrastive_gap(*(e(x[index]).pooled for e, x in zip(encoders, train, strict=True)), **settings)
-
-        parameters = {f"{k}.{n}": p for k, e in enumerate(encoders) for n, p in e.named_parameters().items()}
-        fit(parameters, loss_of, len(train[0]), rng, steps=30 * len(train[0]) // 128, batch=128, lr=1e-3)
-        rows = [encode(e, x, CPU) for e, x in zip(encoders, test, strict=True)]
+        rows = rows_of_halves(partial(contrastive_gap, **settings), seed, epochs=30)
         arms[name] = {
             "gap": modality_gap(*rows),
             "separability": modality_separability(*rows),

@@ -27,7 +27,7 @@ from scipy.stats import spearmanr
 
 from mini_repr.autograd import Tensor, attention, broadcast_to, concatenate, no_grad
 from mini_repr.claims.claim import Claim, Expectation
-from mini_repr.claims.fitting import fit
+from mini_repr.claims.fitting import fit, named
 from mini_repr.data import load
 from mini_repr.losses.pairs.infonce import infonce
 from mini_repr.losses.scores.cross_entropy import cross_entropy
@@ -101,10 +101,6 @@ def scenes(part, pairs, rng):
     first = np.cumsum(counts) - counts
     index = order[first[pairs] + rng.integers(counts[pairs])]
     return np.concatenate([part.images[index[:, 0]], part.images[index[:, 1]]], axis=3)
-
-
-def named(*modules):
-    return {f"{k}.{name}": p for k, module in enumerate(modules) for name, p in module.named_parameters().items()}
 
 
 def captioned_encoder(part, rng):

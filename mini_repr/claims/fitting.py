@@ -3,6 +3,11 @@
 from mini_repr.optim import AdamW
 
 
+def named(*modules):
+    """{"0.name": tensor, ...} of the parameters of several modules, for ``fit``."""
+    return {f"{k}.{name}": p for k, module in enumerate(modules) for name, p in module.named_parameters().items()}
+
+
 def fit(parameters, loss_of, count, rng, *, steps, batch=64, lr=3e-3, weight_decay=0.0, watch=None):
     """AdamW on random batches of ``count`` samples, in place.
 

@@ -17,16 +17,11 @@ import math
 import numpy as np
 
 from mini_repr.autograd import Tensor, exp
-from mini_repr.backend import CPU
 from mini_repr.claims.claim import Claim, Expectation, higher
-from mini_repr.claims.contrastive_gap import halves
-from mini_repr.claims.fitting import fit
-from mini_repr.data import load
+from mini_repr.claims.digit_halves import rows_of_halves
 from mini_repr.losses.pairs.infonce import infonce
 from mini_repr.losses.pairs.siglip import siglip
-from mini_repr.methods import encode
 from mini_repr.metrics import mean_reciprocal_rank
-from mini_repr.nn import ImageMLP
 
 EPOCHS, SIZES = 20, (16, 64, 256)
 
@@ -44,16 +39,7 @@ def sigmoid():
 
 def retrieval(loss, scalars, size, seed):
     """Mean reciprocal rank of the right half among those of the test digits."""
-    data, rng = load("digits"), np.random.default_rng(seed)
-    train, test = halves(data.train), halves(data.test)
-    encoders = [ImageMLP((1, 8, 4), rng, width=64, hidden=256, depth=2) for _ in train]
-    parameters = {f"{k}.{n}": p for k, e in enumerate(encoders) for n, p in e.named_parameters().items()} | scalars
-
-    def loss_of(index):
-        return loss(*(encoder(x[index]).pooled for encoder, x in zip(encoders, train, strict=True)))
-
-    fit(parameters, loss_of, len(data.train), rng, steps=EPOCHS * len(data.train) // size, batch=size, lr=1e-3)
-    return mean_reciprocal_rank(*(encode(encoder, x, CPU) for encoder, x in zip(encoders, test, strict=True)))
+    return mean_reciprocal_rank(*rows_of_halves(loss, seed, epochs=EPOCHS, batch=size, scalars=scalars))
 
 
 def measure(seed):

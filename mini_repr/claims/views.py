@@ -3,7 +3,7 @@
 import numpy as np
 
 from mini_repr.autograd import no_grad
-from mini_repr.claims.fitting import fit
+from mini_repr.claims.fitting import fit, named
 from mini_repr.data import DEFAULT_VIEWS, parse_views
 from mini_repr.nn import ImageMLP, ProjectionHead, copy_of
 from mini_repr.optim import update_ema
@@ -40,7 +40,6 @@ def trained_on_views(part, loss_of, seed, *, views=2, outputs=64, teacher=None, 
             if teacher is not None:
                 update_ema(one.named_parameters(), other.named_parameters(), teacher)
 
-    parameters = {f"{k}.{name}": p for k, one in enumerate(online) for name, p in one.named_parameters().items()}
     steps = epochs * len(part) // batch
-    fit(parameters, loss_of_batch, len(part), rng, steps=steps, batch=batch, lr=lr, watch=follow)
+    fit(named(*online), loss_of_batch, len(part), rng, steps=steps, batch=batch, lr=lr, watch=follow)
     return encoder

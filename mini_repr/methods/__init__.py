@@ -137,9 +137,11 @@ def _evaluating(encoder):
     """Evaluation mode without recording, and back."""
     was_training = encoder.training
     encoder.eval()
-    with no_grad():
-        yield
-    encoder.train(was_training)
+    try:
+        with no_grad():
+            yield
+    finally:
+        encoder.train(was_training)
 
 
 def _arrays(encoder, inputs, backend):

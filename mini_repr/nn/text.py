@@ -66,6 +66,16 @@ def check_words(name, ids, mask):
         )
 
 
+def even_shares(mask):
+    """(B, T) of a mask (B, T): 1 over the number of the text's words at each of them, 0 elsewhere."""
+    return mask / backend_of(mask).xp.maximum(mask.sum(axis=1, keepdims=True), 1)
+
+
+def weighted_words(shares, tokens):
+    """One row a text, (B, D): the sum of its tokens (B, T, D) by their shares (B, T)."""
+    return matmul(shares.astype(tokens.dtype)[:, None, :], tokens).reshape(len(tokens), -1)
+
+
 def word_counts(texts, buckets=1024):
     """Texts as rows (N, buckets) float32: counts of hashed words. A text without words counts one, the empty word."""
     ids, mask = tokenise(texts, buckets, max_tokens=256)
@@ -123,10 +133,7 @@ class TextEncoder(Module):
     def _mean(self, ids, mask):
         """(B, embedding): the mean of the words' embeddings."""
         check_words("TextEncoder", ids, mask)
-        xp = backend_of(ids).xp
-        share = mask / xp.maximum(mask.sum(axis=1, keepdims=True), 1)
-        share = share.astype(self.words.weight.dtype)[:, None, :]  # (B, 1, T)
-        return matmul(share, self.words(ids)).reshape(len(ids), -1)
+        return weighted_words(even_shares(mask), self.words(ids))
 
 
 def _unit_variance(rng, shape, dtype):

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, linear, matmul
+from mini_repr.autograd import Tensor, linear
 from mini_repr.backend import backend_of
 from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.init import truncated_normal
 from mini_repr.nn.layers import Embedding, LayerNorm, at_least_one
 from mini_repr.nn.module import Module
-from mini_repr.nn.text import check_words, numbered, tokenise
+from mini_repr.nn.text import check_words, even_shares, numbered, tokenise, weighted_words
 from mini_repr.nn.transformer import Block
 
 
@@ -114,15 +114,13 @@ class TextTransformer(Module):
 
     def pool(self, tokens, mask):
         """One row a text, (B, D), of tokens (B, T, D), as ``pooling`` says."""
-        share = self._shares(mask).astype(self.words.weight.dtype)[:, None, :]  # (B, 1, T)
-        return matmul(share, tokens).reshape(len(tokens), self.width)
+        return weighted_words(self._shares(mask), tokens)
 
     def _shares(self, mask):
         """(B, T): the share of each word's row in the pooled row."""
-        xp = backend_of(mask).xp
         if self._pooling == "mean":
-            return mask / xp.maximum(mask.sum(axis=1, keepdims=True), 1)
-        before = xp.cumsum(mask, axis=1)  # words up to here: 1 at the first, all of them at the last
+            return even_shares(mask)
+        before = backend_of(mask).xp.cumsum(mask, axis=1)  # words up to here: 1 at the first, all of them at the last
         return mask & (before == (1 if self._pooling == "first" else mask.sum(axis=1, keepdims=True)))
 
 

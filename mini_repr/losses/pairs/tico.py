@@ -33,6 +33,7 @@ from mini_repr.autograd import stop_gradient, unit_rows
 from mini_repr.losses.annotations import Flag, Fraction, FrozenRows, NonNegative, Optional, Real, Reduction, Rows
 from mini_repr.losses.contract import loss, variant
 from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling
+from mini_repr.losses.pairs.centred import centred
 from mini_repr.losses.reduction import reduce_rows, reduced
 
 _SAME = {"a": [[3.0, 4.0]] * 3, "b": [[6.0, 8.0]] * 3}
@@ -95,9 +96,7 @@ def updated_covariance(covariance, a, decay=0.9, centre=False):
 
 def _unit(x, centre):
     """Unit rows, of the rows less their mean where ``centre``, and the way back."""
-    if centre:  # a constant column is 0, whatever its mean rounds to
-        x = (x - x.mean(axis=0)) * (x != x[0]).any(axis=0)
-    unit, back = unit_rows.on_arrays(x)
+    unit, back = unit_rows.on_arrays(centred(x)[0] if centre else x)
 
     def backward(g):
         g_x = back(g)

@@ -39,6 +39,7 @@ from mini_repr.backend import backend_of
 from mini_repr.losses.annotations import Count, Flag, Fraction, Labels, Optional, Reduction, Rows
 from mini_repr.losses.contract import loss, variant
 from mini_repr.losses.invariants import between, exact, permutation, scaling, swap, translation
+from mini_repr.losses.pairs.centred import centred
 from mini_repr.losses.reduction import reduce_rows, reduced
 
 _SQUARE = [[1.0, 2.0], [1.0, -2.0], [-1.0, 2.0], [-1.0, -2.0]]
@@ -122,9 +123,8 @@ def whitened(x, eps=0.0):
     xp = backend_of(x).xp
     rows, width = x.shape
     keep = (1 - eps) / (rows - 1)
-    mean = x.mean(axis=0)
-    centred = (x - mean) * (x != x[0]).any(axis=0)  # a constant column is 0, whatever its mean rounds to
-    covariance = keep * (centred.T @ centred)
+    apart, mean = centred(x)
+    covariance = keep * (apart.T @ apart)
     diagonal = xp.arange(width)
     covariance[diagonal, diagonal] += eps
     try:
@@ -141,7 +141,7 @@ def whitened(x, eps=0.0):
             "columns that vary each in its own way, or a larger eps"
         )
     whitening = xp.linalg.inv(factor)
-    z = centred @ whitening.T
+    z = apart @ whitening.T
 
     def backward(g):
         products = xp.tril(g.T @ z)
