@@ -362,8 +362,8 @@ def claim(key, seeds, as_json, out):
     mini-repr claim simsiam
     mini-repr claim 067 --seeds 5 --json
     """
-    from mini_repr.claims import find_claim
-    from mini_repr.claims.claim import run, table
+    from mini_repr.claims.bench.claim import run, table
+    from mini_repr.claims.bench.keys import find_claim
     from mini_repr.training.folder import RunFolder
 
     def watch(seed):

@@ -3,14 +3,15 @@
 import inspect
 import textwrap
 
-from mini_repr.catalogue import papers
-from mini_repr.claims import claim_keys, find_claim
-from mini_repr.losses import all_losses
-from mini_repr.losses.contract import Parameter
+from mini_repr.catalogue import paper, papers
+from mini_repr.claims.bench.keys import claim_keys, find_claim
 from mini_repr.methods import METHODS
 from mini_repr.metrics import METRICS
 from mini_repr.nn import ENCODERS
-from mini_repr.training.config import keyword_defaults, suggestion
+from mini_repr.pages.names import suggestion
+from mini_repr.pages.page import Parameter
+from mini_repr.pages.registry import all_losses
+from mini_repr.training.config import keyword_defaults
 
 # The last column of a table keeps at least so many characters, however narrow the terminal.
 NARROWEST = 24
@@ -24,7 +25,7 @@ def everything(kind=None, width=None):
     """
 
     def losses():
-        rows = [(x.name, x.folder, x.paper, _with_variants(x)) for x in all_losses().values()]
+        rows = [(x.name, x.compares, " ".join(x.papers), _with_variants(x)) for x in all_losses().values()]
         return _table("losses", rows, width)
 
     tables = {
@@ -71,20 +72,20 @@ def page(name, code=True):
         return _class_page(f"method {name}", "method", METHODS[name], code)
     if name in ENCODERS:
         return _class_page(f"encoder {name}: {ENCODERS[name].description}", "encoder", ENCODERS[name].make, code)
-    paper = {key: p for p in papers() for key in (p.key, p.number)}.get(name.zfill(3) if name.isdecimal() else name)
-    if paper is None:
+    found = {key: p for p in papers() for key in (p.key, p.number)}.get(name.zfill(3) if name.isdecimal() else name)
+    if found is None:
         known = [*losses, *METRICS, *METHODS, *ENCODERS, *(p.key for p in papers())]
         raise ValueError(
             f"show {name!r}: no loss, metric, method, encoder or paper of that name{suggestion(name, known)}"
         )
     lines = [
-        f"paper {paper.number} {paper.key}: {paper.title}",
-        f"{paper.authors}, {paper.year}{', ' + paper.link if paper.link else ''}",
-        f"status: {paper.status}" + (f"; still missing: {paper.missing}" if paper.missing else ""),
-        f"where: {', '.join(paper.where) or 'planned for ' + ', '.join(paper.rooms)}",
+        f"paper {found.number} {found.key}: {found.title}",
+        f"{found.authors}, {found.year}{', ' + found.link if found.link else ''}",
+        f"status: {found.status}" + (f"; still missing: {found.missing}" if found.missing else ""),
+        f"where: {', '.join(found.where) or 'planned for ' + ', '.join(found.rooms)}",
     ]
-    if paper.key in claim_keys():
-        lines.append(f"claim: {find_claim(paper.key).says} (mini-repr claim {paper.key})")
+    if found.key in claim_keys():
+        lines.append(f"claim: {find_claim(found.key).says} (mini-repr claim {found.key})")
     return "\n".join(lines)
 
 
@@ -96,18 +97,18 @@ def _class_page(title, section, made, code):
 
 def loss_page(loss, code=True):
     """A loss's card: source paper, text of the page, arguments with ranges and defaults, variants, invariants, code."""
-    paper = next((p for p in papers() if p.number == loss.paper), None)
-    cited = f"paper {paper.number} {paper.key}: {paper.title} ({paper.cite()})" if paper else f"paper {loss.paper}"
+    of = [paper(number) for number in loss.papers]
+    cited = "\n".join(f"paper {p.number} {p.key}: {p.title} ({p.cite()})" for p in of)
     arguments = [(p.name, str(p.annotation), _default(p)) for p in loss.parameters.values()]
     parts = [
-        f"loss {loss.name} (losses/{loss.folder})\n{cited}",
+        f"loss {loss.name} (losses/{loss.compares})\n{cited}",
         loss.__doc__.strip(),
         _table("arguments", arguments),
-        _table("variants", [(n, _settings(v.settings), v.says) for n, v in loss.variants.items()]),
-        _table("checked invariants", [(says,) for says in dict.fromkeys(i.says for i in loss.invariants)]),
+        _table("variants", [(n, _settings(v.settings), v.description) for n, v in loss.variants.items()]),
+        _table("checked invariants", [(text,) for text in dict.fromkeys(i.description for i in loss.invariants)]),
     ]
     if code:
-        parts.append(_source(loss.function))
+        parts.append(_source(loss.thing))
         parts.append(_source(loss.literal))
     return "\n\n".join(part for part in parts if part)
 

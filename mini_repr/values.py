@@ -6,7 +6,8 @@ import numpy as np
 
 from mini_repr.backend import CPU
 from mini_repr.data.readers.npz import read_arrays
-from mini_repr.training.config import choose, find_loss, parse_value, suggestion
+from mini_repr.pages.names import choose, find_loss, suggestion
+from mini_repr.training.config import parse_value
 
 
 def loss_on_file(name, path, assignments=(), variant=None):

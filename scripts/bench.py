@@ -187,13 +187,13 @@ def rows(count=ROWS, width=WIDTH):
 
 
 def ours_loss(name):
-    from mini_repr.losses import all_losses
+    from mini_repr.pages.registry import all_losses
 
     loss = all_losses().get(NAME.get(name, name))
     if loss is None:
         return None
     a, b = rows()
-    inputs = (a, LABELS) if loss.folder == "labels" else (a, b)
+    inputs = (a, LABELS) if loss.compares == "labels" else (a, b)
     return measure(lambda: loss.value_and_grad(*inputs, **LOSSES[name]), 5)
 
 

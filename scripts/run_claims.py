@@ -17,8 +17,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mini_repr.claims import claim_keys
-from mini_repr.claims.claim import spread
+from mini_repr.claims.bench.claim import spread
+from mini_repr.claims.bench.keys import claim_keys
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 START, END = "<!-- claims: written by scripts/run_claims.py -->", "<!-- end of claims -->"

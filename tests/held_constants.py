@@ -5,19 +5,17 @@ is not the slope of the value. It is the slope of the definition with those fact
 complex steps are taken of.
 """
 
-from contextlib import contextmanager
 from itertools import count
 
 from mini_repr.autograd import Tensor, stop_gradient, value_of
+from mini_repr.pages.loss import evaluate_definition
 
 
-@contextmanager
 def held_constants(loss, arguments):
-    """Inside, every ``stop_gradient`` of the loss's definition gives the value it has at ``arguments``.
+    """(operations for ``evaluate_definition``, whether a stop-gradient depends on what takes a gradient).
 
-    Yields whether one of them depends on an argument that takes a gradient.
+    With these operations every ``stop_gradient`` gives the value that it has at ``arguments``, which are complete.
     """
-    page = loss.literal.__globals__
     values, cuts = [], []
 
     def keep(x):
@@ -25,15 +23,8 @@ def held_constants(loss, arguments):
         cuts.append(isinstance(x, Tensor) and x.requires_grad)
         return stop_gradient(x)
 
-    if "stop_gradient" not in page:
-        yield False
-        return
-    page["stop_gradient"] = keep
-    try:
-        given = {n: arguments[n] for n in loss.differentiable if arguments.get(n) is not None}
-        loss.by_definition(**{**arguments, **{n: Tensor(x, requires_grad=True) for n, x in given.items()}})
-        calls = count()  # every evaluation cuts in the same order
-        page["stop_gradient"] = lambda x: Tensor(values[next(calls) % len(values)])
-        yield any(cuts)
-    finally:
-        page["stop_gradient"] = stop_gradient
+    given = {n: arguments[n] for n in loss.differentiable if arguments.get(n) is not None}
+    tensors = {n: Tensor(x, requires_grad=True) for n, x in given.items()}
+    evaluate_definition(loss, {**arguments, **tensors}, {"stop_gradient": keep})
+    calls = count()  # every evaluation cuts in the same order
+    return {"stop_gradient": lambda x: Tensor(values[next(calls) % len(values)])}, any(cuts)

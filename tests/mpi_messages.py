@@ -7,7 +7,7 @@ from device_double import DOUBLE
 
 from mini_repr.autograd import Tensor
 from mini_repr.backend import CPU
-from mini_repr.losses import all_losses
+from mini_repr.pages.registry import all_losses
 from mini_repr.training.distributed import joined
 from mini_repr.training.distributed.ring_infonce import ring_infonce
 from mini_repr.training.distributed.spread import gather_rows

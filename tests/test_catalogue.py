@@ -15,7 +15,7 @@ from mini_repr.catalogue import ROOMS, STATUSES, paper, papers
 COUNT = 119
 CLAIMED = [pytest.param(p, id=p.key) for p in papers() if p.status in ("works", "partial")]
 REGISTRIES = {  # kind: (module, attribute); a callable attribute is called
-    "loss": ("mini_repr.losses", "all_losses"),
+    "loss": ("mini_repr.pages.registry", "all_losses"),
     "metric": ("mini_repr.metrics", "METRICS"),
     "method": ("mini_repr.methods", "METHODS"),
     "optim": ("mini_repr.optim", "OPTIMIZERS"),
@@ -128,17 +128,17 @@ def test_references_resolve_by_kind():
 
 
 def test_every_loss_names_its_paper_or_its_source():
-    losses = importlib.import_module("mini_repr.losses").all_losses()
+    losses = importlib.import_module("mini_repr.pages.registry").all_losses()
     numbers = {p.number for p in papers()}
     strays = []
     for name, loss in losses.items():
-        if re.fullmatch(r"\d+", str(loss.paper or "")):
-            known = loss.paper in numbers
+        if re.fullmatch(r"\d+", str(loss.papers[0])):
+            known = loss.papers[0] in numbers
         else:  # a loss from elsewhere: its page must say where from, with a year
             page = f"{loss.__doc__ or ''}\n{sys.modules[loss.__module__].__doc__ or ''}"
             known = re.search(r"\bSource\b.*\b(19|20)\d\d\b", page, re.DOTALL) is not None
         if not known:
-            strays.append((name, loss.paper))
+            strays.append((name, loss.papers))
     assert strays == []
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from mini_repr import __version__
 from mini_repr.cli import main
 from mini_repr.listing import everything
-from mini_repr.losses import all_losses
+from mini_repr.pages.registry import all_losses
 from mini_repr.training import checkpoint
 
 QUICK = ["--encoder", "mlp", "--set", "encoder.hidden=16", "--epochs", "1", "--batch-size", "256"]
@@ -296,7 +296,7 @@ def test_what_only_the_first_batch_refuses_leaves_no_run_behind(run, tmp_path):
 
 
 def test_places_that_cannot_be_written_are_refused_before_the_work(run, tmp_path, monkeypatch):
-    from mini_repr.claims import claim as claims
+    from mini_repr.claims.bench import claim as claims
     from mini_repr.training import session
 
     monkeypatch.setattr(session, "_trained", None)
@@ -349,7 +349,7 @@ def test_list_names_everything(run):
 @pytest.mark.parametrize("name", list(all_losses()))
 def test_show_prints_the_page(run, name):
     output = run("show", name).output
-    for part in ("Definition", "Gradient", "Source", "arguments", "variants", "@loss", f"@{name}.definition"):
+    for part in ("Definition", "Gradient", "Source", "arguments", "variants", "@loss", f"@definition({name})"):
         assert part in output
     assert "@loss" not in run("show", name, "--no-code").output
 

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from mini_repr.cli import main
-from mini_repr.losses import all_losses
+from mini_repr.pages.registry import all_losses
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(set(re.findall(r"^    (mini-repr [^#\n]+)", README, flags=re.MULTILINE)))
@@ -43,4 +43,4 @@ def test_command_parses(command):
 
 def test_every_loss_stands_in_the_table():
     for name, loss in all_losses().items():
-        assert f"| [`{name}`](mini_repr/losses/{loss.folder}/{name}.py) | `{loss.folder}/` |" in README
+        assert f"| [`{name}`](mini_repr/losses/{loss.compares}/{name}.py) | `{loss.compares}/` |" in README

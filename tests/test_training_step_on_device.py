@@ -6,9 +6,9 @@ from device_double import DOUBLE, DoubleArray
 
 from mini_repr.autograd import concatenate, split
 from mini_repr.backend import CPU
-from mini_repr.losses import all_losses
 from mini_repr.nn import ENCODERS, ProjectionHead, Sequential, ViT, copy_of
 from mini_repr.optim import AdamW, clip_by_global_norm, update_ema
+from mini_repr.pages.registry import all_losses
 
 SHAPE = (1, 8, 8)
 

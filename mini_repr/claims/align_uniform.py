@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import spearmanr
 
-from mini_repr.claims.claim import Claim, below, lower
-from mini_repr.claims.trained import SMALL, rows_of, trained
+from mini_repr.claims.bench.claim import Claim, below, lower
+from mini_repr.claims.bench.trained import SMALL, rows_of, trained
 from mini_repr.data import DEFAULT_VIEWS, parse_views
 from mini_repr.metrics import alignment, few_label_probe, uniformity
 from mini_repr.training.config import merge

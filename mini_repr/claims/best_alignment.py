@@ -13,8 +13,8 @@ up-sampling leads, with twice the steps its error grows, as it comes to fit its 
 import numpy as np
 
 from mini_repr.autograd import Tensor, concatenate
-from mini_repr.claims.claim import Claim, below, lower
-from mini_repr.claims.fitting import fit
+from mini_repr.claims.bench.claim import Claim, below, lower
+from mini_repr.claims.bench.fitting import fit
 from mini_repr.data import load
 from mini_repr.losses.pairs.best_alignment import alignment, best_alignment
 from mini_repr.losses.scores.cross_entropy import cross_entropy

@@ -9,8 +9,8 @@ norm in the heads as there, and with layer norm in all; the two losses with batc
 
 from functools import partial
 
-from mini_repr.claims.bootstrap import bootstrapped, probe_scores
-from mini_repr.claims.claim import Claim, higher
+from mini_repr.claims.bench.bootstrap import bootstrapped, probe_scores
+from mini_repr.claims.bench.claim import Claim, higher
 from mini_repr.data import load
 from mini_repr.losses.teachers.cross_similarity import cross_similarity
 

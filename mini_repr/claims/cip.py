@@ -5,8 +5,8 @@ classifies digits; the loss acts on the rows that the classifier reads. Retrieva
 "within" and "across" are the mean cosines of pairs of one class and of two.
 """
 
-from mini_repr.claims.claim import Claim, higher, lower
-from mini_repr.claims.trained import SMALL, rows_of, trained
+from mini_repr.claims.bench.claim import Claim, higher, lower
+from mini_repr.claims.bench.trained import SMALL, rows_of, trained
 from mini_repr.metrics import label_ndcg, tolerance
 from mini_repr.metrics.rows import unit_rows
 from mini_repr.training.config import merge

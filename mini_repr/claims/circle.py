@@ -7,9 +7,9 @@ unified loss without weights, the same scale and margin; triplets are semi-hard 
 """
 
 from mini_repr.autograd import Tensor, no_grad
-from mini_repr.claims.altered import classes_of
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.trained import SMALL, rows_of, trained
+from mini_repr.claims.bench.altered import classes_of
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.trained import SMALL, rows_of, trained
 from mini_repr.data import Dataset, load
 from mini_repr.metrics import knn_accuracy, label_ndcg
 from mini_repr.training.config import merge

@@ -9,8 +9,8 @@ paper's; ndcg of the test images among each other. "contextual" has the paper's 
 import numpy as np
 
 from mini_repr.autograd import Tensor, no_grad
-from mini_repr.claims.altered import mislabelled
-from mini_repr.claims.claim import Claim, Expectation, higher
+from mini_repr.claims.bench.altered import mislabelled
+from mini_repr.claims.bench.claim import Claim, Expectation, higher
 from mini_repr.data import DEFAULT_VIEWS, BalancedBatches, load, parse_views
 from mini_repr.losses.labels.contextual import contextual
 from mini_repr.metrics import label_ndcg

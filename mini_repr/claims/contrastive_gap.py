@@ -9,8 +9,8 @@ for its right half among 360.
 
 from functools import partial
 
-from mini_repr.claims.claim import Claim, Expectation, lower
-from mini_repr.claims.digit_halves import rows_of_halves
+from mini_repr.claims.bench.claim import Claim, Expectation, lower
+from mini_repr.claims.bench.digit_halves import rows_of_halves
 from mini_repr.losses.pairs.contrastive_gap import contrastive_gap
 from mini_repr.metrics import mean_reciprocal_rank, modality_gap, modality_separability
 

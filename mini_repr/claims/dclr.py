@@ -12,9 +12,9 @@ how uniform are the rows? SimCSE is below the untrained encoder there: it learns
 import numpy as np
 
 from mini_repr.backend import CPU
-from mini_repr.claims.claim import Claim, higher, lower
-from mini_repr.claims.fitting import fit
-from mini_repr.claims.gloss_pairs import scores
+from mini_repr.claims.bench.claim import Claim, higher, lower
+from mini_repr.claims.bench.fitting import fit
+from mini_repr.claims.bench.gloss_pairs import scores
 from mini_repr.data import load
 from mini_repr.losses.pairs.dclr import dclr, instance_weights, refine_noise
 from mini_repr.methods import encode

@@ -14,8 +14,8 @@ import numpy as np
 from scipy.spatial.distance import cdist, pdist
 
 from mini_repr.autograd import Tensor, gelu, no_grad
-from mini_repr.claims.claim import Claim, lower
-from mini_repr.claims.fitting import fit
+from mini_repr.claims.bench.claim import Claim, lower
+from mini_repr.claims.bench.fitting import fit
 from mini_repr.data import load
 from mini_repr.losses.embeddings.dispersive import dispersive
 from mini_repr.nn import LayerNorm, Linear

@@ -26,8 +26,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from mini_repr.autograd import Tensor, attention, broadcast_to, concatenate, no_grad
-from mini_repr.claims.claim import Claim, Expectation
-from mini_repr.claims.fitting import fit, named
+from mini_repr.claims.bench.claim import Claim, Expectation
+from mini_repr.claims.bench.fitting import fit, named
 from mini_repr.data import load
 from mini_repr.losses.pairs.infonce import infonce
 from mini_repr.losses.scores.cross_entropy import cross_entropy

@@ -10,8 +10,8 @@ are read off where recall is nine tenths, and three quarters, of that of the ReL
 import numpy as np
 
 from mini_repr.autograd import Tensor, concatenate, no_grad, relu, unit_rows
-from mini_repr.claims.claim import Claim, lower
-from mini_repr.claims.fitting import fit
+from mini_repr.claims.bench.claim import Claim, lower
+from mini_repr.claims.bench.fitting import fit
 from mini_repr.data import DEFAULT_VIEWS, load, parse_views
 from mini_repr.losses.embeddings.flops import flops
 from mini_repr.losses.pairs.infonce import infonce

@@ -11,8 +11,8 @@ accuracy over the base and over the novel classes, on scenes of test images; "ga
 import numpy as np
 
 from mini_repr.autograd import Tensor, no_grad, relu
-from mini_repr.claims.claim import Claim, lower
-from mini_repr.claims.fitting import fit
+from mini_repr.claims.bench.claim import Claim, lower
+from mini_repr.claims.bench.fitting import fit
 from mini_repr.data import load
 from mini_repr.losses.labels.gfss_triplet import gfss_triplet
 from mini_repr.losses.scores.cross_entropy import cross_entropy

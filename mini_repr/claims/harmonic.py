@@ -9,8 +9,8 @@ layer of weights a class; *cosine* is that of a class's weights to its mean imag
 import numpy as np
 
 from mini_repr.autograd import Tensor, concatenate, no_grad
-from mini_repr.claims.claim import Claim, higher, lower
-from mini_repr.claims.fitting import fit
+from mini_repr.claims.bench.claim import Claim, higher, lower
+from mini_repr.claims.bench.fitting import fit
 from mini_repr.data import load
 from mini_repr.losses.scores.cross_entropy import cross_entropy
 from mini_repr.losses.scores.harmonic import harmonic

@@ -9,12 +9,12 @@ alpha = 0.2. *few labels*: a linear probe with 10 labels a class. Same temperatu
 import numpy as np
 
 from mini_repr.autograd import concatenate
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.trained import few_labels, scores
-from mini_repr.claims.views import trained_on_views
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.trained import few_labels, scores
+from mini_repr.claims.bench.views import trained_on_views
 from mini_repr.data import load
+from mini_repr.kernels.supervision import nearest_neighbours
 from mini_repr.losses.pairs.icon import icon
-from mini_repr.losses.pairs.supervision import nearest_neighbours
 
 ARMS = {
     "partners": {},

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from mini_repr.autograd import Tensor, no_grad, unit_rows
-from mini_repr.claims.claim import Claim, higher, lower
-from mini_repr.claims.trained import SMALL, rows_of, trained
+from mini_repr.claims.bench.claim import Claim, higher, lower
+from mini_repr.claims.bench.trained import SMALL, rows_of, trained
 from mini_repr.data import DEFAULT_VIEWS, parse_views
 from mini_repr.metrics import knn_accuracy, tolerance, uniformity
 from mini_repr.training.config import merge

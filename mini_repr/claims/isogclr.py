@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from mini_repr.claims.claim import Claim, Expectation, higher
-from mini_repr.claims.trained import SMALL, digit_scores, trained
+from mini_repr.claims.bench.claim import Claim, Expectation, higher
+from mini_repr.claims.bench.trained import SMALL, digit_scores, trained
 from mini_repr.data import load
 from mini_repr.training.config import merge
 

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from mini_repr.autograd import Tensor, no_grad
-from mini_repr.claims.claim import Claim, above, higher
-from mini_repr.claims.fitting import fit
+from mini_repr.claims.bench.claim import Claim, above, higher
+from mini_repr.claims.bench.fitting import fit
 from mini_repr.data import DEFAULT_VIEWS, load, parse_views
 from mini_repr.metrics import curvature, dime, infonce_bound, lidar, linear_probe, prompt_entropy
 from mini_repr.nn import Block, LayerNorm, Linear, Module, patchify, truncated_normal

@@ -5,9 +5,9 @@ on the negatives reduce that, and retrieval gets better. Here: words look for th
 (WordNet), two towers of shared weights; the official temperature 0.02, the same start, batches and steps for both arms.
 """
 
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.gloss_pairs import pair_scores
-from mini_repr.claims.trained import trained
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.gloss_pairs import pair_scores
+from mini_repr.claims.bench.trained import trained
 from mini_repr.data import load
 
 ARMS = {"InfoNCE": 0.0, "LLaVE": 9.0}

@@ -10,8 +10,8 @@ authors' settings. The loss is measured on unseen definitions, halfway and at th
 import numpy as np
 
 from mini_repr.autograd import Tensor, no_grad
-from mini_repr.claims.claim import Claim, lower
-from mini_repr.claims.next_word import NextWord, next_words
+from mini_repr.claims.bench.claim import Claim, lower
+from mini_repr.claims.bench.next_word import NextWord, next_words
 from mini_repr.losses.scores.cross_entropy import cross_entropy
 from mini_repr.optim import REWEIGHTINGS, AdamW, annealed_temperature
 

@@ -9,8 +9,8 @@ layer and of their first columns. All arms have the same start and batches.
 """
 
 from mini_repr.backend import CPU
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.trained import pair_rows, trained
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.trained import pair_rows, trained
 from mini_repr.data import load
 from mini_repr.methods import encode_layers
 from mini_repr.metrics import mean_reciprocal_rank

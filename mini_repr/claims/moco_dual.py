@@ -8,9 +8,9 @@ gathers when no label tells it better.
 
 import numpy as np
 
-from mini_repr.claims.bootstrap import probe_scores
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.trained import SMALL, rows_of, trained
+from mini_repr.claims.bench.bootstrap import probe_scores
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.trained import SMALL, rows_of, trained
 from mini_repr.training.config import merge
 
 ARMS = {

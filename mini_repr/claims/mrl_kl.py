@@ -12,8 +12,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from mini_repr.autograd import unit_rows
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.trained import pair_rows, trained
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.trained import pair_rows, trained
 from mini_repr.data import load
 from mini_repr.losses.pairs.mrl_kl import document_vectors, query_vectors
 

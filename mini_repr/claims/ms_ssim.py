@@ -11,8 +11,8 @@ less. There two scales against L1 and L2 were tried first, and did not win; the 
 import numpy as np
 
 from mini_repr.autograd import Tensor, absolute, no_grad, sigmoid
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.fitting import fit
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.fitting import fit
 from mini_repr.data import load
 from mini_repr.losses.reconstruction.ms_ssim import ms_ssim
 from mini_repr.losses.scores.cross_entropy import cross_entropy

@@ -7,8 +7,8 @@ of shared weights, temperature 0.1, the same start, batches and 3 epochs for all
 baseline of the paper, is there for the examples too. AUC: partners against all other pairs of the test set.
 """
 
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.trained import pair_rows, trained
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.trained import pair_rows, trained
 from mini_repr.data import load
 from mini_repr.metrics import auc, mean_reciprocal_rank
 

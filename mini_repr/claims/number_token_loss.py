@@ -10,8 +10,8 @@ written, *exact* the share of right ones. Training is short (600 steps): later s
 import numpy as np
 
 from mini_repr.autograd import no_grad
-from mini_repr.claims.claim import Claim, lower
-from mini_repr.claims.fitting import fit
+from mini_repr.claims.bench.claim import Claim, lower
+from mini_repr.claims.bench.fitting import fit
 from mini_repr.losses.scores.number_token_loss import number_token_loss
 from mini_repr.nn import LanguageHead, TextTransformer
 

@@ -11,7 +11,7 @@ four ratios, that aligns best on the training images. (Of 8 codes no mask aligns
 
 import numpy as np
 
-from mini_repr.claims.claim import Claim, Expectation, higher
+from mini_repr.claims.bench.claim import Claim, Expectation, higher
 from mini_repr.data import load
 from mini_repr.metrics.reconstruction_subspaces import reconstruction_alignment, subspace_probe
 

@@ -12,8 +12,8 @@ the rejector accepts above 0, confidence above the threshold that was best on th
 import numpy as np
 
 from mini_repr.autograd import Tensor, no_grad, softmax
-from mini_repr.claims.claim import Claim, higher, lower
-from mini_repr.claims.fitting import fit
+from mini_repr.claims.bench.claim import Claim, higher, lower
+from mini_repr.claims.bench.fitting import fit
 from mini_repr.data import load
 from mini_repr.losses.scores.cross_entropy import cross_entropy
 from mini_repr.losses.scores.reject import reject

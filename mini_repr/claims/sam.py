@@ -11,9 +11,9 @@ gradient, on the true labels of 512 training rows.
 import numpy as np
 
 from mini_repr.backend import CPU
-from mini_repr.claims.altered import mislabelled
-from mini_repr.claims.claim import Claim, higher, lower
-from mini_repr.claims.trained import SMALL, trained
+from mini_repr.claims.bench.altered import mislabelled
+from mini_repr.claims.bench.claim import Claim, higher, lower
+from mini_repr.claims.bench.trained import SMALL, trained
 from mini_repr.data import load
 from mini_repr.methods import Batch
 from mini_repr.optim import SAM

@@ -9,8 +9,8 @@ of the training rows' class means from an orthogonal frame, and the accuracy of 
 import numpy as np
 
 from mini_repr.autograd import Tensor, no_grad, relu
-from mini_repr.claims.altered import at_most
-from mini_repr.claims.claim import Claim, lower
+from mini_repr.claims.bench.altered import at_most
+from mini_repr.claims.bench.claim import Claim, lower
 from mini_repr.data import Batches, BoundBatches, load
 from mini_repr.losses.labels.supcon import supcon
 from mini_repr.metrics import knn_accuracy, orthogonal_frame

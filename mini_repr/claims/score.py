@@ -7,9 +7,9 @@ to 100 * 0.6^k, from 100 down to 1; the test set is even.
 
 import numpy as np
 
-from mini_repr.claims.altered import at_most
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.trained import SMALL, rows_of, trained
+from mini_repr.claims.bench.altered import at_most
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.trained import SMALL, rows_of, trained
 from mini_repr.data import load
 from mini_repr.metrics import knn_accuracy, linear_probe
 from mini_repr.training.config import merge

@@ -17,8 +17,8 @@ import math
 import numpy as np
 
 from mini_repr.autograd import Tensor, exp
-from mini_repr.claims.claim import Claim, Expectation, higher
-from mini_repr.claims.digit_halves import rows_of_halves
+from mini_repr.claims.bench.claim import Claim, Expectation, higher
+from mini_repr.claims.bench.digit_halves import rows_of_halves
 from mini_repr.losses.pairs.infonce import infonce
 from mini_repr.losses.pairs.siglip import siglip
 from mini_repr.metrics import mean_reciprocal_rank

@@ -8,9 +8,9 @@ symmetric, that is the page's loss once more with predictions and projections ex
 
 from mini_repr.autograd import stop_gradient
 from mini_repr.backend import CPU
-from mini_repr.claims.bootstrap import bootstrapped
-from mini_repr.claims.claim import Claim, above, below, higher
-from mini_repr.claims.trained import scores
+from mini_repr.claims.bench.bootstrap import bootstrapped
+from mini_repr.claims.bench.claim import Claim, above, below, higher
+from mini_repr.claims.bench.trained import scores
 from mini_repr.data import load
 from mini_repr.losses.teachers.negative_cosine import negative_cosine
 from mini_repr.methods import encode

@@ -9,8 +9,8 @@ passes the threshold that gives the best F1 on the training images.
 import numpy as np
 
 from mini_repr.autograd import Tensor, log_softmax, no_grad, softmax, sparsemax
-from mini_repr.claims.claim import Claim, Expectation, lower
-from mini_repr.claims.fitting import fit
+from mini_repr.claims.bench.claim import Claim, Expectation, lower
+from mini_repr.claims.bench.fitting import fit
 from mini_repr.data import load
 from mini_repr.losses.scores.sparsemax_multilabel import sparsemax_multilabel
 from mini_repr.nn import MLP

@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from mini_repr.autograd import Tensor, no_grad
-from mini_repr.claims.altered import at_most, mislabelled
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.trained import SMALL, rows_of, trained
+from mini_repr.claims.bench.altered import at_most, mislabelled
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.trained import SMALL, rows_of, trained
 from mini_repr.data import load
 from mini_repr.metrics import linear_probe
 from mini_repr.training.config import merge

@@ -12,9 +12,9 @@ first four.
 import numpy as np
 
 from mini_repr.backend import CPU
-from mini_repr.claims.bootstrap import probe_scores
-from mini_repr.claims.claim import Claim, higher, lower
-from mini_repr.claims.trained import rows_of
+from mini_repr.claims.bench.bootstrap import probe_scores
+from mini_repr.claims.bench.claim import Claim, higher, lower
+from mini_repr.claims.bench.trained import rows_of
 from mini_repr.data import Dataset, load
 from mini_repr.metrics import few_label_probe
 from mini_repr.training.config import merge

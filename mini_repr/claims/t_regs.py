@@ -7,8 +7,8 @@ rank of the projected test rows, of 64 dimensions.
 """
 
 from mini_repr.autograd import no_grad
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.trained import SMALL, digit_scores, rows_of, trained
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.trained import SMALL, digit_scores, rows_of, trained
 from mini_repr.metrics import effective_rank
 from mini_repr.training.config import merge
 

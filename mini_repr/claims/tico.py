@@ -8,9 +8,9 @@ defaults. *rank*: effective rank of the test rows.
 """
 
 from mini_repr.backend import CPU
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.trained import scores
-from mini_repr.claims.views import trained_on_views
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.trained import scores
+from mini_repr.claims.bench.views import trained_on_views
 from mini_repr.data import load
 from mini_repr.losses.pairs.barlow_twins import barlow_twins
 from mini_repr.losses.pairs.infonce import infonce

@@ -9,7 +9,7 @@ the defaults but for 10 neighbours instead of 3, chosen by mAP on a fifth of the
 
 import numpy as np
 
-from mini_repr.claims.claim import Claim, higher
+from mini_repr.claims.bench.claim import Claim, higher
 from mini_repr.data import load
 from mini_repr.methods.tldr import TLDR
 

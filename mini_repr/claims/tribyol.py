@@ -7,8 +7,8 @@ and a half times the epochs, which is as many views. ``few``: linear evaluation 
 pointed the other way, and 4 epochs that of 6.)
 """
 
-from mini_repr.claims.bootstrap import bootstrapped, probe_scores
-from mini_repr.claims.claim import Claim, higher
+from mini_repr.claims.bench.bootstrap import bootstrapped, probe_scores
+from mini_repr.claims.bench.claim import Claim, higher
 from mini_repr.data import load
 from mini_repr.losses.teachers.negative_cosine import negative_cosine
 from mini_repr.losses.teachers.tribyol import tribyol

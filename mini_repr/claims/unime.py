@@ -12,8 +12,8 @@ import copy
 
 import numpy as np
 
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.gloss_pairs import fit_pairs, rows_of_pairs, scores
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.gloss_pairs import fit_pairs, rows_of_pairs, scores
 from mini_repr.data import load
 from mini_repr.losses.pairs.infonce import infonce
 from mini_repr.losses.pairs.similarity_kl import similarity_kl

@@ -9,9 +9,9 @@ with 10 labels a class (with all labels, every arm but the first is near the top
 from itertools import combinations
 
 from mini_repr.backend import CPU
-from mini_repr.claims.claim import Claim, higher
-from mini_repr.claims.trained import few_labels, scores
-from mini_repr.claims.views import trained_on_views
+from mini_repr.claims.bench.claim import Claim, higher
+from mini_repr.claims.bench.trained import few_labels, scores
+from mini_repr.claims.bench.views import trained_on_views
 from mini_repr.data import load
 from mini_repr.losses.pairs.align_uniform import align_uniform
 from mini_repr.losses.pairs.infonce import infonce

@@ -12,9 +12,9 @@ from statistics import median
 import numpy as np
 
 from mini_repr.autograd import Tensor, no_grad
-from mini_repr.claims.claim import Claim, Expectation, higher
-from mini_repr.claims.fitting import fit
-from mini_repr.claims.next_word import NextWord, next_words
+from mini_repr.claims.bench.claim import Claim, Expectation, higher
+from mini_repr.claims.bench.fitting import fit
+from mini_repr.claims.bench.next_word import NextWord, next_words
 from mini_repr.losses.scores.cross_entropy import cross_entropy
 from mini_repr.losses.scores.z_loss import z_loss
 from mini_repr.optim import FactoredOutput

@@ -193,7 +193,7 @@ class TorchAdapter(Adapter):
         gradients = {}
         for (name, leaf), gradient in zip(leaves.items(), found, strict=True):
             is_number = not self.loss.parameters[name].annotation.is_array
-            if gradient is None and is_number and not self.loss.parameters[name].annotation.trained:
+            if gradient is None and is_number and not self.loss.parameters[name].annotation.learned:
                 continue  # turned into a plain number inside: a constant of theirs
             gradient = self.torch.zeros_like(leaf) if gradient is None else gradient
             gradients[name] = gradient.reshape(leaf.shape).detach().cpu().double().numpy().copy()

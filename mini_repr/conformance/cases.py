@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mini_repr.losses.annotations import Labels, Learned, Mask, Misuse, Rows, Scalar
-from mini_repr.losses.drawing import draw_inputs, sizes_of
+from mini_repr.pages.arguments import Labels, Mask, Misuse, Rows, Scalar, WithGradient
+from mini_repr.pages.samples import sample, sample_inputs, sizes_of
 
 FLAGS = {
     "ordinary": "random rows: a wrong formula, factor or reduction shows here",
@@ -81,11 +81,7 @@ def float32_exact(value):
 
 def float_arrays(loss):
     """Names of the arrays of floating-point rows, optional ones too."""
-    return [p.name for p in loss.arrays if isinstance(_bare(p.annotation), Rows)]
-
-
-def _bare(annotation):
-    return annotation.array if annotation.optional else annotation
+    return [p.name for p in loss.arrays if isinstance(p.annotation.bare, Rows)]
 
 
 def _fits(annotation, value):
@@ -100,10 +96,10 @@ def _needed(loss, settings):
     """The optional arrays of the variants that these settings select, or all of them where the page wants one."""
     for chosen in loss.variants.values():
         if chosen.needs and chosen.settings.items() <= settings.items():
-            arguments = draw_inputs(loss, np.random.default_rng(0), chosen.needs)
+            arguments = sample_inputs(loss, np.random.default_rng(0), chosen.needs)
             if _result(loss, {**arguments, **settings}) != "error":  # other settings may rule the arrays out
                 return tuple(chosen.needs)
-    arguments = draw_inputs(loss, np.random.default_rng(0))
+    arguments = sample_inputs(loss, np.random.default_rng(0))
     if _result(loss, {**arguments, **settings}) == "error":
         return tuple(p.name for p in loss.arrays if p.annotation.optional)
     return ()
@@ -117,9 +113,9 @@ class _Bench:
         self.settings = settings
         self.needs = needs
         self.sizes = sizes_of(loss)
-        self.least = {letter: least for p in loss.arrays for letter, least in _bare(p.annotation).axes}
-        self.rows = _bare(loss.arrays[0].annotation).letters[0]
-        self.columns = _bare(loss.arrays[0].annotation).letters[-1]
+        self.least = {letter: least for p in loss.arrays for letter, least in p.annotation.bare.axes}
+        self.rows = loss.arrays[0].annotation.bare.letters[0]
+        self.columns = loss.arrays[0].annotation.bare.letters[-1]
 
     def rng(self, name):
         return np.random.default_rng(zlib.crc32(f"{self.loss.name}/{name}".encode()))
@@ -128,12 +124,12 @@ class _Bench:
         """{name: array} at the loss's own sizes, or others."""
         if sizes.get(self.rows):  # rows that the page pairs up by stating one size for both stay paired
             stated = self.loss.sizes.get(self.rows)
-            paired = [_bare(p.annotation).letters[0] for p in self.loss.arrays]
+            paired = [p.annotation.bare.letters[0] for p in self.loss.arrays]
             paired = {k for k in paired if stated and self.loss.sizes.get(k) == stated}
             sizes = {**sizes, **dict.fromkeys(paired, sizes[self.rows])}
         sizes = {**self.sizes, **{k: max(v, self.least[k]) for k, v in sizes.items()}}
         inputs = {
-            p.name: p.annotation.draw(rng, sizes)
+            p.name: sample(p.annotation, rng, sizes)
             for rng in [self.rng(name)]
             for p in self.loss.arrays
             if not p.annotation.optional or p.name in self.needs
@@ -156,7 +152,7 @@ class _Bench:
 
     def of_kind(self, kind):
         """The arrays annotated as ``kind``."""
-        return [p for p in self.loss.arrays if isinstance(_bare(p.annotation), kind)]
+        return [p for p in self.loss.arrays if isinstance(p.annotation.bare, kind)]
 
     def case(self, name, comment, flags, arguments, dtype="float64"):
         arguments = {**arguments, **self.settings}
@@ -174,7 +170,7 @@ def _ordinary(bench):
     rows, columns = bench.rows, bench.columns
     yield "ordinary", "random rows", ["ordinary"], bench.draw("ordinary")
     yield "ordinary-2", "other random rows", ["ordinary"], bench.draw("ordinary-2")
-    labelled = any(not _bare(p.annotation).classes for p in bench.of_kind(Labels))  # two alike and another: three rows
+    labelled = any(not p.annotation.bare.classes for p in bench.of_kind(Labels))  # two alike and another: three rows
     sizes = {
         "fewest-rows": ("as few rows as have partners and others", {rows: 3 if labelled else 2}),
         "small": ("few rows and columns", {rows: 4, columns: 2}),
@@ -190,7 +186,7 @@ def _ordinary(bench):
 def _scalars(bench):
     """Settings that are numbers, away from their defaults; all values are float32 numbers."""
     for p in bench.loss.settings:
-        number = p.annotation.scalar if isinstance(p.annotation, Learned) else p.annotation
+        number = p.annotation.scalar if isinstance(p.annotation, WithGradient) else p.annotation
         if not isinstance(number, Scalar) or p.name in bench.settings:
             continue
         if p.name == "temperature":
@@ -201,7 +197,7 @@ def _scalars(bench):
                 yield name, f"temperature {value:g}", flags, {**bench.draw(name), "temperature": value}
         else:
             name = f"{p.name}-changed"
-            value = float32_exact(number.draw(bench.rng(name), {}))
+            value = float32_exact(sample(number, bench.rng(name), {}))
             yield name, f"{p.name} {value:g}", ["scalar"], {**bench.draw(name), p.name: value}
 
 
@@ -255,7 +251,7 @@ def _edges(bench):
     # Shorter than the page allows, where it needs two rows or more: cut from drawn rows, as draw() keeps to the least.
     inputs = bench.draw("batch-of-one")
     for p in bench.loss.arrays:
-        if p.name in inputs and _bare(p.annotation).letters[0] == bench.rows:
+        if p.name in inputs and p.annotation.bare.letters[0] == bench.rows:
             inputs[p.name] = inputs[p.name][:1]
     for p in bench.of_kind(Mask):
         inputs[p.name] = np.ones_like(inputs[p.name])
@@ -264,14 +260,14 @@ def _edges(bench):
 
 def _labels(bench):
     for k, p in enumerate(bench.of_kind(Labels)):
-        count = bench.sizes[_bare(p.annotation).letters[0]]
+        count = bench.sizes[p.annotation.bare.letters[0]]
         numbers = np.arange(count)
         settled = {
             "imbalanced": ("one class holds all rows but two", ["labels"], (numbers >= count - 2) * 1),
             "class-of-one": ("one row is alone in its class", ["labels", "edge"], np.where(numbers == 1, 1, 0)),
             "one-class": ("all labels are equal", ["labels", "edge"], numbers * 0),
         }
-        if not _bare(p.annotation).classes:
+        if not p.annotation.bare.classes:
             settled["all-different"] = ("no two labels are equal", ["labels", "edge"], numbers)
             settled["any-integers"] = ("labels far apart and negative", ["labels"], np.where(numbers % 2, -7, 10**6))
         for name, (comment, flags, labels) in settled.items():

@@ -13,13 +13,13 @@ import math
 import numbers
 from contextlib import contextmanager
 from itertools import count
-from types import FunctionType
 from typing import NamedTuple
 
 import numpy as np
 
 from mini_repr.autograd.primitive import value_of
 from mini_repr.autograd.tensor import Tensor, no_grad
+from mini_repr.pages.loss import evaluate_definition
 
 DIGITS = 50
 
@@ -68,7 +68,7 @@ def certified_terms(loss, arguments, digits=DIGITS):
         _, given = _inputs(loss, arguments)
         with no_grad():
             try:
-                _, _, terms = loss.function(**{name: value_of(value) for name, value in given.items()})
+                _, _, terms = loss.thing(**{name: value_of(value) for name, value in given.items()})
             except ValueError as error:  # it ran on floats above; NumPy knows no machine limits of objects
                 raise TypeError(f"{loss.name}: {error}") from error
         return {name: _number(np.asarray(term).item()).value for name, term in terms.items()}
@@ -115,7 +115,7 @@ def _inputs(loss, arguments):
 
 def _evaluate(loss, given, cut=None):
     with no_grad():
-        output = value_of(_definition(loss, cut or _cut)(**given))
+        output = value_of(evaluate_definition(loss, given, {"math": _ExactMath(), "stop_gradient": cut or _cut}))
     if output.ndim:
         raise ValueError(f"{loss.name}: reduction: got 'none', expected 'mean' or 'sum' for a certified value")
     return _number(output.item())
@@ -123,7 +123,7 @@ def _evaluate(loss, given, cut=None):
 
 def _complete(loss, arguments):
     """All arguments of the definition, checked by the page, defaults filled in."""
-    bound = loss._bind((), arguments)
+    bound = loss.bind((), arguments)
     loss.checked(bound)
     return {name: value for name, value in bound.items() if name != "tile"}
 
@@ -131,24 +131,6 @@ def _complete(loss, arguments):
 def _cut(tensor):
     """``stop_gradient`` that cuts the tape."""
     return Tensor(_exact(value_of(tensor), active=False))
-
-
-def _definition(loss, cut):
-    """The definition with exact ``math`` and ``cut`` as its ``stop_gradient``, its helpers on the page too."""
-    page = loss.literal.__globals__
-    exact = {**page, "math": _ExactMath()}
-    if "stop_gradient" in page:
-        exact["stop_gradient"] = cut
-    for name, helper in page.items():
-        if isinstance(helper, FunctionType) and helper.__module__ == page["__name__"]:
-            exact[name] = _with_globals(helper, exact)
-    return _with_globals(loss.literal, exact)
-
-
-def _with_globals(function, names):
-    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
-    copy.__kwdefaults__ = function.__kwdefaults__
-    return copy
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------

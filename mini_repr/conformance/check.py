@@ -14,7 +14,7 @@ from mini_repr.conformance.adapters import Outcome, Raised, adapter_for
 from mini_repr.conformance.cases import Case, cases_for
 from mini_repr.conformance.naming import Evidence, Explanation, explain, gradient_names, probes
 from mini_repr.conformance.targets import Target, Unusable, bind, framework_of
-from mini_repr.training.config import choose, find_loss, suggestion
+from mini_repr.pages.names import choose, find_loss, suggestion
 
 CONFORMS, DIFFERS, UNDEFINED = 0, 1, 3
 BAD = ("differs", "value not finite", "gradient not finite", "raised")

@@ -61,7 +61,7 @@ def attach(main, plain_errors):
         mini-repr precision infonce --variant nt_xent --json
         """
         from mini_repr.conformance import precision as measured
-        from mini_repr.training.config import choose, find_loss
+        from mini_repr.pages.names import choose, find_loss
 
         loss = find_loss(name)
         settings = loss.variants[choose("variant", variant, loss.variants)].settings if variant else None

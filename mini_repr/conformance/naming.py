@@ -15,8 +15,8 @@ from mini_repr.autograd import Tensor
 from mini_repr.conformance.adapters import Outcome
 from mini_repr.conformance.agreement import complete
 from mini_repr.conformance.slips import ALTERATIONS, FACTORS, Alteration
-from mini_repr.losses.annotations import Choice, Count, Flag, FrozenRows, Learned, Optional, Scalar
-from mini_repr.losses.drawing import sizes_of
+from mini_repr.pages.arguments import Choice, Count, Scalar, TrueOrFalse, WithGradient
+from mini_repr.pages.samples import sample, sizes_of
 
 DIGITS = (10, 7)  # torch's softplus, for one, is a straight line above 20: right to 8 digits
 DIGITS_OF_SINGLE = (4,)
@@ -69,7 +69,11 @@ class Explanation(NamedTuple):
 
 def gradient_names(loss):
     """What gradients are compared for: the differentiable arguments, and targets where a stop-gradient is the point."""
-    guarded = [p.name for p in loss.arrays if isinstance(p.annotation, FrozenRows)] if loss.folder == "teachers" else []
+    guarded = (
+        [p.name for p in loss.arrays if getattr(p.annotation.bare, "frozen", False)]
+        if loss.compares == "teachers"
+        else []
+    )
     return [*loss.differentiable, *guarded]
 
 
@@ -87,14 +91,14 @@ def probes(loss, settings, needs, passed, count=4):
         for sizes in (free, tied, base):
             rng = np.random.default_rng(100 + k)
             arguments = {
-                p.name: p.annotation.draw(rng, sizes)
+                p.name: sample(p.annotation, rng, sizes)
                 for p in loss.arrays
                 if not p.annotation.optional or p.name in needs
             }
             if _accepted(loss, {**arguments, **settings}):
                 break
         for p in loss.settings:
-            if p.name in passed and p.name not in settings and isinstance(p.annotation, Learned | Scalar):
+            if p.name in passed and p.name not in settings and isinstance(p.annotation, WithGradient | Scalar):
                 step = (1.0, 3.0, 0.7, 2.0)[k]
                 arguments[p.name] = float(p.default * step if p.default else 0.1 * k)
         yield complete(loss, {**arguments, **settings})
@@ -156,20 +160,19 @@ def _single_changes(loss, settings, numbers):
 
 def _words(parameter, settings):
     now = settings.get(parameter.name, parameter.default)
-    options = {Flag: (True, False), Choice: getattr(parameter.annotation, "options", ())}
+    options = {TrueOrFalse: (True, False), Choice: getattr(parameter.annotation, "options", ())}
     return [v for v in options.get(type(parameter.annotation), ()) if v != now and v != "none"]
 
 
 def _numbers(loss, parameter, settings, numbers):
     """Values for a setting that is a number: those the callable holds, those of declared variants, common ones."""
-    annotation = parameter.annotation
-    bare = annotation.array if isinstance(annotation, Optional) else annotation
+    bare = parameter.annotation.bare
     if isinstance(bare, Count):
         return [v for v in (0, 1) if v >= bare.least and not bare.choose]
-    if not isinstance(bare, Scalar | Learned):
+    if not isinstance(bare, Scalar | WithGradient):
         return []
     declared = [v.settings[parameter.name] for v in loss.variants.values() if parameter.name in v.settings]
-    return [v for v in dict.fromkeys([*numbers, *declared, *COMMON_NUMBERS]) if _is_allowed(annotation, v)]
+    return [v for v in dict.fromkeys([*numbers, *declared, *COMMON_NUMBERS]) if _is_allowed(parameter.annotation, v)]
 
 
 def _is_allowed(annotation, value):
@@ -207,7 +210,8 @@ def _combinations(loss, settings):
 
 
 def _is_word_change(loss, settings, form):
-    return all(isinstance(loss.parameters[n].annotation, Flag | Choice) for n in _difference(settings, form.settings))
+    changed = [loss.parameters[n].annotation for n in _difference(settings, form.settings)]
+    return all(isinstance(annotation, TrueOrFalse | Choice) for annotation in changed)
 
 
 def _difference(settings, changed):
@@ -262,7 +266,7 @@ class _Search:
         if form.slip:
             text += f", but {form.slip.says}"
         if form.variant:
-            text += f" (variant {form.variant}: {self.loss.variants[form.variant].says})"
+            text += f" (variant {form.variant}: {self.loss.variants[form.variant].description})"
         return Explanation(text, form.settings, (*([form.slip.name] if form.slip else []), *more))
 
     def _value(self, form, arguments):

@@ -23,10 +23,10 @@ from mini_repr.conformance.adapters import Raised, adapter_for
 from mini_repr.conformance.agreement import complete, truth
 from mini_repr.conformance.check import resolve_settings
 from mini_repr.conformance.targets import Target, Unusable, bind, framework_of
-from mini_repr.losses.annotations import Count
-from mini_repr.losses.contract import Parameter
-from mini_repr.losses.drawing import sizes_of
-from mini_repr.training.config import find_loss
+from mini_repr.pages.arguments import Count
+from mini_repr.pages.names import find_loss
+from mini_repr.pages.page import Parameter
+from mini_repr.pages.samples import sample, sizes_of
 
 CLOSE = 1e-9
 ROWS_A_RANK = 3
@@ -301,7 +301,9 @@ def _batch(loss, world, settings, needs):
     rng = np.random.default_rng(7)
     rows = loss.arrays[0].annotation.letters[0]
     sizes = {**sizes_of(loss), rows: ROWS_A_RANK * world}
-    drawn = {p.name: p.annotation.draw(rng, sizes) for p in loss.arrays if not p.annotation.optional or p.name in needs}
+    drawn = {
+        p.name: sample(p.annotation, rng, sizes) for p in loss.arrays if not p.annotation.optional or p.name in needs
+    }
     return complete(loss, {**drawn, **settings})
 
 

@@ -13,7 +13,7 @@ from mini_repr.conformance.check import Report, judge, resolve_settings
 from mini_repr.conformance.naming import Evidence, explain, gradient_names
 from mini_repr.conformance.targets import Unusable
 from mini_repr.data.readers.npz import read_arrays
-from mini_repr.training.config import find_loss, suggestion
+from mini_repr.pages.names import find_loss, suggestion
 
 
 def check_results(path, against, variant=None, settings=None):

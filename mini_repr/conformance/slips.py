@@ -17,7 +17,8 @@ import numpy as np
 
 from mini_repr import autograd as ops
 from mini_repr.autograd import Tensor, stop_gradient
-from mini_repr.losses.annotations import Rows
+from mini_repr.pages.arguments import Rows
+from mini_repr.pages.loss import evaluate_definition
 
 
 class Alteration(NamedTuple):
@@ -98,26 +99,8 @@ def only(*losses):
     return lambda loss: loss.name in losses
 
 
-def with_operations(loss, arguments, **replaced):
-    """The page's definition at ``arguments``, with some of the operations it calls by name replaced."""
-    formula = loss.literal
-    altered = types.FunctionType(formula.__code__, {**formula.__globals__, **replaced}, closure=formula.__closure__)
-    given = {n: v for n, v in arguments.items() if n != "tile"}
-    for p in loss.arrays:
-        if (
-            p.annotation.is_array
-            and p.annotation.differentiable  # the rest stays arrays, as in a real call
-            and _is_rows(p)
-            and given[p.name] is not None
-            and not isinstance(given[p.name], Tensor)
-        ):
-            given[p.name] = Tensor(given[p.name])
-    return altered(**given)
-
-
 def _is_rows(parameter):
-    annotation = parameter.annotation
-    return isinstance(getattr(annotation, "array", annotation), Rows)
+    return isinstance(parameter.annotation.bare, Rows)
 
 
 def _replacing(name, says, needs, operations, applies=None):
@@ -126,14 +109,14 @@ def _replacing(name, says, needs, operations, applies=None):
         name,
         says,
         lambda loss: uses(loss, *needs) and (applies is None or applies(loss)),
-        lambda loss, arguments: with_operations(loss, arguments, **operations(arguments)),
+        lambda loss, arguments: evaluate_definition(loss, arguments, operations(arguments)),
     )
 
 
 def _changing(name, says, applies, change):
     """An alteration of arguments: ``change(loss, arguments)`` -> those that become something else."""
     return Alteration(
-        name, says, applies, lambda loss, arguments: loss.by_definition(**{**arguments, **change(loss, arguments)})
+        name, says, applies, lambda loss, arguments: loss.definition(**{**arguments, **change(loss, arguments)})
     )
 
 
@@ -265,7 +248,7 @@ def _mean_a_sample(loss, arguments):
     for k in range(a["mask"].shape[0]):
         if a["mask"][k].any():
             one = {n: a[n][k : k + 1] for n in ("prediction", "target", "mask")}
-            per_sample.append(loss.by_definition(**{**a, **one}).reshape(1))
+            per_sample.append(loss.definition(**{**a, **one}).reshape(1))
     return ops.concatenate(*per_sample, axis=0).mean()
 
 
@@ -322,7 +305,7 @@ ALTERATIONS = [
     _changing(
         "normalised_first",
         "rows are normalised first",
-        lambda loss: any(_is_rows(p) for p in loss.arrays) and loss.folder != "scores",
+        lambda loss: any(_is_rows(p) for p in loss.arrays) and loss.compares != "scores",
         lambda loss, a: {n: _unit(x) for n, x in _float_rows(loss, a).items()},
     ),
     _normalising(
@@ -464,7 +447,7 @@ ALTERATIONS = [
         "outer_log_left_out",
         "the logarithm is left out",
         only("uniformity", "dispersive"),
-        lambda loss, a: ops.exp(loss.by_definition(**a)),
+        lambda loss, a: ops.exp(loss.definition(**a)),
     ),
     _changing(
         "smoothing_over_wrong_classes",
@@ -480,7 +463,7 @@ ALTERATIONS = [
         "the stop-gradient is missing: the targets receive a gradient",
         ["stop_gradient"],
         lambda a: {"stop_gradient": _as_tensor},
-        lambda loss: loss.folder == "teachers",
+        lambda loss: loss.compares == "teachers",
     ),
     _replacing(
         "denominator_detached",

@@ -8,8 +8,8 @@ import numbers
 import sys
 from pathlib import Path
 
-from mini_repr.losses.annotations import Choice, Flag
-from mini_repr.training.config import suggestion
+from mini_repr.pages.arguments import Choice, TrueOrFalse
+from mini_repr.pages.names import suggestion
 
 FRAMEWORKS = ("torch", "jax", "numpy")
 
@@ -207,7 +207,7 @@ def bind(loss, target, arrays, settings, mapping=None, constants=None):
         if p.name == "tile" or theirs in constants:
             continue
         if theirs in known:
-            if chosen or not isinstance(p.annotation, Flag | Choice):
+            if chosen or not isinstance(p.annotation, TrueOrFalse | Choice):
                 names[p.name] = theirs
         elif p.name not in settings and hasattr(target.call, theirs):
             held = getattr(target.call, theirs)

@@ -30,9 +30,8 @@ from mini_repr.conformance.certified import DIGITS, certified, certified_terms
 from mini_repr.conformance.ranks import scheme_fits
 from mini_repr.conformance.schema import SCHEMA, problems
 from mini_repr.conformance.slips import ALTERATIONS
-from mini_repr.losses import all_losses
-from mini_repr.losses.annotations import FrozenRows
-from mini_repr.training.config import find_loss
+from mini_repr.pages.names import find_loss
+from mini_repr.pages.registry import all_losses
 
 SUMS = "SHA256SUMS"
 TOLERANCE_RULE = (
@@ -116,20 +115,20 @@ def document_of(loss, variant="default"):
     """The content of one file, as plain lists, dicts, strings and numbers."""
     settings = settings_of(loss, variant)
     cases = _cases(loss, settings)
-    paper = catalogue.paper(loss.paper)
+    paper = catalogue.paper(loss.papers[0])
     return {
         "schema": "mini_repr vectors 1",
         "generator": {"mini_repr": mini_repr.__version__, "mpmath": _mpmath_version(), "digits": DIGITS},
         "loss": loss.name,
         "variant": variant,
-        "says": loss.variants[variant].says if variant != "default" else "the paper's values",
+        "says": loss.variants[variant].description if variant != "default" else "the paper's values",
         "paper": {"key": paper.key, "title": paper.title, "cite": paper.cite()},
         "source": source_of(loss),
         "params": {n: encode(v) for n, v in complete(loss, settings).items() if not _is_array(loss, n)},
         "tolerance_rule": TOLERANCE_RULE,
         "flags": {f: FLAGS[f] for f in FLAGS if any(f in case.flags for case in cases)},
         "cases": [case_document(loss, settings, case) for case in cases],
-        **({"ranks": ranks_document(loss, settings)} if loss.folder in _COMPARE_ROWS else {}),
+        **({"ranks": ranks_document(loss, settings)} if loss.compares in _COMPARE_ROWS else {}),
     }
 
 
@@ -256,7 +255,7 @@ def _is_array(loss, name):
 
 def _is_frozen(loss, name):
     annotation = loss.parameters[name].annotation
-    return isinstance(getattr(annotation, "array", annotation), FrozenRows)
+    return getattr(annotation.bare, "frozen", False)
 
 
 def _mpmath_version():

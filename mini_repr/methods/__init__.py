@@ -6,7 +6,6 @@ import numpy as np
 
 from mini_repr.autograd import no_grad
 from mini_repr.data import ImageSet, PairSet, RowSet, parse_views
-from mini_repr.losses import all_losses
 from mini_repr.methods.autoencoder import Autoencoder
 from mini_repr.methods.continual import Continual
 from mini_repr.methods.masked import Masked
@@ -18,6 +17,7 @@ from mini_repr.methods.siamese import Siamese
 from mini_repr.methods.supervised import Supervised
 from mini_repr.methods.two_tower import TwoTower
 from mini_repr.nn import ENCODERS
+from mini_repr.pages.registry import all_losses
 
 METHODS = {
     "siamese": Siamese,
@@ -41,7 +41,7 @@ def default_method(loss, takes="images"):
     for name, method in METHODS.items():
         if method.fits(loss) and method.takes == takes and (method.keeps_queue or not queue):
             return name
-    raise ValueError(f"loss {loss.name} (folder {loss.folder}): no method trains it on {takes}")
+    raise ValueError(f"loss {loss.name} (folder {loss.compares}): no method trains it on {takes}")
 
 
 def default_encoder(takes):
@@ -81,7 +81,7 @@ def build_method(settings, data, rng):
     if not method.fits(loss):
         fit = [n for n, m in METHODS.items() if m.fits(loss)]
         raise ValueError(
-            f"method {name}: cannot train {loss.name} (folder {loss.folder}), expected --method {' or '.join(fit)}"
+            f"method {name}: cannot train {loss.name} (folder {loss.compares}), expected --method {' or '.join(fit)}"
         )
     if method.takes != kind_of(data):
         fit = [n for n, m in METHODS.items() if m.takes == kind_of(data) and m.fits(loss)]

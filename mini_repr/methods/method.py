@@ -57,7 +57,7 @@ class Method(Module):
     @classmethod
     def fits(cls, loss):
         """Whether it can train a loss, by what the loss compares."""
-        return loss.folder in cls.folders
+        return loss.compares in cls.folders
 
     def load(self, part, backend):
         """The arrays (N, ...) on the device that a step draws its batches from, of a part of a data set."""

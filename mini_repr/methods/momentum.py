@@ -38,7 +38,7 @@ class Momentum(Method):
         self.momentum = momentum
         self.projector = ProjectionHead(encoder.width, hidden, dimensions, rng, layers=layers, batch_norm=batch_norm)
         self.predictor = None
-        if objective.loss.folder == "teachers":
+        if objective.loss.compares == "teachers":
             self.predictor = PredictionHead(dimensions, predictor_hidden, rng)
         self.teacher_encoder = copy_of(encoder)
         self.teacher_projector = copy_of(self.projector)

@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from mini_repr.autograd import Tensor, exp
-from mini_repr.losses.annotations import Learned, Misuse
-from mini_repr.losses.reduction import reduced
 from mini_repr.nn import Module
 from mini_repr.optim import REWEIGHTINGS
+from mini_repr.pages.arguments import Misuse
+from mini_repr.pages.reduction import reduced
 
 # Sow et al. 2025, arXiv 2502.06733: r = 0.4 in the authors' configurations, after a start with uniform weights.
 REWEIGHT_TEMPERATURE = 0.4
@@ -46,7 +46,11 @@ class Objective(Module):
         self.progress = 0.0  # share of the training steps done, set by the run
         self._logarithmic = {}
         for name, parameter in loss.parameters.items():
-            if isinstance(parameter.annotation, Learned) and (parameter.annotation.trained or name in learn):
+            if (
+                not parameter.annotation.is_array
+                and parameter.annotation.differentiable
+                and (parameter.annotation.learned or name in learn)
+            ):
                 start = self.settings.pop(name, parameter.default)
                 positive = parameter.annotation.scalar.low == 0 and parameter.annotation.scalar.low_open
                 self._logarithmic[name] = positive
@@ -74,7 +78,7 @@ class Objective(Module):
                 total = total + part / len(self.matryoshka)
         for other, weight, own in self.added:
             for inputs in self._inputs_of(other, arrays, embeddings, labels):
-                share = 1 / len(embeddings) if other.folder in ("embeddings", "labels") else 1.0
+                share = 1 / len(embeddings) if other.compares in ("embeddings", "labels") else 1.0
                 part = other(*inputs, **own)
                 terms[other.name] = terms.get(other.name, 0) + part.data * share
                 total = total + part * (weight * share)
@@ -93,9 +97,9 @@ class Objective(Module):
         return reduced(rows * row_weights, settings["reduction"]), rows.terms
 
     def _inputs_of(self, other, arrays, embeddings, labels):
-        if other.folder == "embeddings":
+        if other.compares == "embeddings":
             return [(z,) for z in embeddings]
-        if other.folder == "labels" and self.loss.folder != "labels":
+        if other.compares == "labels" and self.loss.compares != "labels":
             return [(z, labels) for z in embeddings]
         return [arrays]
 
@@ -127,20 +131,20 @@ def check_objective(loss, settings, added, method):
         dimensions = settings["matryoshka"]
         if not all(isinstance(d, int) and not isinstance(d, bool) and d > 0 for d in dimensions):
             raise ValueError(f"loss.matryoshka: got {dimensions!r}, expected whole numbers of columns, such as [8, 32]")
-        if loss.folder not in ("pairs", "labels", "embeddings"):
-            raise ValueError(f"loss.matryoshka: {loss.name} (folder {loss.folder}) compares no embedding rows")
+        if loss.compares not in ("pairs", "labels", "embeddings"):
+            raise ValueError(f"loss.matryoshka: {loss.name} (folder {loss.compares}) compares no embedding rows")
     if settings["reweight"] and settings["reweight"] not in REWEIGHTINGS:
         raise ValueError(f"loss.reweight: got {settings['reweight']!r}, expected {', '.join(REWEIGHTINGS)}")
     if settings["reweight"] and settings.get("reduction") not in ("mean", "sum"):
         raise ValueError(f"loss.reweight: {loss.name} has no value a row (no reduction mean or sum) to weigh")
     for other in added:
-        if other.folder == "embeddings" or (other.folder == "labels" and method == "supervised"):
+        if other.compares == "embeddings" or (other.compares == "labels" and method == "supervised"):
             continue
-        if _required(other) != _required(loss) or other.folder != loss.folder:
+        if _required(other) != _required(loss) or other.compares != loss.compares:
             raise ValueError(
-                f"add {other.name}: takes {', '.join(_required(other))} (folder {other.folder}), expected a "
+                f"add {other.name}: takes {', '.join(_required(other))} (folder {other.compares}), expected a "
                 f"regulariser of embeddings/ or a loss that takes what {loss.name} takes"
-                + (", or one of labels/ with method supervised" if other.folder == "labels" else "")
+                + (", or one of labels/ with method supervised" if other.compares == "labels" else "")
             )
 
 

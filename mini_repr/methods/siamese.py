@@ -39,7 +39,7 @@ class Siamese(Method):
         if self.sequences and not isinstance(encoder, ViT):
             raise ValueError(f"method siamese: {objective.loss.name} compares sequences of patches: --encoder vit")
         self.predictor = None
-        if objective.loss.folder == "teachers":
+        if objective.loss.compares == "teachers":
             self.predictor = PredictionHead(dimensions, predictor_hidden, rng)
         self.keepers = keepers_for(objective.loss, objective.settings, data, dimensions, rng)
 
@@ -69,7 +69,7 @@ class Siamese(Method):
         if self.sequences:
             means = za.mean(axis=1), zb.mean(axis=1)
             return Step(self.objective(za, zb, embeddings=means), means[0].data)
-        if self.objective.loss.folder == "embeddings":
+        if self.objective.loss.compares == "embeddings":
             total = self.objective(concatenate(za, zb), embeddings=(za, zb))
         else:
             total = self.compare_pairs(za, zb, batch, (za, zb))

@@ -43,7 +43,7 @@ class Supervised(Method):
             raise ValueError(f"method supervised: loss {objective.loss.name} needs labels, and the data has none")
         self.asked = [p.name for p in objective.loss.arrays if not p.annotation.optional]
         self.classes = len(data.train.label_names)
-        if objective.loss.folder == "labels":
+        if objective.loss.compares == "labels":
             self.head = ProjectionHead(encoder.width, hidden, dimensions, rng, layers=layers, batch_norm=batch_norm)
         elif "w" in self.asked:
             vectors = truncated_normal(rng, (self.classes, encoder.width), np.float32)
@@ -57,7 +57,7 @@ class Supervised(Method):
     @property
     def scores(self):
         """Whether it classifies: the loss takes scores of one view, not rows of two."""
-        return self.objective.loss.folder == "scores"
+        return self.objective.loss.compares == "scores"
 
     def draw(self, images, rng):
         return tuple(self.views(images, rng) for _ in range(1 if self.scores else 2))

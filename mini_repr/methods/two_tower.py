@@ -65,7 +65,7 @@ class TwoTower(Method):
 
     def compare(self, rows, targets, batch):
         za, zb, *inner = rows
-        if self.objective.loss.folder == "embeddings":
+        if self.objective.loss.compares == "embeddings":
             return Step(self.objective(concatenate(za, zb), embeddings=(za, zb)), za.data)
         total = self.compare_pairs(za, zb, batch, (za, zb))
         if inner:
@@ -88,8 +88,8 @@ def _check_inner_layers(encoder, loss, keepers):
             "method two_tower: inner_layers: the encoder has no block before its last, expected --encoder "
             "text_transformer of depth 2 or more"
         )
-    if loss.folder == "embeddings" or keepers:
-        why = "compares no pairs" if loss.folder == "embeddings" else "keeps a state of the output's rows"
+    if loss.compares == "embeddings" or keepers:
+        why = "compares no pairs" if loss.compares == "embeddings" else "keeps a state of the output's rows"
         raise ValueError(f"method two_tower: inner_layers: {loss.name} {why}, expected a loss of pairs without state")
 
 

@@ -6,15 +6,14 @@ defaults of the code, the recipe of the loss, the file, the command line.
 """
 
 import copy
-import difflib
 import inspect
 import tomllib
 
-from mini_repr.losses import all_losses
 from mini_repr.methods import METHODS, default_encoder, default_method
 from mini_repr.methods.objective import check_objective, check_settings
 from mini_repr.nn import ENCODERS
 from mini_repr.optim import OPTIMIZERS
+from mini_repr.pages.names import choose, find_loss, suggestion
 from mini_repr.training.recipes import recipe_of
 
 # grad_cache: rows to encode at once, 0 for the batch. loss_groups: equal parts of a batch, each with its own loss.
@@ -31,8 +30,6 @@ CLIMBING = "sam:"
 SAM_SETTINGS = {"rho": 0.05, "adaptive": False}
 OPTIMIZER_NAMES = (*OPTIMIZERS, *(f"{CLIMBING}{name}" for name in OPTIMIZERS))
 PYTHON_WORDS = {"True": True, "False": False, "None": None}
-# More known names than these are not put into an error, which is one line.
-MOST_NAMES = 30
 SECTIONS = ("loss", "add", "method", "encoder", "data", "optimizer", "train", "device")
 
 
@@ -103,27 +100,6 @@ def variant_settings(chosen, name):
     """The loss settings of a named variant of the chosen loss."""
     loss = find_loss(chosen.get("loss", {}).get("name", "infonce"))
     return dict(loss.variants[choose(f"variant of {loss.name}", name, loss.variants)].settings)
-
-
-def find_loss(name):
-    """The registered loss of that name, or ConfigError with the nearest."""
-    losses = all_losses()
-    return losses[choose("loss", name, losses)]
-
-
-def choose(kind, name, known):
-    """``name`` if it is known, else ConfigError with the nearest known one."""
-    if not isinstance(name, str) or name not in known:
-        raise ConfigError(f"{kind} {name!r}: no such {kind}{suggestion(name, known)}")
-    return name
-
-
-def suggestion(name, known):
-    """A clause that names the nearest known name, or where none is near all of them, if they fit a line."""
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known: {', '.join(known)}" if len(known) <= MOST_NAMES else "; `mini-repr list` shows what there is"
 
 
 def merge(base, over):

@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from mini_repr.catalogue import paper
-from mini_repr.claims import claim_keys, find_claim
-from mini_repr.claims.claim import FAILS, HOLDS, UNCLEAR, Claim, above, higher, lower, run, table, verdict
+from mini_repr.claims.bench.claim import FAILS, HOLDS, UNCLEAR, Claim, above, higher, lower, run, table, verdict
+from mini_repr.claims.bench.keys import claim_keys, find_claim
 from mini_repr.cli import main
 
 
@@ -65,7 +65,8 @@ def test_every_claim_belongs_to_its_paper(key):
 
 
 def test_command_prints_and_writes(tmp_path, monkeypatch):
-    monkeypatch.setattr("mini_repr.claims.find_claim", lambda key: claim_of(higher("accuracy", "ours", "theirs")))
+    found = claim_of(higher("accuracy", "ours", "theirs"))
+    monkeypatch.setattr("mini_repr.claims.bench.keys.find_claim", lambda key: found)
     out = tmp_path / "claim.json"
     result = CliRunner().invoke(main, ["claim", "infonce", "--seeds", "2", "--out", str(out)])
     assert result.exit_code == 0 and "holds" in result.stdout

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mini_repr.conformance.cases import FLAGS, cases_for, drawn, float_arrays
-from mini_repr.losses import all_losses
+from mini_repr.pages.registry import all_losses
 
 LOSSES = all_losses()
 VARIANTS = [(name, v) for name, loss in LOSSES.items() for v in ("default", *loss.variants)]

@@ -8,7 +8,7 @@ import pytest
 from mini_repr.conformance import certified as module
 from mini_repr.conformance.cases import cases_for
 from mini_repr.conformance.certified import central_difference, certified, certified_terms
-from mini_repr.losses import all_losses
+from mini_repr.pages.registry import all_losses
 
 mpmath = pytest.importorskip("mpmath")
 

@@ -14,7 +14,7 @@ from mini_repr.conformance.agreement import allowed_errors, compare, complete, t
 from mini_repr.conformance.cases import cases_for
 from mini_repr.conformance.check import check
 from mini_repr.conformance.targets import Target, Unusable, framework_of
-from mini_repr.losses import all_losses
+from mini_repr.pages.registry import all_losses
 
 HERE = Path(__file__).parent
 NUMPY = HERE / "faithful_numpy.py"

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from mini_repr.cli import main
 from mini_repr.conformance import precision
-from mini_repr.losses import all_losses
+from mini_repr.pages.registry import all_losses
 
 pytest.importorskip("mpmath")
 

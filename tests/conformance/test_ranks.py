@@ -8,7 +8,8 @@ from mini_repr.autograd import Tensor
 from mini_repr.cli import main
 from mini_repr.conformance.agreement import complete, truth
 from mini_repr.conformance.ranks import CLOSE, check_ranks, cross_gradients, effective, scheme_fits, shards
-from mini_repr.losses import all_losses
+from mini_repr.pages.registry import all_losses
+from mini_repr.pages.samples import sample
 
 DECOMPOSABLE = ("infonce", "siglip", "supcon")
 WORLDS = (1, 2, 4)
@@ -19,7 +20,7 @@ def batch(name, rows=8):
     rng = np.random.default_rng(0)
     sizes = {"B": rows, "N": rows, "D": 5, "K": 7}
     return loss, complete(
-        loss, {p.name: p.annotation.draw(rng, sizes) for p in loss.arrays if not p.annotation.optional}
+        loss, {p.name: sample(p.annotation, rng, sizes) for p in loss.arrays if not p.annotation.optional}
     )
 
 

@@ -23,7 +23,7 @@ from mini_repr.conformance import vectors
 from mini_repr.conformance.cases import cases_for
 from mini_repr.conformance.schema import problems
 from mini_repr.conformance.vectors import case_document, decode, document_of, encode, export, read_vectors, verify
-from mini_repr.losses import all_losses
+from mini_repr.pages.registry import all_losses
 
 pytest.importorskip("mpmath")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mini_repr.losses import all_losses
+from mini_repr.pages.registry import all_losses
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional

@@ -46,7 +46,7 @@ def check(backend, name, variant, tolerance):
     rng = np.random.default_rng(0)
     loss, arguments = table.arguments_of(name, variant, rng)
     weights = table.scalar_weights(loss(**arguments).data, rng)
-    for evaluate in (loss, loss.by_definition):
+    for evaluate in (loss, loss.definition):
         value, gradients = table.weighted_gradients(evaluate, loss, arguments, weights)
         other, moved = gradients_on(backend, evaluate, loss, arguments, weights)
         np.testing.assert_allclose(other, value, rtol=tolerance, atol=tolerance)

@@ -12,9 +12,10 @@ import pytest
 from held_constants import held_constants
 
 from mini_repr.autograd import Tensor, gradcheck, no_grad
-from mini_repr.losses import all_losses
-from mini_repr.losses.annotations import Learned, Tile
-from mini_repr.losses.drawing import draw_inputs, sizes_of
+from mini_repr.pages.arguments import Tile
+from mini_repr.pages.loss import evaluate_definition
+from mini_repr.pages.registry import all_losses
+from mini_repr.pages.samples import sample, sample_inputs, sizes_of, wrong_values
 
 LOSSES = all_losses()
 CASES = [
@@ -29,10 +30,10 @@ def arguments_of(name, variant, rng):
     """(loss, complete keyword arguments: drawn arrays and learned scalars, variant settings)."""
     loss = LOSSES[name]
     chosen = loss.variants[variant] if variant != "default" else None
-    arguments = draw_inputs(loss, rng, chosen.needs if chosen else ())
+    arguments = sample_inputs(loss, rng, chosen.needs if chosen else ())
     for p in loss.settings:
-        if isinstance(p.annotation, Learned):
-            arguments[p.name] = p.annotation.draw(rng, {})
+        if p.annotation.differentiable:
+            arguments[p.name] = sample(p.annotation, rng, {})
     if chosen:
         arguments.update(chosen.settings)
     return loss, arguments
@@ -58,7 +59,7 @@ def weighted_gradients(evaluate, loss, arguments, weights):
 
 
 def loops_of(loss):
-    path = Path(__file__).parent / loss.folder / f"test_{loss.name}.py"
+    path = Path(__file__).parent / loss.compares / f"test_{loss.name}.py"
     assert path.exists(), f"{loss.name} has no {path.relative_to(Path(__file__).parent)} with loops(**arguments)"
     spec = importlib.util.spec_from_file_location(f"loops_of_{loss.name}", path)
     module = importlib.util.module_from_spec(spec)
@@ -81,7 +82,7 @@ def test_hand_gradient_equals_definition_and_differences(name, variant, seed):
     weights = scalar_weights(loss(**arguments).data, rng)
 
     value, hand = weighted_gradients(loss, loss, arguments, weights)
-    defined, engine = weighted_gradients(loss.by_definition, loss, arguments, weights)
+    defined, engine = weighted_gradients(loss.definition, loss, arguments, weights)
     np.testing.assert_allclose(value, defined, rtol=1e-10, atol=1e-12)
     for n in hand:
         size = max(1e-3, np.abs(engine[n]).max())
@@ -92,13 +93,14 @@ def test_hand_gradient_equals_definition_and_differences(name, variant, seed):
 
     names = differentiable(loss, arguments)
     arrays = [np.asarray(arguments[n], dtype=np.float64) for n in names]
-    with held_constants(loss, arguments) as held:
-        evaluate = loss.by_definition if held else loss
+    operations, held = held_constants(loss, complete(loss, arguments))
 
-        def value_at(*arrays):
-            return (evaluate(**{**arguments, **dict(zip(names, arrays, strict=True))}).data * weights).sum()
+    def value_at(*arrays):
+        given = {**arguments, **dict(zip(names, arrays, strict=True))}
+        output = evaluate_definition(loss, complete(loss, given), operations) if held else loss(**given)
+        return (output.data * weights).sum()
 
-        gradcheck(value_at, arrays, [hand[n] for n in names], rng, step=1e-4, tolerance=1e-7)
+    gradcheck(value_at, arrays, [hand[n] for n in names], rng, step=1e-4, tolerance=1e-7)
 
 
 @pytest.mark.parametrize("name, variant", CASES)
@@ -111,8 +113,9 @@ def test_definition_along_complex_step(name, variant):
     for _ in range(3):
         direction = {n: rng.standard_normal(np.shape(g)) for n, g in hand.items()}
         stepped = {n: np.asarray(arguments[n]) + 1e-30j * d for n, d in direction.items()}
-        with held_constants(loss, arguments), no_grad():
-            value = loss.formula({**complete(loss, arguments), **stepped}).data
+        operations, _ = held_constants(loss, complete(loss, arguments))
+        with no_grad():
+            value = evaluate_definition(loss, {**complete(loss, arguments), **stepped}, operations).data
         derivative = float((value.imag * weights).sum()) / 1e-30
         expected = sum(float((hand[n] * d).sum()) for n, d in direction.items())
         size = sum(float(np.abs(hand[n] * d).sum()) for n, d in direction.items())
@@ -131,7 +134,7 @@ def test_value_equals_naive_loops(name, variant):
 
 @pytest.mark.parametrize(
     "name, number",
-    [pytest.param(n, k, id=f"{n}-{i.says}") for n, x in LOSSES.items() for k, i in enumerate(x.invariants)],
+    [pytest.param(n, k, id=f"{n}-{i.description}") for n, x in LOSSES.items() for k, i in enumerate(x.invariants)],
 )
 def test_invariant(name, number):
     LOSSES[name].invariants[number].check(LOSSES[name], np.random.default_rng(4))
@@ -141,7 +144,7 @@ def test_invariant(name, number):
 def test_declares_invariants_source_and_definition(name):
     loss = LOSSES[name]
     assert len(loss.invariants) >= 3
-    page = loss.__doc__
+    page = loss.text
     assert page.startswith(tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")), "the page opens with its title"
     for part in ("Definition", "Gradient", "Shapes", "Source"):
         assert part in page, f"the page says nothing of {part}"
@@ -187,7 +190,7 @@ def test_backward_is_linear_and_repeats(name, variant):
     """backward(2 g) = 2 backward(g), and a second call gives the same bits: nothing saved is used up or drawn anew."""
     rng = np.random.default_rng(7)
     loss, arguments = arguments_of(name, variant, rng)
-    value, backward, *_ = loss.function(**loss.checked(loss._bind((), arguments)))
+    value, backward, *_ = loss.thing(**loss.checked(loss.bind((), arguments)))
     g = scalar_weights(value, rng)
     first = [np.array(x, copy=True) for x in backward(g) if x is not None]
     again = [x for x in backward(g) if x is not None]
@@ -201,12 +204,12 @@ def test_backward_is_linear_and_repeats(name, variant):
 def test_bad_input_is_refused_by_name(name):
     rng = np.random.default_rng(8)
     loss = LOSSES[name]
-    good = draw_inputs(loss, rng)
+    good = sample_inputs(loss, rng)
     tried = 0
     for p in loss.parameters.values():
         if p.annotation.optional:
             continue
-        for what, value in p.annotation.bad(rng, sizes_of(loss)):
+        for what, value in wrong_values(p.annotation, rng, sizes_of(loss)):
             with pytest.raises(ValueError, match=rf"^{name}: {p.name}: got .+, expected .+") as caught:
                 loss(**{**good, p.name: value})
             assert "\n" not in str(caught.value), what
@@ -218,7 +221,7 @@ def test_bad_input_is_refused_by_name(name):
 def test_mismatched_and_missing_arguments_are_refused(name):
     rng = np.random.default_rng(9)
     loss = LOSSES[name]
-    good = draw_inputs(loss, rng)
+    good = sample_inputs(loss, rng)
     seen = set()
     for p in loss.arrays:
         if p.name not in good:
@@ -240,7 +243,7 @@ def test_mismatched_and_missing_arguments_are_refused(name):
 def test_value_and_grad_refuses_what_is_not_finite(name, bad):
     rng = np.random.default_rng(10)
     loss = LOSSES[name]
-    good = draw_inputs(loss, rng)
+    good = sample_inputs(loss, rng)
     for p in loss.arrays:
         if p.name in good and good[p.name].dtype == np.float64:
             spoiled = good[p.name].copy()
@@ -261,7 +264,7 @@ def test_value_and_grad_refuses_a_result_beyond_the_dtype():
 def test_value_and_grad_covers_every_differentiable_argument(name):
     rng = np.random.default_rng(11)
     loss = LOSSES[name]
-    good = draw_inputs(loss, rng)
+    good = sample_inputs(loss, rng)
     value, gradients = loss.value_and_grad(**good)
     assert value.shape == ()
     expected = [n for n in loss.differentiable if not loss.parameters[n].annotation.optional]

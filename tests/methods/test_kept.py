@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mini_repr.data import load
-from mini_repr.losses import all_losses
 from mini_repr.losses.pairs.tico import updated_covariance
 from mini_repr.methods import Batch, build_method
+from mini_repr.pages.registry import all_losses
 from mini_repr.training import config
 
 DATA = load("digits")
@@ -83,6 +83,6 @@ def test_a_fixed_teacher_gives_the_rows_of_the_batch(monkeypatch):
 
 def test_every_state_argument_of_a_page_has_a_keeper():
     for name, loss in all_losses().items():
-        if loss.folder == "pairs" and name not in ("infonce", "best_alignment"):  # the latter compares patches
+        if loss.compares == "pairs" and name not in ("infonce", "best_alignment"):  # the latter compares patches
             required = [p.name for p in loss.arrays if not p.annotation.optional and p.name not in ("a", "b")]
             assert set(required) <= {given for keeper in method_for(name).keepers for given in keeper.gives}, name

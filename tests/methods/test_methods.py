@@ -6,11 +6,11 @@ import pytest
 from mini_repr.autograd import Tensor, no_grad
 from mini_repr.backend import CPU
 from mini_repr.data import load, parse_views
-from mini_repr.losses import all_losses
 from mini_repr.masking import random_mask
 from mini_repr.methods import METHODS, Batch, build_encoder, build_method, default_method, encode
 from mini_repr.methods.objective import Objective
 from mini_repr.nn import patchify
+from mini_repr.pages.registry import all_losses
 from mini_repr.training import config
 
 LOSSES = all_losses()
@@ -197,7 +197,7 @@ def test_objective_learns_what_the_page_marks_and_what_is_asked():
 
 def test_every_loss_has_a_method_and_others_refuse_it():
     for loss in LOSSES.values():
-        assert loss.folder in METHODS[default_method(loss)].folders
+        assert loss.compares in METHODS[default_method(loss)].folders
     with pytest.raises(ValueError, match=r"method masked: cannot train infonce \(folder pairs\).*siamese or momentum"):
         method_for("infonce", method={"name": "masked"})
     with pytest.raises(ValueError, match="method masked: needs patches"):

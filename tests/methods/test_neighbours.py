@@ -6,15 +6,15 @@ from device_double import DOUBLE, DoubleArray
 
 from mini_repr.backend import CPU
 from mini_repr.data import ImageSet, load
-from mini_repr.losses import all_losses
 from mini_repr.methods import Batch, build_method
 from mini_repr.methods.method import needs_queue
 from mini_repr.methods.neighbours import nearest_rows
 from mini_repr.metrics import rows as metric_rows
+from mini_repr.pages.registry import all_losses
 from mini_repr.training import config
 
 DATA = load("digits")
-PAIR_LOSSES = [n for n, loss in all_losses().items() if loss.folder == "pairs" and not needs_queue(loss, {})]
+PAIR_LOSSES = [n for n, loss in all_losses().items() if loss.compares == "pairs" and not needs_queue(loss, {})]
 
 
 def method_for(loss, neighbours=3, encoder=None, **method):

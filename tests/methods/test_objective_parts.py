@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mini_repr.autograd import Tensor
-from mini_repr.losses import all_losses
 from mini_repr.methods.objective import Objective, leading_columns
 from mini_repr.optim import REWEIGHTINGS
+from mini_repr.pages.registry import all_losses
 
 LOSSES = all_losses()
 RNG = np.random.default_rng(0)

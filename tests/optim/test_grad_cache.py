@@ -5,10 +5,10 @@ import pytest
 from float64_runs import trained
 
 from mini_repr.autograd import Tensor, concatenate
-from mini_repr.losses import all_losses
 from mini_repr.methods.method import Step
 from mini_repr.nn import MLP, Module
 from mini_repr.optim import backward_in_chunks
+from mini_repr.pages.registry import all_losses
 from mini_repr.training import config
 
 LOSSES = all_losses()

@@ -99,7 +99,7 @@ def test_a_run_with_a_vanishing_radius_is_the_bases_run():
 
 
 def test_settings_name_what_does_not_exist():
-    with pytest.raises(config.ConfigError, match="adamw"):
+    with pytest.raises(ValueError, match="adamw"):
         config.resolve({"optimizer": {"name": "sam:adam"}})
     with pytest.raises(config.ConfigError, match="rho"):
         config.resolve({"optimizer": {"name": "adamw", "rho": 0.1}})

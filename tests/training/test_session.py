@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from mini_repr.losses import all_losses
+from mini_repr.pages.registry import all_losses
 from mini_repr.training import checkpoint, session
 from mini_repr.training.run import Diverged
 
@@ -24,7 +24,7 @@ SMALL = {
 def chosen(loss, method=None, **train):
     small = json.loads(json.dumps(SMALL))
     small["loss"] = {"name": loss}
-    if method == "masked" or all_losses()[loss].folder == "reconstruction":
+    if method == "masked" or all_losses()[loss].compares == "reconstruction":
         small["method"] = {}
     if method:
         small["method"]["name"] = method

@@ -34,11 +34,12 @@ Measured: `mini-repr claim dispersive`: energy distance of samples (6 seeds) 0.0
 import math
 
 from mini_repr.autograd import logsumexp, off_diagonal, relu, sqrt, standardise_columns, unit_rows
-from mini_repr.losses.annotations import Choice, Flag, Positive, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.cross_products import cross_products
-from mini_repr.losses.distinct_pairs import pair_hinge, pair_log_mean_exp
-from mini_repr.losses.invariants import at_least, between, exact, permutation, rotation, row_scaling, translation
+from mini_repr.kernels.cross_products import cross_products
+from mini_repr.kernels.distinct_pairs import pair_hinge, pair_log_mean_exp
+from mini_repr.pages.arguments import Choice, Flag, Positive, Rows, Tile
+from mini_repr.pages.invariants import at_least, between, exact, permutation, rotation, row_scaling, translation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
 
 _ORTHOGONAL = [[2.0, 0.0], [0.0, 2.0]]
 
@@ -76,8 +77,8 @@ def dispersive(
     form: Choice("l2", "cosine", "hinge", "covariance") = "l2",
     temperature: Positive = 0.5,
     margin: Positive = 1.0,
-    per_dimension: Flag() = False,
-    self_pairs: Flag() = True,
+    per_dimension: Flag = False,
+    self_pairs: Flag = True,
     eps: Positive = 1e-5,
     tile: Tile = None,
 ):
@@ -100,8 +101,8 @@ def dispersive(
     return total * (2 * share) + own, lambda g: (back(g * (2 * share)),)
 
 
-@dispersive.definition
-def _(z, form, temperature, margin, per_dimension, self_pairs, eps):
+@definition(dispersive)
+def dispersive_definition(z, form, temperature, margin, per_dimension, self_pairs, eps):
     rows, width = z.shape
     if form == "covariance":
         centred = z - z.mean(axis=0)

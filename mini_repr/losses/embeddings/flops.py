@@ -28,9 +28,10 @@ against 2.21 ± 0.21 with "l1", at 9/10 2.91 ± 0.34 against 3.26 ± 0.21: holds
 
 from mini_repr.autograd import absolute, relu, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Flag, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, between, exact, permutation, row_scaling
+from mini_repr.pages.arguments import Choice, Flag, Rows
+from mini_repr.pages.invariants import at_least, between, exact, permutation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
 
 _ROWS = [[1.0, -3.0], [3.0, 0.0]]
 
@@ -58,7 +59,7 @@ def soft_threshold(x, threshold):
         exact("dimensions used equally cost 1/D", 1 / 2, z=[[5.0, 0.0], [0.0, -1.0]], normalize=True),
     ],
 )
-def flops(z: Rows("B D"), form: Choice("flops", "l1") = "flops", normalize: Flag() = False):
+def flops(z: Rows("B D"), form: Choice("flops", "l1") = "flops", normalize: Flag = False):
     xp = backend_of(z).xp
     u, to_z = unit_rows.on_arrays(z) if normalize else (z, lambda g: g)
     mean = abs(u).mean(axis=0)
@@ -67,7 +68,7 @@ def flops(z: Rows("B D"), form: Choice("flops", "l1") = "flops", normalize: Flag
     return value, lambda g: (to_z(xp.sign(u) * (slope * (g / len(z)))),)
 
 
-@flops.definition
-def _(z, form, normalize):
+@definition(flops)
+def flops_definition(z, form, normalize):
     mean = absolute(unit_rows(z) if normalize else z).mean(axis=0)
     return (mean * mean).sum() if form == "flops" else mean.sum()

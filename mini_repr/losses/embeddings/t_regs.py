@@ -31,9 +31,10 @@ import math
 
 from mini_repr.autograd import sqrt, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Flag, NonNegative, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import between, exact, permutation, rotation, row_scaling, translation
+from mini_repr.pages.arguments import Flag, NonNegative, Rows
+from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling, translation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
 
 _ON_SPHERE = {"normalize": True, "sphere_weight": 0.0}
 _TRIANGLE = [[1.0, 0.0], [-0.5, math.sqrt(0.75)], [-0.5, -math.sqrt(0.75)]]
@@ -61,7 +62,7 @@ def t_regs(
     z: Rows("B>=2 D"),
     length_weight: NonNegative = 1.0,
     sphere_weight: NonNegative = 1.0,
-    normalize: Flag() = False,
+    normalize: Flag = False,
 ):
     backend = backend_of(z)
     xp, rows = backend.xp, len(z)
@@ -110,8 +111,8 @@ def spanning_tree(x):
     return inner, outer
 
 
-@t_regs.definition
-def _(z, length_weight, sphere_weight, normalize):
+@definition(t_regs)
+def t_regs_definition(z, length_weight, sphere_weight, normalize):
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import minimum_spanning_tree
     from scipy.spatial.distance import pdist

@@ -24,10 +24,11 @@ Public implementations differ in the set of pairs (with i = j, or with both view
 import math
 
 from mini_repr.autograd import logsumexp, off_diagonal, unit_rows
-from mini_repr.losses.annotations import Flag, Positive, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.distinct_pairs import pair_log_mean_exp
-from mini_repr.losses.invariants import at_least, between, exact, permutation, rotation, row_scaling, translation
+from mini_repr.kernels.distinct_pairs import pair_log_mean_exp
+from mini_repr.pages.arguments import Flag, Positive, Rows, Tile
+from mini_repr.pages.invariants import at_least, between, exact, permutation, rotation, row_scaling, translation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
 
 
 @loss(
@@ -49,15 +50,15 @@ from mini_repr.losses.invariants import at_least, between, exact, permutation, r
     ],
 )
 def uniformity(
-    z: Rows("B>=2 D"), t: Positive = 2.0, self_pairs: Flag() = False, normalize: Flag() = True, tile: Tile = None
+    z: Rows("B>=2 D"), t: Positive = 2.0, self_pairs: Flag = False, normalize: Flag = True, tile: Tile = None
 ):
     u, to_z = unit_rows.on_arrays(z) if normalize else (z, lambda g: g)
     value, back = pair_log_mean_exp(u, t, self_pairs=self_pairs, tile=tile)
     return value, lambda g: (to_z(back(g)),)
 
 
-@uniformity.definition
-def _(z, t, self_pairs, normalize):
+@definition(uniformity)
+def uniformity_definition(z, t, self_pairs, normalize):
     u = unit_rows(z) if normalize else z
     rows, width = u.shape
     apart = u.reshape(rows, 1, width) - u.reshape(1, rows, width)

@@ -25,11 +25,12 @@ Measured: `mini-repr claim cip`: ndcg of softmax and CIP 0.958 ± 0.002 against 
 
 from mini_repr.autograd import absolute, relu
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Flag, Labels, NonNegative, Real, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, relabelling, rotation
-from mini_repr.losses.tiles import row_tiles
-from mini_repr.losses.triplets import PENALTY
+from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.kernels.triplets import PENALTY
+from mini_repr.pages.arguments import Choice, Flag, Labels, NonNegative, Real, Rows, Tile
+from mini_repr.pages.invariants import at_least, exact, permutation, relabelling, rotation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
 
 _AXES = {"z": [[2.0, 0.0], [3.0, 0.0], [0.0, 4.0], [0.0, 1.0]], "labels": [1, 1, 0, 0], "penalty": "hinge"}
 
@@ -55,7 +56,7 @@ def cip(
     ortho_weight: NonNegative = 1.0,
     margin: Real = 0.0,
     penalty: Choice("softplus", "hinge") = "softplus",
-    signed: Flag() = True,
+    signed: Flag = True,
     tile: Tile = None,
 ):
     xp = backend_of(z).xp
@@ -82,8 +83,8 @@ def cip(
     return cluster + ortho_weight * ortho, lambda g: (g * pull,), {"cluster": cluster, "ortho": ortho}
 
 
-@cip.definition
-def _(z, labels, ortho_weight, margin, penalty, signed):
+@definition(cip)
+def cip_definition(z, labels, ortho_weight, margin, penalty, signed):
     s = z @ z.T
     numbers = backend_of(labels).xp.arange(len(labels))
     same = labels[:, None] == labels

@@ -38,11 +38,12 @@ from operator import iadd
 
 from mini_repr.autograd import logsumexp, maximum, softplus, stop_gradient, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Flag, Fraction, Labels, Positive, Reduction, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, relabelling, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import row_tiles
+from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.pages.arguments import Choice, Flag, Fraction, Labels, Positive, Reduction, Rows, Tile
+from mini_repr.pages.invariants import at_least, exact, permutation, relabelling, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
 
@@ -80,8 +81,8 @@ def circle(
     margin: Fraction = 0.4,
     scale: Positive = 80.0,
     over: Choice("anchor", "batch") = "anchor",
-    weighted: Flag() = True,
-    normalize: Flag() = True,
+    weighted: Flag = True,
+    normalize: Flag = True,
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
@@ -191,8 +192,8 @@ def _shares(xp, sums):
     return shares / total, top + xp.log(total)
 
 
-@circle.definition
-def _(z, labels, margin, scale, over, weighted, normalize, reduction):
+@definition(circle)
+def circle_definition(z, labels, margin, scale, over, weighted, normalize, reduction):
     xp = backend_of(labels).xp
     u = unit_rows(z) if normalize else z
     s = u @ u.T

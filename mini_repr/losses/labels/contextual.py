@@ -33,9 +33,10 @@ contrastive part alone: better, but 0.977 against 0.957 with right labels, so th
 
 from mini_repr.autograd import maximum, off_diagonal, relu, stop_gradient, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Count, Fraction, Labels, NonNegative, Positive, Real, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, relabelling, rotation, row_scaling
+from mini_repr.pages.arguments import Count, Fraction, Labels, NonNegative, Positive, Real, Rows
+from mini_repr.pages.invariants import at_least, exact, permutation, relabelling, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
 
 _TWO_POINTS = {"z": [[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, 3.0]], "labels": [0, 0, 1, 1], "neighbours": 2}
 
@@ -136,8 +137,8 @@ def contextual(
     return value, backward, terms
 
 
-@contextual.definition
-def _(
+@definition(contextual)
+def contextual_definition(
     z,
     labels,
     neighbours,

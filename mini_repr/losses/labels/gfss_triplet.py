@@ -30,10 +30,11 @@ Measured: `mini-repr claim gfss_triplet`: on pixels of digit scenes the gap betw
 
 from mini_repr.autograd import relu, sqrt, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Count, Flag, Labels, NonNegative, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import between, exact, permutation, rotation, row_scaling, translation
-from mini_repr.losses.triplets import PENALTY, triplet_sum
+from mini_repr.kernels.triplets import PENALTY, triplet_sum
+from mini_repr.pages.arguments import Choice, Count, Flag, Labels, NonNegative, Rows, Tile
+from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling, translation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
 
 _COLLAPSED = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 2]}
 
@@ -66,7 +67,7 @@ def gfss_triplet(
     negatives: Choice("base", "others") = "base",
     mining: Choice("all", "hard") = "all",
     distance: Choice("squared", "euclidean") = "squared",
-    normalize: Flag() = True,
+    normalize: Flag = True,
     reduction: Choice("mean", "mean_active", "sum") = "mean",
     tile: Tile = None,
 ):
@@ -80,8 +81,8 @@ def gfss_triplet(
     return total / divisor, lambda g: (to_z(pull * (g / divisor)),)
 
 
-@gfss_triplet.definition
-def _(z, labels, base_classes, margin, negatives, mining, distance, normalize, reduction):
+@definition(gfss_triplet)
+def gfss_triplet_definition(z, labels, base_classes, margin, negatives, mining, distance, normalize, reduction):
     xp = backend_of(labels).xp
     u = unit_rows(z) if normalize else z
     difference = u[:, None, :] - u[None, :, :]

@@ -30,11 +30,12 @@ from itertools import pairwise
 
 from mini_repr.autograd import logsumexp, max, unit_rows
 from mini_repr.backend import backend_of, blocks_of
-from mini_repr.losses.annotations import Choice, Labels, NonNegative, Reduction, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import exact, permutation, relabelling, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import choose_tile
+from mini_repr.kernels.log_sum_exp import choose_tile
+from mini_repr.pages.arguments import Choice, Labels, NonNegative, Reduction, Rows, Tile
+from mini_repr.pages.invariants import exact, permutation, relabelling, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _SAME = {"z": [[1.0, 2.0]] * 4, "labels": [0, 1, 2, 2]}
 
@@ -116,8 +117,8 @@ def score_facility_location(
     return value, backward
 
 
-@score_facility_location.definition
-def _(z, labels, form, smoothing, reduction):
+@definition(score_facility_location)
+def score_facility_location_definition(z, labels, form, smoothing, reduction):
     xp = backend_of(labels).xp
     u = unit_rows(z)
     s = u @ u.T

@@ -36,11 +36,12 @@ import math
 
 from mini_repr.autograd import logsumexp, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Flag, Labels, NonNegative, Positive, Reduction, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import exact, permutation, relabelling, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import similarity_logsumexp
+from mini_repr.kernels.log_sum_exp import similarity_logsumexp
+from mini_repr.pages.arguments import Choice, Flag, Labels, NonNegative, Positive, Reduction, Rows, Tile
+from mini_repr.pages.invariants import exact, permutation, relabelling, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
 
@@ -74,9 +75,9 @@ def score_graph_cut(
     balance: NonNegative = 2.0,
     form: Choice("information", "correlation") = "information",
     push: Choice("sum", "soft_negatives", "soft_all") = "sum",
-    average: Flag() = False,
+    average: Flag = False,
     temperature: Positive = 1.0,
-    normalize: Flag() = True,
+    normalize: Flag = True,
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
@@ -127,8 +128,8 @@ def score_graph_cut(
     return value, backward
 
 
-@score_graph_cut.definition
-def _(z, labels, balance, form, push, average, temperature, normalize, reduction):
+@definition(score_graph_cut)
+def score_graph_cut_definition(z, labels, balance, form, push, average, temperature, normalize, reduction):
     xp = backend_of(labels).xp
     u = unit_rows(z) if normalize else z
     s = u @ u.T / temperature

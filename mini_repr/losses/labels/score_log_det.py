@@ -29,9 +29,10 @@ from itertools import pairwise
 
 from mini_repr.autograd import log, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Labels, Positive, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, relabelling, rotation, row_scaling
+from mini_repr.pages.arguments import Choice, Labels, Positive, Rows
+from mini_repr.pages.invariants import at_least, exact, permutation, relabelling, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
 
 _ORTHOGONAL = {"z": [[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]], "labels": [4, 4, 1]}
 
@@ -99,8 +100,8 @@ def _log_volume(xp, rows, ridge):
     return value, 2 * xp.linalg.solve(inner, rows.T).T
 
 
-@score_log_det.definition
-def _(z, labels, form, ridge, reduction):
+@definition(score_log_det)
+def score_log_det_definition(z, labels, form, ridge, reduction):
     xp = backend_of(labels).xp
     u = unit_rows(z)
     s = u @ u.T

@@ -39,11 +39,12 @@ import math
 
 from mini_repr.autograd import logsumexp, off_diagonal, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Flag, Labels, Learned, Optional, Positive, Reduction, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, relabelling, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import similarity_logsumexp, within_logsumexp
+from mini_repr.kernels.log_sum_exp import similarity_logsumexp, within_logsumexp
+from mini_repr.pages.arguments import Choice, Flag, Labels, Optional, Positive, Reduction, Rows, Tile, WithGradient
+from mini_repr.pages.invariants import at_least, exact, permutation, relabelling, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 1, 0, 1, 1]}
 
@@ -74,9 +75,9 @@ _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 1, 0, 1, 1]}
 def supcon(
     z: Rows("N>=2 D"),
     labels: Labels("N"),
-    temperature: Learned(Positive) = 0.1,
+    temperature: WithGradient(Positive) = 0.1,
     form: Choice("out", "in") = "out",
-    normalize: Flag() = True,
+    normalize: Flag = True,
     base_temperature: Optional(Positive) = None,
     mean_over: Choice("anchors", "rows") = "anchors",
     reduction: Reduction = "mean",
@@ -153,8 +154,8 @@ def _log_mean_exp(u, kind, positives, scale, tile):
     return over, backward
 
 
-@supcon.definition
-def _(z, labels, temperature, form, normalize, base_temperature, mean_over, reduction):
+@definition(supcon)
+def supcon_definition(z, labels, temperature, form, normalize, base_temperature, mean_over, reduction):
     xp = backend_of(labels).xp
     u = unit_rows(z) if normalize else z
     positive = off_diagonal.on_arrays(labels[:, None] == labels)[0]

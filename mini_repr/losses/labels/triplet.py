@@ -38,10 +38,11 @@ reduction="mean_active", and mining="hard" with its BatchHardMiner.
 
 from mini_repr.autograd import sqrt, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Flag, Labels, NonNegative, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import between, exact, permutation, relabelling, rotation, row_scaling, translation
-from mini_repr.losses.triplets import PENALTY, triplet_sum
+from mini_repr.kernels.triplets import PENALTY, triplet_sum
+from mini_repr.pages.arguments import Choice, Flag, Labels, NonNegative, Rows, Tile
+from mini_repr.pages.invariants import between, exact, permutation, relabelling, rotation, row_scaling, translation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
 
 _COLLAPSED = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
 
@@ -85,7 +86,7 @@ def triplet(
     mining: Choice("all", "hard", "semihard") = "all",
     distance: Choice("squared", "euclidean") = "squared",
     penalty: Choice("hinge", "softplus") = "hinge",
-    normalize: Flag() = True,
+    normalize: Flag = True,
     reduction: Choice("mean", "mean_active", "sum") = "mean",
     tile: Tile = None,
 ):
@@ -101,8 +102,8 @@ def triplet(
     return total / divisor, lambda g: (to_z(pull * (g / divisor)),)
 
 
-@triplet.definition
-def _(z, labels, margin, mining, distance, penalty, normalize, reduction):
+@definition(triplet)
+def triplet_definition(z, labels, margin, mining, distance, penalty, normalize, reduction):
     xp = backend_of(labels).xp
     u = unit_rows(z) if normalize else z
     difference = u[:, None, :] - u[None, :, :]

@@ -32,10 +32,11 @@ import math
 
 from mini_repr.autograd import logsumexp, off_diagonal, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Flag, NonNegative, Positive, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.distinct_pairs import pair_log_mean_exp
-from mini_repr.losses.invariants import between, exact, permutation, rotation, row_scaling, swap, translation
+from mini_repr.kernels.distinct_pairs import pair_log_mean_exp
+from mini_repr.pages.arguments import Flag, NonNegative, Positive, Rows, Tile
+from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling, swap, translation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
 
 _OPPOSITE = [[1.0, 2.0], [-3.0, -6.0]]
 
@@ -66,7 +67,7 @@ def align_uniform(
     t: Positive = 2.0,
     alignment_weight: NonNegative = 1.0,
     uniformity_weight: NonNegative = 1.0,
-    normalize: Flag() = True,
+    normalize: Flag = True,
     tile: Tile = None,
 ):
     xp = backend_of(a).xp
@@ -92,8 +93,8 @@ def align_uniform(
     return alignment + uniformity, backward, {"alignment": alignment, "uniformity": uniformity}
 
 
-@align_uniform.definition
-def _(a, b, alpha, t, alignment_weight, uniformity_weight, normalize):
+@definition(align_uniform)
+def align_uniform_definition(a, b, alpha, t, alignment_weight, uniformity_weight, normalize):
     u, v = (unit_rows(x) if normalize else x for x in (a, b))
     rows, width = u.shape
 

@@ -27,10 +27,11 @@ since then lightly's BarlowTwinsLoss is this page's default at redundancy_weight
 """
 
 from mini_repr.autograd import diagonal, off_diagonal, sqrt, standardise_columns
-from mini_repr.losses.annotations import Flag, NonNegative, Positive, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.cross_products import cross_products
-from mini_repr.losses.invariants import at_least, exact, permutation, swap, translation
+from mini_repr.kernels.cross_products import cross_products
+from mini_repr.pages.arguments import Flag, NonNegative, Positive, Rows
+from mini_repr.pages.invariants import at_least, exact, permutation, swap, translation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
 
 _WHITE = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]
 _OPPOSITE = [[-x for x in row] for row in _WHITE]
@@ -60,7 +61,7 @@ def barlow_twins(
     redundancy_weight: NonNegative = 0.0051,
     scale_loss: Positive = 1.0,
     eps: NonNegative = 1e-5,
-    unbiased: Flag() = False,
+    unbiased: Flag = False,
 ):
     for name, x in {"a": a, "b": b}.items():
         if eps == 0 and bool((x.max(axis=0) == x.min(axis=0)).any()):
@@ -82,8 +83,8 @@ def barlow_twins(
     return invariance + redundancy, backward, {"invariance": invariance, "redundancy": redundancy}
 
 
-@barlow_twins.definition
-def _(a, b, redundancy_weight, scale_loss, eps, unbiased):
+@definition(barlow_twins)
+def barlow_twins_definition(a, b, redundancy_weight, scale_loss, eps, unbiased):
     rows = a.shape[0]
 
     def standardised(x):

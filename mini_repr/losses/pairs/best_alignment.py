@@ -32,16 +32,18 @@ Measured: `mini-repr claim best_alignment` (digits spoken as frames, few of them
 
 from mini_repr.autograd import sqrt, stack, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Labels, Optional, Reduction, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling, translation
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.pages.arguments import Choice, Labels, Optional, Reduction, Rows
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, translation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _TOKENS = [[[1.0, 0.0], [0.0, 2.0]]]
 
 
 @loss(
     paper="101",
+    sequences=True,
     variants={
         "dtw": variant("dynamic time warping: a frame may serve several tokens", moves="dtw"),
         "euclidean": variant("distances, not squared", distance="euclidean"),
@@ -145,8 +147,8 @@ def _lengths(xp, name, lengths, count, most):
     return lengths.astype("int64")  # unsigned ones would not subtract
 
 
-@best_alignment.definition
-def _(a, b, a_lengths, b_lengths, distance, moves, reduction):
+@definition(best_alignment)
+def best_alignment_definition(a, b, a_lengths, b_lengths, distance, moves, reduction):
     if distance == "cosine":
         a, b = unit_rows(a), unit_rows(b)
 

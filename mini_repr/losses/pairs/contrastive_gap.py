@@ -33,12 +33,13 @@ import math
 
 from mini_repr.autograd import diagonal, logsumexp, off_diagonal, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Learned, NonNegative, Positive, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.distinct_pairs import pair_log_mean_exp
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling, swap
-from mini_repr.losses.reduction import reduce_rows
-from mini_repr.losses.tiles import similarity_logsumexp
+from mini_repr.kernels.distinct_pairs import pair_log_mean_exp
+from mini_repr.kernels.log_sum_exp import similarity_logsumexp
+from mini_repr.pages.arguments import NonNegative, Positive, Rows, Tile, WithGradient
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, swap
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows
 
 _OPPOSITE = [[1.0, 2.0], [-3.0, -6.0]]
 
@@ -69,7 +70,7 @@ _OPPOSITE = [[1.0, 2.0], [-3.0, -6.0]]
 def contrastive_gap(
     a: Rows("B>=2 D"),
     b: Rows("B>=2 D"),
-    temperature: Learned(Positive) = 0.01,
+    temperature: WithGradient(Positive) = 0.01,
     sharpness: Positive = 2.0,
     clip_weight: NonNegative = 1.0,
     uniformity_weight: NonNegative = 1.0,
@@ -132,8 +133,8 @@ def _cross_log_mean_exp(u, v, sharpness, tile):
     return top + xp.log(total) - math.log(len(u) * (len(u) - 1)), backward
 
 
-@contrastive_gap.definition
-def _(
+@definition(contrastive_gap)
+def contrastive_gap_definition(
     a,
     b,
     temperature,

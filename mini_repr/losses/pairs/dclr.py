@@ -37,21 +37,12 @@ import math
 
 from mini_repr.autograd import concatenate, log, log_softmax, off_diagonal, softmax, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import (
-    Choice,
-    FrozenRows,
-    Learned,
-    Optional,
-    Positive,
-    Proportions,
-    Reduction,
-    Rows,
-    Tile,
-)
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import row_tiles, similarity_logsumexp
+from mini_repr.kernels.log_sum_exp import row_tiles, similarity_logsumexp
+from mini_repr.pages.arguments import Choice, Optional, Positive, Reduction, Rows, Tile, WithGradient
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _BOTH = ("weights", "noise")
 _SAME = {"a": [[1.0, 2.0]] * 3, "b": [[1.0, 2.0]] * 3}
@@ -81,9 +72,9 @@ _SAME = {"a": [[1.0, 2.0]] * 3, "b": [[1.0, 2.0]] * 3}
 def dclr(
     a: Rows("B>=2 D"),
     b: Rows("B>=2 D"),
-    temperature: Learned(Positive) = 0.05,
-    weights: Optional(Proportions("B B")) = None,
-    noise: Optional(FrozenRows("K D")) = None,
+    temperature: WithGradient(Positive) = 0.05,
+    weights: Optional(Rows("B B", frozen=True, least=0, no_zero_row=True)) = None,
+    noise: Optional(Rows("K D", frozen=True)) = None,
     masking: Choice("candidates", "logits") = "candidates",
     form: Choice("softmax", "binary") = "softmax",
     reduction: Reduction = "mean",
@@ -167,8 +158,8 @@ def dclr(
     return value, backward
 
 
-@dclr.definition
-def _(a, b, temperature, weights, noise, masking, form, reduction):
+@definition(dclr)
+def dclr_definition(a, b, temperature, weights, noise, masking, form, reduction):
     u, v = unit_rows(a), unit_rows(b)
     others = off_diagonal(u @ v.T) / temperature
     if weights is not None:

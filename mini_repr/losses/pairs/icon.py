@@ -40,23 +40,13 @@ against 0.904 ± 0.008 (10 seeds), holds; debiasing both distributions changed n
 
 from mini_repr.autograd import exp, log, log1p, log_softmax, off_diagonal, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import (
-    Choice,
-    Flag,
-    Fraction,
-    Learned,
-    Optional,
-    Positive,
-    Proportions,
-    Reduction,
-    Rows,
-    Tile,
-)
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling, translation
-from mini_repr.losses.pairs.affinities import kernel_affinities
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import row_tiles
+from mini_repr.kernels.affinities import kernel_affinities
+from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.pages.arguments import Choice, Flag, Fraction, Optional, Positive, Reduction, Rows, Tile, WithGradient
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, translation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 _SELF = {"exclude_self": True, "temperature": 1.0}
@@ -91,14 +81,14 @@ _SELF = {"exclude_self": True, "temperature": 1.0}
 def icon(
     a: Rows("N D"),
     b: Rows("K D"),
-    targets: Optional(Proportions("N K")) = None,
+    targets: Optional(Rows("N K", frozen=True, least=0, no_zero_row=True)) = None,
     kernel: Choice("cosine", "dot", "gaussian", "student_t", "clusters") = "cosine",
-    temperature: Learned(Positive) = 0.1,
+    temperature: WithGradient(Positive) = 0.1,
     over: Choice("candidates", "pairs") = "candidates",
-    exclude_self: Flag() = False,
+    exclude_self: Flag = False,
     alpha: Fraction = 0.0,
     learned_alpha: Fraction = 0.0,
-    entropy: Flag() = True,
+    entropy: Flag = True,
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
@@ -211,8 +201,8 @@ def _selves(xp, part):
     return xp.arange(part.stop - part.start), xp.arange(part.start, part.stop)
 
 
-@icon.definition
-def _(a, b, targets, kernel, temperature, over, exclude_self, alpha, learned_alpha, entropy, reduction):
+@definition(icon)
+def icon_definition(a, b, targets, kernel, temperature, over, exclude_self, alpha, learned_alpha, entropy, reduction):
     xp = backend_of(a.data).xp
     marks = xp.eye(len(a.data)) if targets is None else targets
     if kernel == "cosine":

@@ -40,11 +40,18 @@ nearest neighbours 0.966 ± 0.006 at 0.2, 0.963 ± 0.007 at 0.03, 0.881 ± 0.025
 import math
 
 from mini_repr.autograd import concatenate, logsumexp, off_diagonal, unit_rows
-from mini_repr.losses.annotations import Choice, Flag, FrozenRows, Learned, Optional, Positive, Reduction, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import combine, partner_logit, queue_logsumexp, similarity_logsumexp, within_logsumexp
+from mini_repr.kernels.log_sum_exp import (
+    combine,
+    partner_logit,
+    queue_logsumexp,
+    similarity_logsumexp,
+    within_logsumexp,
+)
+from mini_repr.pages.arguments import Choice, Flag, Optional, Positive, Reduction, Rows, Tile, WithGradient
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _QUEUE_RULE = "a queue with negatives='queue' and none otherwise"
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
@@ -72,12 +79,12 @@ _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 def infonce(
     a: Rows("B>=2 D"),
     b: Rows("B>=2 D"),
-    temperature: Learned(Positive) = 0.1,
-    queue: Optional(FrozenRows("K D")) = None,
+    temperature: WithGradient(Positive) = 0.1,
+    queue: Optional(Rows("K D", frozen=True)) = None,
     negatives: Choice("batch", "views", "queue") = "batch",
-    symmetric: Flag() = True,
-    decoupled: Flag() = False,
-    normalize: Flag() = True,
+    symmetric: Flag = True,
+    decoupled: Flag = False,
+    normalize: Flag = True,
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
@@ -116,8 +123,8 @@ def infonce(
     return value, backward
 
 
-@infonce.definition
-def _(a, b, temperature, queue, negatives, symmetric, decoupled, normalize, reduction):
+@definition(infonce)
+def infonce_definition(a, b, temperature, queue, negatives, symmetric, decoupled, normalize, reduction):
     u, v, keys = (x if x is None or not normalize else unit_rows(x) for x in (a, b, queue))
 
     def over(anchors, partners):

@@ -44,23 +44,12 @@ from functools import reduce
 
 from mini_repr.autograd import concatenate, exp, log, off_diagonal, stop_gradient, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import (
-    Choice,
-    Flag,
-    FrozenPositive,
-    FrozenRows,
-    NonNegative,
-    Optional,
-    Positive,
-    Reduction,
-    Rows,
-    Scalar,
-    Tile,
-)
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import exact, permutation, rotation, row_scaling, swap
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import similarity_logsumexp
+from mini_repr.kernels.log_sum_exp import similarity_logsumexp
+from mini_repr.pages.arguments import Choice, Flag, NonNegative, Optional, Positive, Reduction, Rows, Scalar, Tile
+from mini_repr.pages.invariants import exact, permutation, rotation, row_scaling, swap
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _STATE = ["temperatures", "estimates"]
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
@@ -94,14 +83,14 @@ _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 def isogclr(
     a: Rows("B>=2 D"),
     b: Rows("B>=2 D"),
-    temperatures: Optional(FrozenPositive("B")) = None,
-    estimates: Optional(FrozenRows("B")) = None,
+    temperatures: Optional(Rows("B", frozen=True, above=0)) = None,
+    estimates: Optional(Rows("B", frozen=True)) = None,
     temperature: Positive = 0.1,
     estimate_rate: Scalar(low=0, high=1, low_open=True) = 0.8,
     radius: NonNegative = 0.4,
     estimate_of: Choice("differences", "similarities") = "differences",
     negatives: Choice("views", "batch") = "views",
-    symmetric: Flag() = True,
+    symmetric: Flag = True,
     value: Choice("objective", "surrogate") = "objective",
     reduction: Reduction = "mean",
     tile: Tile = None,
@@ -206,8 +195,8 @@ def _anchors(own, other, t, estimates, rate, differences, negatives, tile):
     return positive, xp.exp(log_g - level), level, back
 
 
-@isogclr.definition
-def _(
+@definition(isogclr)
+def isogclr_definition(
     a,
     b,
     temperatures,

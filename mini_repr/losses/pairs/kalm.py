@@ -36,22 +36,22 @@ import math
 
 from mini_repr.autograd import concatenate, exp, logsumexp, stop_gradient, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import (
+from mini_repr.kernels.log_sum_exp import combine, most_similar, row_tiles, similarity_logsumexp
+from mini_repr.pages.arguments import (
     Count,
     Flag,
-    FrozenRows,
-    Learned,
     NonNegative,
     Optional,
     Positive,
     Reduction,
     Rows,
     Tile,
+    WithGradient,
 )
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import combine, most_similar, row_tiles, similarity_logsumexp
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 
@@ -77,11 +77,11 @@ _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 def kalm(
     a: Rows("B>=2 D"),
     b: Rows("B>=2 D"),
-    temperature: Learned(Positive) = 0.05,
+    temperature: WithGradient(Positive) = 0.05,
     gamma: NonNegative = 0.5,
     mixed: Count(least=0) = 4,
-    shares: Optional(FrozenRows("B M")) = None,
-    detach_weight: Flag() = True,
+    shares: Optional(Rows("B M", frozen=True)) = None,
+    detach_weight: Flag = True,
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
@@ -153,8 +153,8 @@ def _mixtures_logsumexp(u, v, scale, count, shares, tile):
     return (over, None), backward
 
 
-@kalm.definition
-def _(a, b, temperature, gamma, mixed, shares, detach_weight, reduction):
+@definition(kalm)
+def kalm_definition(a, b, temperature, gamma, mixed, shares, detach_weight, reduction):
     u, v = unit_rows(a), unit_rows(b)
     s = u @ v.T
     xp = backend_of(s.data).xp

@@ -30,11 +30,12 @@ of words MRR 0.045 ± 0.003 against 0.041 ± 0.002 holds, the gap (-0.331 ± 0.0
 import math
 
 from mini_repr.autograd import concatenate, logsumexp, off_diagonal, softplus, stop_gradient, unit_rows
-from mini_repr.losses.annotations import Flag, Learned, NonNegative, Positive, Reduction, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling, swap
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import similarity_logsumexp
+from mini_repr.kernels.log_sum_exp import similarity_logsumexp
+from mini_repr.pages.arguments import Flag, NonNegative, Positive, Reduction, Rows, Tile, WithGradient
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, swap
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 
@@ -59,9 +60,9 @@ _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 def llave(
     a: Rows("B>=2 D"),
     b: Rows("B>=2 D"),
-    temperature: Learned(Positive) = 0.02,
+    temperature: WithGradient(Positive) = 0.02,
     hardness: NonNegative = 9.0,
-    symmetric: Flag() = True,
+    symmetric: Flag = True,
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
@@ -88,8 +89,8 @@ def llave(
     return value, backward
 
 
-@llave.definition
-def _(a, b, temperature, hardness, symmetric, reduction):
+@definition(llave)
+def llave_definition(a, b, temperature, hardness, symmetric, reduction):
     u, v = unit_rows(a), unit_rows(b)
     own = (u * v).sum(axis=1, keepdims=True) / temperature
 

@@ -34,21 +34,12 @@ import math
 
 from mini_repr.autograd import concatenate, logsumexp, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import (
-    Fraction,
-    FrozenRows,
-    Learned,
-    Optional,
-    Positive,
-    Reduction,
-    Rows,
-    Scalar,
-    Tile,
-)
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import combine, partner_logit, row_tiles
+from mini_repr.kernels.log_sum_exp import combine, partner_logit, row_tiles
+from mini_repr.pages.arguments import Fraction, Optional, Positive, Reduction, Rows, Scalar, Tile, WithGradient
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _QUEUES = ("queue", "query_queue")
 _PAIR = {"a": [[1.0, 0.0]], "b": [[2.0, 0.0]], "temperature": 1.0}
@@ -78,9 +69,9 @@ _QUEUE = [[3.0, 0.0], [0.0, 1.0], [0.0, -2.0], [-1.0, 0.0]]  # cosines 1, 0, 0, 
 def moco_dual(
     a: Rows("B D"),
     b: Rows("B D"),
-    queue: FrozenRows("K D"),
-    query_queue: Optional(FrozenRows("M D")) = None,
-    temperature: Learned(Positive) = 0.07,
+    queue: Rows("K D", frozen=True),
+    query_queue: Optional(Rows("M D", frozen=True)) = None,
+    temperature: WithGradient(Positive) = 0.07,
     hardest: Scalar(low=0, high=1, low_open=True) = 0.5,
     ceiling: Optional(Scalar(low=-1, high=1)) = None,
     key_weight: Fraction = 0.5,
@@ -157,8 +148,8 @@ def _kept(hardest, length):
     return max(1, math.ceil(hardest * length - 1e-9))
 
 
-@moco_dual.definition
-def _(a, b, queue, query_queue, temperature, hardest, ceiling, key_weight, reduction):
+@definition(moco_dual)
+def moco_dual_definition(a, b, queue, query_queue, temperature, hardest, ceiling, key_weight, reduction):
     u, v, keys = unit_rows(a), unit_rows(b), unit_rows(queue)
     queries = keys if query_queue is None else unit_rows(query_queue)
     xp = backend_of(a.data).xp

@@ -44,11 +44,12 @@ import math
 
 from mini_repr.autograd import diagonal, exp, log, log_softmax, logsumexp, maximum, softplus
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Flag, FrozenRows, Learned, Optional, Positive, Reduction, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import combine, similarity_logsumexp
+from mini_repr.kernels.log_sum_exp import combine, similarity_logsumexp
+from mini_repr.pages.arguments import Choice, Flag, Optional, Positive, Reduction, Rows, Tile, WithGradient
+from mini_repr.pages.invariants import at_least, exact, permutation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 FLOOR = 1e-10
 LARGEST_LOG_VARIANCE = 80
@@ -85,12 +86,12 @@ _NONE = [[0.0] * 4] * 4
 def mrl_kl(
     a: Rows("B>=2 D>=2"),
     b: Rows("B>=2 D>=2"),
-    targets: Optional(FrozenRows("B B")) = None,
-    temperature: Learned(Positive) = 1.0,
+    targets: Optional(Rows("B B", frozen=True)) = None,
+    temperature: WithGradient(Positive) = 1.0,
     target_temperature: Positive = 1.0,
     variance: Choice("softplus", "exp") = "softplus",
     beta: Positive = 2.5,
-    symmetric: Flag() = False,
+    symmetric: Flag = False,
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
@@ -200,8 +201,8 @@ def _parts(g):
     return g[:, :1], g[:, 1 : width + 1], g[:, width + 1 :]
 
 
-@mrl_kl.definition
-def _(a, b, targets, temperature, target_temperature, variance, beta, symmetric, reduction):
+@definition(mrl_kl)
+def mrl_kl_definition(a, b, targets, temperature, target_temperature, variance, beta, symmetric, reduction):
     rows, width = a.shape[0], a.shape[1] // 2
 
     def gaussians(z):

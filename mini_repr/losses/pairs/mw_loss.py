@@ -36,11 +36,12 @@ import math
 
 from mini_repr.autograd import off_diagonal, softplus, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Learned, Positive, Reduction, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling, swap
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import row_tiles
+from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.pages.arguments import Choice, Positive, Reduction, Rows, Tile, WithGradient
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, swap
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 TERMS = 14  # of a series on a cell of width 1: 12.6^-14 is below the round-off of float64
 SMALLEST_TEMPERATURE = 1e-3
@@ -66,7 +67,7 @@ _ORTHOGONAL = {"a": [[1.0, 0.0], [0.0, 2.0]], "b": [[3.0, 0.0], [0.0, 1.0]]}
 def mw_loss(
     a: Rows("B>=2 D"),
     b: Rows("B>=2 D"),
-    temperature: Learned(Positive) = 0.1,
+    temperature: WithGradient(Positive) = 0.1,
     negatives: Choice("all", "own") = "all",
     reduction: Reduction = "mean",
     tile: Tile = None,
@@ -177,8 +178,8 @@ def _with_all(positive, scale, tiles_of_logits):
     return values, slope, pulls
 
 
-@mw_loss.definition
-def _(a, b, temperature, negatives, reduction):
+@definition(mw_loss)
+def mw_loss_definition(a, b, temperature, negatives, reduction):
     u, v = unit_rows(a), unit_rows(b)
     rows = u.shape[0]
     positive = (u * v).sum(axis=1).reshape(rows, 1)

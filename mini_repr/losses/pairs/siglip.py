@@ -32,11 +32,12 @@ import math
 
 from mini_repr.autograd import exp, off_diagonal, softplus, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Flag, Learned, Real, Reduction, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling, swap
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import largest_similarity, row_tiles
+from mini_repr.kernels.log_sum_exp import largest_similarity, row_tiles
+from mini_repr.pages.arguments import Choice, Flag, Real, Reduction, Rows, Tile, WithGradient
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, swap
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _LOG_10 = math.log(10)
 _LARGEST_LOG_SCALE = 80
@@ -70,10 +71,10 @@ _ORTHOGONAL = {"a": [[1.0, 0.0], [0.0, 2.0]], "b": [[3.0, 0.0], [0.0, 1.0]]}
 def siglip(
     a: Rows("B D"),
     b: Rows("B D"),
-    log_scale: Learned(Real, trained=True) = _LOG_10,
-    bias: Learned(Real, trained=True) = -10.0,
+    log_scale: WithGradient(Real, learned=True) = _LOG_10,
+    bias: WithGradient(Real, learned=True) = -10.0,
     per_row: Choice("sum", "mean") = "sum",
-    normalize: Flag() = True,
+    normalize: Flag = True,
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
@@ -151,8 +152,8 @@ def _from_any(xp, x):
     return xp.where(x > 0, 1, tail) / (1 + tail), xp.maximum(x, 0) + xp.log1p(tail)
 
 
-@siglip.definition
-def _(a, b, log_scale, bias, per_row, normalize, reduction):
+@definition(siglip)
+def siglip_definition(a, b, log_scale, bias, per_row, normalize, reduction):
     u, v = (unit_rows(x) if normalize else x for x in (a, b))
     scale = exp(log_scale)
     partner = (u * v).sum(axis=1) * scale + bias

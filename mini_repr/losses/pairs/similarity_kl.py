@@ -32,11 +32,12 @@ with it: 0.025 ± 0.001 against 0.020 ± 0.002 at layer 1, 16 columns; holds.
 
 from mini_repr.autograd import exp, log_softmax, off_diagonal, stop_gradient, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Flag, FrozenRows, Positive, Reduction, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import row_tiles
+from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.pages.arguments import Flag, Positive, Reduction, Rows, Tile
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _ROWS, _TURNED = [[1.0, 2.0], [0.5, -3.0], [1.0, 0.0]], [[-2.0, 1.0], [3.0, 0.5], [0.0, 1.0]]
 
@@ -61,12 +62,12 @@ _ROWS, _TURNED = [[1.0, 2.0], [0.5, -3.0], [1.0, 0.0]], [[-2.0, 1.0], [3.0, 0.5]
 def similarity_kl(
     a: Rows("B>=2 D"),
     b: Rows("B>=2 D"),
-    teacher_a: FrozenRows("B E"),
-    teacher_b: FrozenRows("B E"),
+    teacher_a: Rows("B E", frozen=True),
+    teacher_b: Rows("B E", frozen=True),
     temperature: Positive = 0.02,
-    symmetric: Flag() = False,
-    diagonal: Flag() = True,
-    rescale: Flag() = False,
+    symmetric: Flag = False,
+    diagonal: Flag = True,
+    rescale: Flag = False,
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
@@ -138,8 +139,8 @@ def _divergence(x, y, p, q, scale, diagonal, tile):
     return per_row, backward
 
 
-@similarity_kl.definition
-def _(a, b, teacher_a, teacher_b, temperature, symmetric, diagonal, rescale, reduction):
+@definition(similarity_kl)
+def similarity_kl_definition(a, b, teacher_a, teacher_b, temperature, symmetric, diagonal, rescale, reduction):
     u, v, p, q = (unit_rows(x) for x in (a, b, stop_gradient(teacher_a), stop_gradient(teacher_b)))
 
     def divergence(student, teacher):

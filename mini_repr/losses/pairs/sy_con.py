@@ -38,11 +38,12 @@ import math
 
 from mini_repr.autograd import concatenate, logsumexp, off_diagonal, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Flag, FrozenRows, Learned, Optional, Positive, Reduction, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import exact, permutation, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import combine, similarity_logsumexp
+from mini_repr.kernels.log_sum_exp import combine, similarity_logsumexp
+from mini_repr.pages.arguments import Choice, Flag, Optional, Positive, Reduction, Rows, Tile, WithGradient
+from mini_repr.pages.invariants import exact, permutation, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _PAST = ("past_a", "past_b")
 _ALL = ("past_a", "past_b", "predicted_a", "predicted_b")
@@ -69,13 +70,13 @@ _PAST_SAME = {name: [[2.0, 4.0]] * 3 for name in _PAST}
 def sy_con(
     a: Rows("B>=2 D"),
     b: Rows("B>=2 D"),
-    past_a: Optional(FrozenRows("B D")) = None,
-    past_b: Optional(FrozenRows("B D")) = None,
+    past_a: Optional(Rows("B D", frozen=True)) = None,
+    past_b: Optional(Rows("B D", frozen=True)) = None,
     predicted_a: Optional(Rows("B D")) = None,
     predicted_b: Optional(Rows("B D")) = None,
-    temperature: Learned(Positive) = 0.2,
+    temperature: WithGradient(Positive) = 0.2,
     negatives: Choice("both", "own") = "both",
-    decoupled_stability: Flag() = False,
+    decoupled_stability: Flag = False,
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
@@ -147,8 +148,10 @@ def _check_together(past_a, past_b, predicted_a, predicted_b):
         raise ValueError("sy_con: predicted_a: got predictions without past rows, expected past_a and past_b too")
 
 
-@sy_con.definition
-def _(a, b, past_a, past_b, predicted_a, predicted_b, temperature, negatives, decoupled_stability, reduction):
+@definition(sy_con)
+def sy_con_definition(
+    a, b, past_a, past_b, predicted_a, predicted_b, temperature, negatives, decoupled_stability, reduction
+):
     def both(first, second):
         return concatenate(unit_rows(first), unit_rows(second))
 

@@ -30,11 +30,12 @@ Measured: `mini-repr claim tico`: kNN accuracy after batches of 8, 0.956 ± 0.00
 """
 
 from mini_repr.autograd import stop_gradient, unit_rows
-from mini_repr.losses.annotations import Flag, Fraction, FrozenRows, NonNegative, Optional, Real, Reduction, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.losses.pairs.centred import centred
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.kernels.centred import centred
+from mini_repr.pages.arguments import Flag, Fraction, NonNegative, Optional, Real, Reduction, Rows
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _SAME = {"a": [[3.0, 4.0]] * 3, "b": [[6.0, 8.0]] * 3}
 
@@ -61,11 +62,11 @@ _SAME = {"a": [[3.0, 4.0]] * 3, "b": [[6.0, 8.0]] * 3}
 def tico(
     a: Rows("B D"),
     b: Rows("B D"),
-    covariance: Optional(FrozenRows("D D")) = None,
+    covariance: Optional(Rows("D D", frozen=True)) = None,
     covariance_weight: NonNegative = 8.0,
     decay: Fraction = 0.9,
-    through_covariance: Flag() = False,
-    centre: Flag() = False,
+    through_covariance: Flag = False,
+    centre: Flag = False,
     offset: Real = 0.0,
     reduction: Reduction = "mean",
 ):
@@ -113,8 +114,8 @@ def _moved(covariance, u, decay):
     return moved
 
 
-@tico.definition
-def _(a, b, covariance, covariance_weight, decay, through_covariance, centre, offset, reduction):
+@definition(tico)
+def tico_definition(a, b, covariance, covariance_weight, decay, through_covariance, centre, offset, reduction):
     u, v = (unit_rows(x - x.mean(axis=0) if centre else x) for x in (a, b))
     batch = u.T @ u / u.shape[0]
     if not through_covariance:

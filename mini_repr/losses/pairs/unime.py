@@ -33,11 +33,12 @@ import math
 
 from mini_repr.autograd import exp, log, take_along, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Count, Learned, Positive, Real, Reduction, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import most_similar, row_tiles
+from mini_repr.kernels.log_sum_exp import most_similar, row_tiles
+from mini_repr.pages.arguments import Choice, Count, Positive, Real, Reduction, Rows, Tile, WithGradient
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 _CROSSED = {"a": [[1.0, 0.0], [0.0, 1.0]], "b": [[0.0, 3.0], [2.0, 0.0]]}
@@ -64,7 +65,7 @@ _CROSSED = {"a": [[1.0, 0.0], [0.0, 1.0]], "b": [[0.0, 3.0], [2.0, 0.0]]}
 def unime(
     a: Rows("B>=2 D"),
     b: Rows("B>=2 D"),
-    temperature: Learned(Positive) = 0.02,
+    temperature: WithGradient(Positive) = 0.02,
     hardest: Count() = 8,
     margin: Real = 0.1,
     short: Choice("repeat", "fewer") = "repeat",
@@ -111,8 +112,8 @@ def _copies(xp, found, hardest, short):
     return found * (rounds + (xp.arange(found.shape[1]) < rest))
 
 
-@unime.definition
-def _(a, b, temperature, hardest, margin, short, reduction):
+@definition(unime)
+def unime_definition(a, b, temperature, hardest, margin, short, reduction):
     u, v = unit_rows(a), unit_rows(b)
     s = u @ v.T
     own = (u * v).sum(axis=1, keepdims=True)

@@ -27,10 +27,11 @@ VICRegLoss of lightly and of pytorch-metric-learning are ``official_code``.
 
 from mini_repr.autograd import diagonal, off_diagonal, relu, sqrt
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Flag, NonNegative, Positive, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.cross_products import cross_products
-from mini_repr.losses.invariants import at_least, exact, permutation, swap, translation
+from mini_repr.kernels.cross_products import cross_products
+from mini_repr.pages.arguments import Choice, Flag, NonNegative, Positive, Rows
+from mini_repr.pages.invariants import at_least, exact, permutation, swap, translation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
 
 _LEVEL = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]
 
@@ -63,7 +64,7 @@ def vicreg(
     eps: Positive = 1e-4,
     invariance: Choice("elements", "rows") = "elements",
     variance_views: Choice("sum", "mean") = "sum",
-    unbiased: Flag() = True,
+    unbiased: Flag = True,
 ):
     xp = backend_of(a).xp
     rows, width = a.shape
@@ -101,8 +102,8 @@ def vicreg(
     return near + variance + covariance, backward, terms
 
 
-@vicreg.definition
-def _(
+@definition(vicreg)
+def vicreg_definition(
     a,
     b,
     invariance_weight,

@@ -36,11 +36,12 @@ positives alone, and 0.906 ± 0.007 with four views; holds.
 
 from mini_repr.autograd import concatenate, sqrt, stack, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Count, Flag, Fraction, Labels, Optional, Reduction, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import between, exact, permutation, scaling, swap, translation
-from mini_repr.losses.pairs.centred import centred
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.kernels.centred import centred
+from mini_repr.pages.arguments import Count, Flag, Fraction, Labels, Optional, Reduction, Rows
+from mini_repr.pages.invariants import between, exact, permutation, scaling, swap, translation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _SQUARE = [[1.0, 2.0], [1.0, -2.0], [-1.0, 2.0], [-1.0, -2.0]]
 
@@ -70,7 +71,7 @@ def wmse(
     order: Optional(Labels("B", classes="B")) = None,
     size: Count(least=2, choose="the whole batch") = None,
     eps: Fraction = 0.0,
-    normalize: Flag() = True,
+    normalize: Flag = True,
     reduction: Reduction = "mean",
 ):
     xp = backend_of(a).xp
@@ -162,8 +163,8 @@ def _sub_batches(rows, size):
     return [slice(i * rows // count, (i + 1) * rows // count) for i in range(count)]
 
 
-@wmse.definition
-def _(a, b, order, size, eps, normalize, reduction):
+@definition(wmse)
+def wmse_definition(a, b, order, size, eps, normalize, reduction):
     order = backend_of(a.data).xp.arange(a.shape[0]) if order is None else order
 
     def white(x):

@@ -28,9 +28,10 @@ mask's meaning: here, and in the official codes, it marks what was removed.
 
 from mini_repr.autograd import absolute, sqrt, stop_gradient, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Count, Flag, FrozenRows, Mask, Positive, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, constant_shift, exact, permutation, translation
+from mini_repr.pages.arguments import Choice, Count, Flag, Mask, Positive, Rows
+from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation, translation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
 
 _PATCHES = [[[1.0, 2.0], [3.0, 5.0]]]
 
@@ -72,10 +73,10 @@ _PATCHES = [[[1.0, 2.0], [3.0, 5.0]]]
 )
 def masked_regression(
     prediction: Rows("B P Q"),
-    target: FrozenRows("B P Q"),
+    target: Rows("B P Q", frozen=True),
     mask: Mask("B P"),
     norm: Choice("l2", "l1", "smooth_l1") = "l2",
-    normalize_target: Flag() = True,
+    normalize_target: Flag = True,
     over: Choice("masked", "all") = "masked",
     beta: Positive = 1.0,
     ddof: Count(least=0) = 1,
@@ -107,8 +108,8 @@ def masked_regression(
     return cost.mean(), backward
 
 
-@masked_regression.definition
-def _(prediction, target, mask, norm, normalize_target, over, beta, ddof, eps):
+@definition(masked_regression)
+def masked_regression_definition(prediction, target, mask, norm, normalize_target, over, beta, ddof, eps):
     target = stop_gradient(target)
     if normalize_target:
         centred = target - target.mean(axis=-1, keepdims=True)

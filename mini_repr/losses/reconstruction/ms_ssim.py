@@ -39,11 +39,12 @@ import math
 
 from mini_repr.autograd import where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Count, FrozenRows, Positive, Reduction, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.image_filters import along_both, gaussian, halving_matrix, window_matrix
-from mini_repr.losses.invariants import between, exact, permutation, swap
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.kernels.filters import along_both, gaussian, halving_matrix, window_matrix
+from mini_repr.pages.arguments import Choice, Count, Positive, Reduction, Rows
+from mini_repr.pages.invariants import between, exact, permutation, swap
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _BRIGHT, _DIM = [[[[1.0] * 3] * 3]], [[[[0.5] * 3] * 3]]
@@ -76,7 +77,7 @@ _IMAGE = [[[[0.0, 1.0, 0.3], [0.5, 0.2, 0.9], [0.1, 0.4, 0.4]]]]
 )
 def ms_ssim(
     prediction: Rows("B C H W"),
-    target: FrozenRows("B C H W"),
+    target: Rows("B C H W", frozen=True),
     scales: Count(choose="as many as fit, up to 5") = None,
     window: Count() = 11,
     sigma: Positive = 1.5,
@@ -153,8 +154,8 @@ def _exponents(side, window, scales):
     return [w / sum(chosen) for w in chosen]
 
 
-@ms_ssim.definition
-def _(prediction, target, scales, window, sigma, data_range, k1, k2, negative, reduction):
+@definition(ms_ssim)
+def ms_ssim_definition(prediction, target, scales, window, sigma, data_range, k1, k2, negative, reduction):
     weights = _exponents(min(prediction.shape[2:]), window, scales)
     kernel = gaussian(window, sigma)
     c1, c2 = (k1 * data_range) ** 2, (k2 * data_range) ** 2

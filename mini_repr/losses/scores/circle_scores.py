@@ -23,10 +23,11 @@ import math
 
 from mini_repr.autograd import log_softmax, maximum, stop_gradient, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Flag, Fraction, Labels, Positive, Reduction, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.pages.arguments import Flag, Fraction, Labels, Positive, Reduction, Rows
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 
 @loss(
@@ -68,7 +69,7 @@ def circle_scores(
     labels: Labels("B", classes="C"),
     margin: Fraction = 0.25,
     scale: Positive = 256.0,
-    weighted: Flag() = True,
+    weighted: Flag = True,
     reduction: Reduction = "mean",
 ):
     xp = backend_of(x).xp
@@ -101,8 +102,8 @@ def circle_scores(
     return value, backward
 
 
-@circle_scores.definition
-def _(x, w, labels, margin, scale, weighted, reduction):
+@definition(circle_scores)
+def circle_scores_definition(x, w, labels, margin, scale, weighted, reduction):
     xp = backend_of(labels).xp
     s = unit_rows(x) @ unit_rows(w).T
     own = labels[:, None] == xp.arange(w.shape[0])

@@ -20,10 +20,11 @@ import math
 
 from mini_repr.autograd import log_softmax
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Fraction, Labels, Learned, Positive, Reduction, Scores
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, constant_shift, exact, permutation
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.pages.arguments import Fraction, Labels, Positive, Reduction, Rows, WithGradient
+from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 
 @loss(
@@ -42,9 +43,9 @@ from mini_repr.losses.reduction import reduce_rows, reduced
     ],
 )
 def cross_entropy(
-    scores: Scores("N C>=2"),
+    scores: Rows("N C>=2"),
     labels: Labels("N", classes="C"),
-    temperature: Learned(Positive) = 1.0,
+    temperature: WithGradient(Positive) = 1.0,
     label_smoothing: Fraction = 0.0,
     reduction: Reduction = "mean",
 ):
@@ -72,8 +73,8 @@ def cross_entropy(
     return value, backward
 
 
-@cross_entropy.definition
-def _(scores, labels, temperature, label_smoothing, reduction):
+@definition(cross_entropy)
+def cross_entropy_definition(scores, labels, temperature, label_smoothing, reduction):
     xp = backend_of(labels).xp
     classes = scores.shape[1]
     q = (1 - label_smoothing) * (labels[:, None] == xp.arange(classes)) + label_smoothing / classes

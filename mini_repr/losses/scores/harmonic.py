@@ -31,10 +31,11 @@ import math
 
 from mini_repr.autograd import log, log_softmax, maximum
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Flag, Labels, NonNegative, Optional, Positive, Reduction, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, scaling, translation
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.pages.arguments import Flag, Labels, NonNegative, Optional, Positive, Reduction, Rows
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, scaling, translation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 
 @loss(
@@ -59,7 +60,7 @@ def harmonic(
     w: Rows("C>=2 D"),
     labels: Labels("B", classes="C"),
     exponent: Optional(Positive) = None,
-    squared: Flag() = False,
+    squared: Flag = False,
     epsilon: NonNegative = 0.0,
     reduction: Reduction = "mean",
 ):
@@ -115,8 +116,8 @@ def _squared_distances(xp, x, w):
     return squares
 
 
-@harmonic.definition
-def _(x, w, labels, exponent, squared, epsilon, reduction):
+@definition(harmonic)
+def harmonic_definition(x, w, labels, exponent, squared, epsilon, reduction):
     xp = backend_of(labels).xp
     gaps = x[:, None, :] - w
     # Exact numbers, which are objects, stand for float64.

@@ -34,10 +34,11 @@ import math
 
 from mini_repr.autograd import absolute, log_softmax, softmax
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, FrozenRows, Labels, Mask, NonNegative, Reduction, Scores
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, constant_shift, exact, permutation
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.pages.arguments import Choice, Labels, Mask, NonNegative, Reduction, Rows
+from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 
 @loss(
@@ -64,9 +65,9 @@ from mini_repr.losses.reduction import reduce_rows, reduced
     ],
 )
 def number_token_loss(
-    scores: Scores("B C>=2"),
+    scores: Rows("B C>=2"),
     labels: Labels("B", classes="C"),
-    values: FrozenRows("C"),
+    values: Rows("C", frozen=True),
     is_number: Mask("C"),
     weight: NonNegative = 0.3,
     distance: Choice("was", "mse", "mae") = "was",
@@ -105,8 +106,8 @@ def number_token_loss(
     return value, backward, terms
 
 
-@number_token_loss.definition
-def _(scores, labels, values, is_number, weight, distance, reduction):
+@definition(number_token_loss)
+def number_token_loss_definition(scores, labels, values, is_number, weight, distance, reduction):
     xp = backend_of(labels).xp
     numbers = xp.nonzero(is_number)[0]
     values = xp.where(is_number, values, 0)

@@ -34,10 +34,11 @@ import math
 
 from mini_repr.autograd import exp, softplus
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Labels, Optional, Positive, Reduction, Scalar, Scores
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.pages.arguments import Choice, Labels, Optional, Positive, Reduction, Rows, Scalar
+from mini_repr.pages.invariants import at_least, exact, permutation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 
 @loss(
@@ -54,7 +55,7 @@ from mini_repr.losses.reduction import reduce_rows, reduced
     ],
 )
 def reject(
-    scores: Scores("B"),
+    scores: Rows("B"),
     predictions: Labels("B"),
     labels: Labels("B"),
     cost: Scalar(0, 1, low_open=True) = 0.05,
@@ -108,8 +109,8 @@ def _logistic(xp, u):
     return value / math.log(2), back(xp.full_like(u, 1 / math.log(2)))
 
 
-@reject.definition
-def _(scores, predictions, labels, cost, alpha, beta, surrogate, reduction):
+@definition(reject)
+def reject_definition(scores, predictions, labels, cost, alpha, beta, surrogate, reduction):
     xp = backend_of(labels).xp
     beta = calibrated_beta(cost, alpha, surrogate) if beta is None else beta
     phi = {"exponential": exp, "logistic": lambda u: softplus(u) / math.log(2)}[surrogate]

@@ -25,10 +25,11 @@ page's default.
 
 from mini_repr.autograd import sparsemax as simplex_projection
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Labels, Reduction, Scores
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, constant_shift, exact, permutation
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.pages.arguments import Labels, Reduction, Rows
+from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 
 @loss(
@@ -43,7 +44,7 @@ from mini_repr.losses.reduction import reduce_rows, reduced
         exact("far on the wrong side it is the margin", 5.0, scores=[[0.0, 5.0]], labels=[0]),
     ],
 )
-def sparsemax(scores: Scores("N C>=2"), labels: Labels("N", classes="C"), reduction: Reduction = "mean"):
+def sparsemax(scores: Rows("N C>=2"), labels: Labels("N", classes="C"), reduction: Reduction = "mean"):
     xp = backend_of(scores).xp
     own = (xp.arange(len(labels)), labels)
     p, _ = simplex_projection.on_arrays(scores)
@@ -55,8 +56,8 @@ def sparsemax(scores: Scores("N C>=2"), labels: Labels("N", classes="C"), reduct
     return value, lambda g: (spread(g)[:, None] * gap,)
 
 
-@sparsemax.definition
-def _(scores, labels, reduction):
+@definition(sparsemax)
+def sparsemax_definition(scores, labels, reduction):
     support = simplex_projection(scores).data.real > 0
     tau = ((scores * support).sum(axis=1, keepdims=True) - 1) / support.sum(axis=1, keepdims=True)
     own = scores[backend_of(support).xp.arange(len(labels)), labels]

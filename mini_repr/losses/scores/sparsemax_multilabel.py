@@ -27,10 +27,11 @@ against 0.801 ± 0.007, holds.
 
 from mini_repr.autograd import sparsemax as simplex_projection
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Proportions, Reduction, Scores
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, constant_shift, exact, permutation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.pages.arguments import Reduction, Rows
+from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 
 @loss(
@@ -46,7 +47,9 @@ from mini_repr.losses.reduction import reduce_rows, reduced
         exact("equal scores give (1/k - 1/C) / 2", 0.125, scores=[[0.3] * 4], targets=[[0.0, 1.0, 0.0, 1.0]]),
     ],
 )
-def sparsemax_multilabel(scores: Scores("N C>=2"), targets: Proportions("N C"), reduction: Reduction = "mean"):
+def sparsemax_multilabel(
+    scores: Rows("N C>=2"), targets: Rows("N C", frozen=True, least=0, no_zero_row=True), reduction: Reduction = "mean"
+):
     xp = backend_of(scores).xp
     q = targets / targets.sum(axis=1, keepdims=True)
     p, _ = simplex_projection.on_arrays(scores)
@@ -58,8 +61,8 @@ def sparsemax_multilabel(scores: Scores("N C>=2"), targets: Proportions("N C"), 
     return value, lambda g: (spread(g)[:, None] * gap,)
 
 
-@sparsemax_multilabel.definition
-def _(scores, targets, reduction):
+@definition(sparsemax_multilabel)
+def sparsemax_multilabel_definition(scores, targets, reduction):
     q = targets / targets.sum(axis=1, keepdims=True)
     support = simplex_projection(scores).data.real > 0
     tau = ((scores * support).sum(axis=1, keepdims=True) - 1) / support.sum(axis=1, keepdims=True)

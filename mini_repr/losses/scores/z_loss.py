@@ -31,10 +31,11 @@ import math
 
 from mini_repr.autograd import softplus, sqrt, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Labels, Positive, Real, Reduction, Scores
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, constant_shift, exact, permutation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.pages.arguments import Labels, Positive, Real, Reduction, Rows
+from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 
 @loss(
@@ -59,7 +60,7 @@ from mini_repr.losses.reduction import reduce_rows, reduced
     ],
 )
 def z_loss(
-    scores: Scores("N C>=2"),
+    scores: Rows("N C>=2"),
     labels: Labels("N", classes="C"),
     sharpness: Positive = 1.0,
     threshold: Real = 0.0,
@@ -89,8 +90,8 @@ def z_loss(
     return value, backward
 
 
-@z_loss.definition
-def _(scores, labels, sharpness, threshold, reduction):
+@definition(z_loss)
+def z_loss_definition(scores, labels, sharpness, threshold, reduction):
     centred = scores - scores.mean(axis=1, keepdims=True)
     variance = (centred * centred).mean(axis=1)
     varied = variance.data.real > 0

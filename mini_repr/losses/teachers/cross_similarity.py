@@ -35,11 +35,12 @@ import math
 
 from mini_repr.autograd import sigmoid, softplus, stop_gradient, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.losses.annotations import Choice, Fraction, FrozenRows, NonNegative, Reduction, Rows, Tile
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
-from mini_repr.losses.tiles import row_tiles
+from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.pages.arguments import Choice, Fraction, NonNegative, Reduction, Rows, Tile
+from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _VIEWS = ("p1", "p2", "z1", "z2")
 _SAME = {name: [[3.0, 4.0]] * 3 for name in _VIEWS}
@@ -66,8 +67,8 @@ _SAME = {name: [[3.0, 4.0]] * 3 for name in _VIEWS}
 def cross_similarity(
     p1: Rows("B>=2 D"),
     p2: Rows("B>=2 D"),
-    z1: FrozenRows("B D"),
-    z2: FrozenRows("B D"),
+    z1: Rows("B D", frozen=True),
+    z2: Rows("B D", frozen=True),
     form: Choice("cosine", "sigmoid") = "cosine",
     threshold: Fraction = 0.8,
     weight: NonNegative = 1.0,
@@ -125,8 +126,8 @@ def _direction(p, z, form, threshold, tile):
     return 2 - 2 * (u * v).sum(axis=1), cost / count, pairs, back
 
 
-@cross_similarity.definition
-def _(p1, p2, z1, z2, form, threshold, weight, reduction):
+@definition(cross_similarity)
+def cross_similarity_definition(p1, p2, z1, z2, form, threshold, weight, reduction):
     def direction(p, z):
         u, v = unit_rows(p), unit_rows(stop_gradient(z))
         s = u @ v.T if form == "cosine" else p @ stop_gradient(z).T

@@ -28,10 +28,11 @@ stop-gradient against 0.890 ± 0.019 with it, holds.
 """
 
 from mini_repr.autograd import stop_gradient, unit_rows
-from mini_repr.losses.annotations import Choice, FrozenRows, Reduction, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import between, exact, permutation, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.pages.arguments import Choice, Reduction, Rows
+from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _ROWS, _OPPOSITE = [[1.0, 2.0], [0.5, -3.0]], [[-2.0, -4.0], [-0.5, 3.0]]
 
@@ -65,8 +66,8 @@ _ROWS, _OPPOSITE = [[1.0, 2.0], [0.5, -3.0]], [[-2.0, -4.0], [-0.5, 3.0]]
 def negative_cosine(
     p1: Rows("B D"),
     p2: Rows("B D"),
-    z1: FrozenRows("B D"),
-    z2: FrozenRows("B D"),
+    z1: Rows("B D", frozen=True),
+    z2: Rows("B D", frozen=True),
     form: Choice("cosine", "squared") = "cosine",
     views: Choice("mean", "sum") = "mean",
     reduction: Reduction = "mean",
@@ -88,8 +89,8 @@ def negative_cosine(
     return value, backward, {"p1_to_z2": first.mean(), "p2_to_z1": second.mean()}
 
 
-@negative_cosine.definition
-def _(p1, p2, z1, z2, form, views, reduction):
+@definition(negative_cosine)
+def negative_cosine_definition(p1, p2, z1, z2, form, views, reduction):
     def distance(p, z):
         u, v = unit_rows(p), unit_rows(stop_gradient(z))
         return -(u * v).sum(axis=1) if form == "cosine" else 2 - 2 * (u * v).sum(axis=1)

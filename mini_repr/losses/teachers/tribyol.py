@@ -28,10 +28,11 @@ Measured: `mini-repr claim tribyol` (digits, batches of 16, ten labels a class):
 """
 
 from mini_repr.autograd import stop_gradient, unit_rows
-from mini_repr.losses.annotations import Choice, FrozenRows, Optional, Reduction, Rows
-from mini_repr.losses.contract import loss, variant
-from mini_repr.losses.invariants import between, exact, permutation, rotation, row_scaling
-from mini_repr.losses.reduction import reduce_rows, reduced
+from mini_repr.pages.arguments import Choice, Optional, Reduction, Rows
+from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling
+from mini_repr.pages.loss import loss
+from mini_repr.pages.page import definition, variant
+from mini_repr.pages.reduction import reduce_rows, reduced
 
 _ROWS, _OPPOSITE = [[1.0, 2.0], [0.5, -3.0]], [[-2.0, -4.0], [-0.5, 3.0]]
 _PREDICTIONS = {"p1": _ROWS, "p2": _ROWS, "p3": _ROWS}
@@ -39,6 +40,7 @@ _PREDICTIONS = {"p1": _ROWS, "p2": _ROWS, "p3": _ROWS}
 
 @loss(
     paper="071",
+    views=3,
     variants={
         "two_teachers": variant("the second teacher's own target of the first view", ["z1_second"]),
         "all_pairs": variant("the pair of the second and third views too", pairs="all"),
@@ -59,10 +61,10 @@ def tribyol(
     p1: Rows("B D"),
     p2: Rows("B D"),
     p3: Rows("B D"),
-    z1: FrozenRows("B D"),
-    z2: FrozenRows("B D"),
-    z3: FrozenRows("B D"),
-    z1_second: Optional(FrozenRows("B D")) = None,
+    z1: Rows("B D", frozen=True),
+    z2: Rows("B D", frozen=True),
+    z3: Rows("B D", frozen=True),
+    z1_second: Optional(Rows("B D", frozen=True)) = None,
     pairs: Choice("first", "all", "one_way") = "first",
     reduction: Reduction = "mean",
 ):
@@ -98,8 +100,8 @@ def _terms(pairs):
     return both if pairs == "first" else {**both, (1, 2): 0.5, (2, 1): 0.5}
 
 
-@tribyol.definition
-def _(p1, p2, p3, z1, z2, z3, z1_second, pairs, reduction):
+@definition(tribyol)
+def tribyol_definition(p1, p2, p3, z1, z2, z3, z1_second, pairs, reduction):
     def distance(p, z):
         return 2 - 2 * (unit_rows(p) * unit_rows(stop_gradient(z))).sum(axis=1)
 

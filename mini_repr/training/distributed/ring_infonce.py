@@ -12,7 +12,7 @@ anchors' gradients and passes on the candidates' too; so here.
 
 from mini_repr.autograd import record, unit_rows, value_of
 from mini_repr.backend import backend_of
-from mini_repr.losses.tiles import combine, similarity_logsumexp
+from mini_repr.kernels.log_sum_exp import combine, similarity_logsumexp
 
 
 def ring_infonce(

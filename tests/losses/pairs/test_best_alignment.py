@@ -72,7 +72,7 @@ def test_lengths_hide_the_rest(moves, distance):
     settings = {"moves": moves, "distance": distance, **lengths}
     found = best_alignment(a, b, reduction="none", **settings).data
     np.testing.assert_allclose(found, every(a, b, **settings), rtol=1e-12)
-    np.testing.assert_allclose(found, best_alignment.by_definition(a, b, reduction="none", **settings).data)
+    np.testing.assert_allclose(found, best_alignment.definition(a, b, reduction="none", **settings).data)
     _, gradients = best_alignment.value_and_grad(a, b, **settings)
     _, defined = best_alignment.definition_and_grad(a, b, **settings)
     for name, ends in (("a", lengths["a_lengths"]), ("b", lengths["b_lengths"])):

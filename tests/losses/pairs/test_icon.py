@@ -5,10 +5,10 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.special import softmax, xlogy
 
+from mini_repr.kernels.supervision import gaussian_neighbours, same_group
 from mini_repr.losses.labels.supcon import supcon
 from mini_repr.losses.pairs.icon import icon
 from mini_repr.losses.pairs.infonce import infonce
-from mini_repr.losses.pairs.supervision import gaussian_neighbours, same_group
 from mini_repr.losses.scores.cross_entropy import cross_entropy
 
 

@@ -64,7 +64,7 @@ def test_a_similar_row_is_approached():
 
 def test_targets_receive_no_gradient():
     p1, p2, z1, z2 = (Tensor(x, requires_grad=True) for x in views_of())
-    for evaluate in (cross_similarity, cross_similarity.by_definition):
+    for evaluate in (cross_similarity, cross_similarity.definition):
         evaluate(p1, p2, z1, z2, form="sigmoid").backward()
     assert z1.grad is None and z2.grad is None and p1.grad.any() and p2.grad.any()
 

@@ -51,7 +51,7 @@ def test_second_teacher_judges_the_third_view_only():
 
 def test_targets_receive_no_gradient():
     tensors = [Tensor(x, requires_grad=True) for x in rows_of(7)]
-    for evaluate in (tribyol, tribyol.by_definition):
+    for evaluate in (tribyol, tribyol.definition):
         evaluate(*tensors, pairs="all").backward()
     assert all(t.grad.any() for t in tensors[:3]) and all(t.grad is None for t in tensors[3:])
 

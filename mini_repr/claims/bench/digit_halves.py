@@ -3,7 +3,7 @@
 import numpy as np
 
 from mini_repr.backend import CPU
-from mini_repr.claims.fitting import fit, named
+from mini_repr.claims.bench.fitting import fit, named
 from mini_repr.data import load
 from mini_repr.methods import encode
 from mini_repr.nn import ImageMLP

@@ -1,8 +1,8 @@
 """What must hold for a loss, declared on its page and checked by the table-driven test.
 
-An invariant is data: what it says, and a function that raises AssertionError where it does not hold. ``settings`` are
-the loss's parameters under which it is claimed; without any, the defaults. ``needs`` among them names optional arrays
-to draw.
+An invariant is data: its description, and a function that raises AssertionError where it does not hold. ``settings``
+are the loss's parameters under which it is claimed; without any, the defaults. ``needs`` among them names optional
+arrays to draw.
 """
 
 import math
@@ -11,26 +11,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mini_repr.losses.drawing import draw_inputs
+from mini_repr.pages.samples import sample_inputs
 
 
 class Invariant(NamedTuple):
-    says: str
+    description: str
     check: Callable  # check(loss, rng)
 
 
-def _same_value(says, change, settings):
+def _same_value(description, change, settings):
     """The value stays when ``change(loss, inputs, rng)`` replaces some of the inputs."""
 
     needs = settings.pop("needs", ())
 
     def check(loss, rng):
-        inputs = draw_inputs(loss, rng, needs)
+        inputs = sample_inputs(loss, rng, needs)
         before = loss(**inputs, **settings).data
         after = loss(**{**inputs, **change(loss, inputs, rng)}, **settings).data
-        np.testing.assert_allclose(np.sum(after), np.sum(before), rtol=1e-9, atol=1e-9, err_msg=says)
+        np.testing.assert_allclose(np.sum(after), np.sum(before), rtol=1e-9, atol=1e-9, err_msg=description)
 
-    return Invariant(says, check)
+    return Invariant(description, check)
 
 
 def permutation(letter, **settings):
@@ -131,27 +131,27 @@ def at_least(low, **settings):
 
 def between(low, high, **settings):
     """The value lies in [low, high] (up to round-off)."""
-    says = f"between {low:g} and {high:g}" if math.isfinite(high) else f"at least {low:g}"
+    description = f"between {low:g} and {high:g}" if math.isfinite(high) else f"at least {low:g}"
     needs = settings.pop("needs", ())
 
     def check(loss, rng):
         for scale in (1e-2, 1.0, 10.0):
-            inputs = draw_inputs(loss, rng, needs)
+            inputs = sample_inputs(loss, rng, needs)
             inputs = {n: x * scale if getattr(x, "dtype", None) == np.float64 else x for n, x in inputs.items()}
             value = loss(**inputs, **settings).data
-            assert np.all(value >= low - 1e-9), f"{says}: got {value}"
-            assert np.all(value <= high + 1e-9), f"{says}: got {value}"
+            assert np.all(value >= low - 1e-9), f"{description}: got {value}"
+            assert np.all(value <= high + 1e-9), f"{description}: got {value}"
 
-    return Invariant(says, check)
+    return Invariant(description, check)
 
 
-def exact(says, value, **arguments):
+def exact(description, value, **arguments):
     """At these arguments (nested lists for arrays) the loss has exactly this value (to 1e-12, relative above 1)."""
 
     def check(loss, rng):
         arrays = {p.name for p in loss.arrays}
         inputs = {n: np.asarray(v) if n in arrays and v is not None else v for n, v in arguments.items()}
         found = loss(**inputs).data
-        np.testing.assert_allclose(found, value, rtol=1e-12, atol=1e-12, err_msg=says)
+        np.testing.assert_allclose(found, value, rtol=1e-12, atol=1e-12, err_msg=description)
 
-    return Invariant(says, check)
+    return Invariant(description, check)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from device_double import DOUBLE
 
-from mini_repr.losses.pairs.supervision import gaussian_neighbours, nearest_neighbours, same_group, shared_clusters
+from mini_repr.kernels.supervision import gaussian_neighbours, nearest_neighbours, same_group, shared_clusters
 
 
 def test_same_group_of_rows_and_of_classes():

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mini_repr.autograd import no_grad
-from mini_repr.claims.fitting import fit, named
+from mini_repr.claims.bench.fitting import fit, named
 from mini_repr.data import DEFAULT_VIEWS, parse_views
 from mini_repr.nn import ImageMLP, ProjectionHead, copy_of
 from mini_repr.optim import update_ema

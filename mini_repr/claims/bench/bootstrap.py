@@ -3,8 +3,8 @@
 import numpy as np
 
 from mini_repr.autograd import no_grad
-from mini_repr.claims.fitting import fit
-from mini_repr.claims.trained import few_labels, scores
+from mini_repr.claims.bench.fitting import fit
+from mini_repr.claims.bench.trained import few_labels, scores
 from mini_repr.data import DEFAULT_VIEWS, parse_views
 from mini_repr.nn import MLP, ImageMLP, copy_of
 from mini_repr.optim import update_ema

@@ -1,0 +1,1 @@
+"""What claims share: see ``claim.py``."""

@@ -1,0 +1,1 @@
+"""Costly sums with hand-written gradients, each once: for losses, metrics and methods."""

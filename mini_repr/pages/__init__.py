@@ -1,0 +1,1 @@
+"""How anything from a paper is declared, found and checked: see ``page.py``."""

@@ -1,0 +1,76 @@
+"""Pages that are no losses: functions (metrics, masks) and classes (encoders, optimisers, methods)."""
+
+import inspect
+from functools import wraps
+
+from mini_repr.pages.arguments import finite
+from mini_repr.pages.page import Page
+from mini_repr.pages.registry import register
+
+
+class Function(Page):
+    """A function that is called with checked arguments: ``uniformity(z, t=2.0)``; ``definition`` is its literal form.
+
+    Args:
+        most_rows: above it the time, cubic in rows, is minutes: whoever computes all metrics leaves this one out.
+    """
+
+    def __init__(self, kind, function, papers, *, most_rows=None, **declared):
+        super().__init__(kind, function, papers, **declared)
+        self.most_rows = most_rows
+
+    def __call__(self, *args, **params):
+        return self.thing(**self.checked(self.bind(args, params)))
+
+    def definition(self, *args, **params):
+        """The same by the literal form."""
+        return self.literal(**self.checked(self.bind(args, params)))
+
+    def checked(self, arguments):
+        """As ``Page.checked``; a NaN or an infinity in an array is a ValueError too."""
+        arguments = super().checked(arguments)
+        for p in self.arrays:
+            if arguments[p.name] is not None and not finite(arguments[p.name]):
+                raise ValueError(f"{self.title}: {p.name}: got a NaN or an infinity, expected finite numbers")
+        return arguments
+
+
+def metric(paper=(), **declared):
+    """Declare and register a metric: a function from arrays to a number."""
+    return lambda function: register(Function("metric", function, paper, **declared))
+
+
+def mask(paper=(), **declared):
+    """Declare and register a mask: a host function ``mask(rng, batch, patches, ...)`` to booleans, True = hidden."""
+    return lambda function: register(Function("mask", function, paper, **declared))
+
+
+def part(kind, name, paper=(), **declared):
+    """Declare and register a class of a kind ("encoder", "optimiser", "method") under the name that users type.
+
+    Its constructor then checks the arguments that are annotated, with the errors of all pages; the class knows its page
+    as ``.page``.
+    """
+
+    def declare(cls):
+        cls.page = register(Page(kind, cls, paper, name=name, **declared))
+        _check_constructor(cls)
+        return cls
+
+    return declare
+
+
+def _check_constructor(cls):
+    construct = cls.__init__
+    signature = inspect.signature(construct)
+
+    @wraps(construct)
+    def checked(self, *args, **params):
+        bound = signature.bind(self, *args, **params)
+        bound.apply_defaults()
+        arguments = cls.page.checked(bound.arguments)
+        positional = bound.signature.parameters.values()
+        flat = [arguments[p.name] for p in positional if p.kind is p.POSITIONAL_OR_KEYWORD]
+        construct(*flat, **{p.name: arguments[p.name] for p in positional if p.kind is p.KEYWORD_ONLY})
+
+    cls.__init__ = checked

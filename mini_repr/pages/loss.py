@@ -1,0 +1,170 @@
+"""A loss page: one decorator that declares, checks and registers it.
+
+A page is a function from checked arrays to ``(value, backward)`` or ``(value, backward, terms)``:
+
+* ``value``: a 0-d array, or one number per row for ``reduction="none"``;
+* ``backward(g)``: one gradient per differentiable argument, in the order of the signature (``None`` for an optional
+  one that was left out); new arrays that the caller cannot see;
+* ``terms``: the named parts of the value as plain 0-d arrays, for logs.
+
+It states itself a second time as its *definition*: the paper's formula in engine operations, declared by
+``@definition(page)``. ``infonce(ta, tb)`` works on tensors; ``infonce.value_and_grad(a, b)`` on plain arrays;
+``infonce.definition`` and ``infonce.definition_and_grad`` do the same by the definition.
+"""
+
+import types
+
+from mini_repr.autograd.primitive import record, value_of
+from mini_repr.autograd.tensor import Tensor
+from mini_repr.backend import backend_of
+from mini_repr.pages.arguments import finite
+from mini_repr.pages.page import Page
+from mini_repr.pages.registry import register
+
+# What a loss compares, which is the folder it lives in: see losses/.
+COMPARES = ("pairs", "labels", "scores", "teachers", "reconstruction", "embeddings")
+
+
+class Loss(Page):
+    """A registered loss. See the module's docstring for the ways to call it.
+
+    Args:
+        compares: one of ``COMPARES``. views: how many views of a sample it compares. sequences: whether its rows are
+            sequences (B, T, D).
+    """
+
+    def __init__(self, function, papers, *, compares=None, views=2, sequences=False, **declared):
+        super().__init__("loss", function, papers, **declared)
+        self.compares = compares or function.__module__.split(".")[-2]
+        if self.compares not in COMPARES:
+            raise ValueError(f"loss {self.name}: compares: got {self.compares!r}, expected {', '.join(COMPARES)}")
+        self.views = views
+        self.sequences = sequences
+
+    def __call__(self, *args, **params):
+        """The loss of tensors (or arrays) as a tensor; ``.terms`` holds its named parts.
+
+        Raises:
+            ValueError: an argument does not fit its annotation; the message names it, what came and what was expected.
+        """
+        arguments = self.bind(args, params)
+        value, backward, *terms = self.thing(**self._checked_values(arguments))
+        inputs = tuple(arguments[name] for name in self.differentiable)
+        some_array = next(value_of(arguments[p.name]) for p in self.arrays)
+        backend = backend_of(some_array)
+
+        def backward_as_arrays(g):
+            return tuple(_as_array(backend, one, like) for one, like in zip(backward(g), inputs, strict=True))
+
+        output = record(backend.asarray(value, dtype=some_array.dtype), backward_as_arrays, inputs)
+        output.terms = terms[0] if terms else {}
+        return output
+
+    def value_and_grad(self, *args, **params):
+        """Value and gradients for plain arrays.
+
+        Returns:
+            (value as a 0-d array, {name: gradient shaped like the argument} for every differentiable argument,
+            scalars included; an optional array that was left out has no entry).
+        Raises:
+            ValueError: as in calling; also for a NaN or an infinity in an array, for ``reduction="none"``, and where
+                the value or a gradient is beyond the dtype.
+        """
+        arguments = self.bind(args, params)
+        self._require_finite(arguments)
+        value, gradients = self._differentiate(self, arguments)
+        for what, found in [("value", value), *((f"gradient of {n}", g) for n, g in gradients.items())]:
+            if not finite(found):
+                expected = f"finite numbers: the inputs or settings are too extreme for {value.dtype}"
+                raise ValueError(f"{self.name}: {what}: got a NaN or an infinity, expected {expected}")
+        return value, gradients
+
+    def definition(self, *args, **params):
+        """The definition's value on tensors (or arrays), as a tensor that the engine can differentiate."""
+        arguments = self.bind(args, params)
+        self._checked_values(arguments)
+        return evaluate_definition(self, arguments)
+
+    def definition_and_grad(self, *args, **params):
+        """As ``value_and_grad``, from the definition through the engine."""
+        arguments = self.bind(args, params)
+        self._require_finite(arguments)
+        return self._differentiate(self.definition, arguments)
+
+    def _checked_values(self, arguments):
+        return self.checked({name: value_of(value) for name, value in arguments.items()})
+
+    def _require_finite(self, arguments):
+        self._checked_values(arguments)
+        for p in self.arrays:
+            value = value_of(arguments[p.name])
+            if value is not None and not finite(value):
+                raise ValueError(f"{self.name}: {p.name}: got a NaN or an infinity, expected finite numbers")
+
+    def _differentiate(self, evaluate, arguments):
+        arguments = dict(arguments)
+        some_array = arguments[self.arrays[0].name]
+        tensors = {}
+        for name in self.differentiable:
+            if arguments[name] is not None:
+                data = arguments[name]
+                if not self.parameters[name].annotation.is_array:
+                    data = backend_of(some_array).asarray(data, dtype=some_array.dtype)
+                arguments[name] = tensors[name] = Tensor(data, requires_grad=True)
+        output = evaluate(**arguments)
+        if output.ndim:
+            raise ValueError(f"{self.name}: reduction: got 'none', expected 'mean' or 'sum' for a gradient")
+        if output.requires_grad:
+            output.backward()
+        zero = {name: t.data * 0 for name, t in tensors.items() if t.grad is None}
+        return output.data, {name: zero.get(name, t.grad) for name, t in tensors.items()}
+
+
+def loss(paper, **declared):
+    """Declare and register a loss page: ``Page`` and ``Loss`` say what may be declared besides its paper(s)."""
+    return lambda function: register(Loss(function, paper, **declared))
+
+
+def evaluate_definition(page, arguments, operations=None):
+    """A loss's definition on complete, unchecked arguments {name: value}, as a tensor.
+
+    Differentiable arrays become tensors; what is complex, or of another precision, stays so.
+
+    Args:
+        operations: {name: function} that take the place of what the definition, and the helpers on its page, call by
+            these names.
+    Raises:
+        TypeError: the page has no definition.
+    """
+    if page.literal is None:
+        raise TypeError(f"{page.name}: the page has no definition")
+    arguments = {name: value for name, value in arguments.items() if name != "tile"}
+    for p in page.arrays:
+        value = arguments[p.name]
+        if p.annotation.differentiable and value is not None and not isinstance(value, Tensor):
+            arguments[p.name] = Tensor(value)
+    return _with_operations(page.literal, operations or {})(**arguments)
+
+
+def _with_operations(formula, operations):
+    """A copy of a function that finds ``operations`` among its globals; so do the functions of its module."""
+    known = {**formula.__globals__, **operations}
+
+    def copied(function):
+        copy = types.FunctionType(
+            function.__code__, known, function.__name__, function.__defaults__, function.__closure__
+        )
+        copy.__kwdefaults__ = function.__kwdefaults__
+        return copy
+
+    if operations:
+        own = {name: f for name, f in known.items() if isinstance(f, types.FunctionType)}
+        known |= {n: copied(f) for n, f in own.items() if f.__module__ == formula.__module__ and n not in operations}
+    return copied(formula) if operations else formula
+
+
+def _as_array(backend, gradient, like):
+    if gradient is None:
+        return None
+    dtype = like.dtype if isinstance(like, Tensor) else None
+    return backend.asarray(gradient, dtype=dtype)

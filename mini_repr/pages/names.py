@@ -1,0 +1,43 @@
+"""Names that people type: find what they mean, or say what is near."""
+
+import difflib
+
+from mini_repr.pages.registry import pages_of
+
+# More known names than these are not put into an error, which is one line.
+MOST_NAMES = 30
+
+
+class UnknownName(ValueError):
+    """A name that nothing has."""
+
+
+def choose(what, name, known):
+    """``name`` if it is known, else UnknownName with the nearest known one."""
+    if not isinstance(name, str) or name not in known:
+        raise UnknownName(f"{what} {name!r}: no such {what}{suggestion(name, known)}")
+    return name
+
+
+def suggestion(name, known):
+    """ "did you mean X?", or all known names if they fit on a line."""
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known: {', '.join(known)}" if len(known) <= MOST_NAMES else "; `mini-repr list` shows what there is"
+
+
+def find(kind, name):
+    """The page of a kind by its name or an alias.
+
+    Raises:
+        UnknownName: there is none; names the nearest.
+    """
+    pages = pages_of(kind)
+    by_alias = {alias: page for page in pages.values() for alias in page.aliases}
+    return (by_alias | pages)[choose(kind, name, [*pages, *by_alias])]
+
+
+def find_loss(name):
+    """The loss of that name or alias."""
+    return find("loss", name)

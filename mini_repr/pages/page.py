@@ -1,0 +1,163 @@
+"""What everything that comes from a paper declares about itself: a loss, a metric, an encoder, a mask, an optimiser.
+
+A page is declared by a decorator of its kind (``@loss(...)``, ``@metric(...)``, ``@encoder(...)``). It knows its
+papers, its text, its arguments with their ranges, its named variants, and its *literal form*: the formula, the exact
+solution or the loop that says the same once more. ``@definition(page)`` registers it, and a table-driven test compares
+the two.
+"""
+
+import inspect
+import sys
+from typing import NamedTuple
+
+from mini_repr.backend import backend_of
+from mini_repr.pages.arguments import Annotation, Misuse
+
+# The kinds of pages, each with the package that holds them.
+KINDS = {
+    "loss": "losses",
+    "metric": "metrics",
+    "method": "methods",
+    "encoder": "nn",
+    "optimiser": "optim",
+    "mask": "masking",
+}
+
+
+class Variant(NamedTuple):
+    """A named setting of the parameters that some public implementation or paper uses, and what it is."""
+
+    description: str
+    settings: dict
+    needs: tuple = ()  # optional arrays without which these settings are no use
+
+
+def variant(description, needs=(), **settings):
+    """Declare a variant: ``variant("sum over rows", reduction="sum")``."""
+    return Variant(description, settings, needs)
+
+
+class Parameter(NamedTuple):
+    """One argument of a page: its name, its annotation and its default (``Parameter.required`` where there is none)."""
+
+    name: str
+    annotation: Annotation
+    default: object
+
+    required = inspect.Parameter.empty
+
+
+class Page:
+    """A declared thing.
+
+    Args:
+        kind: one of ``KINDS``. thing: the function or class. papers: catalogue numbers, such as ("092",).
+        name: what users type; the thing's own name by default. aliases: other names of the field for it.
+        variants: {name: variant(...)}. sizes: {letter: size} for sampled inputs, where the general ones do not fit.
+    """
+
+    def __init__(self, kind, thing, papers, *, name=None, aliases=(), variants=None, invariants=(), sizes=None):
+        self.kind = kind
+        self.thing = thing
+        self.name = name or thing.__name__
+        self.papers = (papers,) if isinstance(papers, str) else tuple(papers)
+        self.aliases = tuple(aliases)
+        self.variants = variants or {}
+        self.invariants = tuple(invariants)
+        self.sizes = sizes or {}
+        self.literal = None  # the literal form, once ``@definition(page)`` has declared it
+        self.__name__ = self.name
+        self.__module__ = thing.__module__
+        # A function without a text of its own has that of its module: one page, one thing.
+        self.__doc__ = inspect.cleandoc(thing.__doc__ or sys.modules[thing.__module__].__doc__)
+        self.__signature__ = inspect.signature(thing)
+        self.parameters = {
+            p.name: Parameter(p.name, p.annotation, p.default)
+            for p in self.__signature__.parameters.values()
+            if isinstance(p.annotation, Annotation)
+        }
+        self.differentiable = [p.name for p in self.parameters.values() if p.annotation.differentiable]
+
+    def __repr__(self):
+        return f"<{self.kind} {self.name}>"
+
+    @property
+    def text(self):
+        """What it is, its equations, shapes, errors and source: of a class, its module's text and then its own."""
+        module_text = inspect.cleandoc(sys.modules[self.__module__].__doc__)
+        return f"{module_text}\n\n{self.__doc__}" if isinstance(self.thing, type) else self.__doc__
+
+    @property
+    def summary(self):
+        """The first line of its own text, without the name before its colon."""
+        first = self.__doc__.splitlines()[0]
+        return first.partition(": ")[2] or first
+
+    @property
+    def arrays(self):
+        """The array arguments, in order."""
+        return [p for p in self.parameters.values() if p.annotation.is_array]
+
+    @property
+    def settings(self):
+        """The arguments that are not arrays: temperatures, margins, flags and choices, with their defaults."""
+        return [p for p in self.parameters.values() if not p.annotation.is_array]
+
+    def bind(self, args, params):
+        """{name: value} of a call with every default filled in; a ValueError where it does not fit the signature."""
+        try:
+            bound = self.__signature__.bind(*args, **params)
+        except TypeError as error:
+            takes = ", ".join(self.__signature__.parameters)
+            raise ValueError(f"{self.name}: {error}; it takes {takes}") from None
+        bound.apply_defaults()
+        return bound.arguments
+
+    def checked(self, arguments):
+        """``arguments`` {name: plain value}, each checked against its annotation; arrays of one dtype and device.
+
+        Raises:
+            ValueError: naming the page, the argument, what came and what was expected.
+        """
+        checked, sizes, first = dict(arguments), {}, None
+        for name, parameter in self.parameters.items():
+            try:
+                value = checked[name] = parameter.annotation.check(arguments[name], sizes, name)
+                if not parameter.annotation.is_array or value is None:
+                    continue
+                if value.dtype.kind == "f":
+                    first = first or (name, value)
+                    if value.dtype != first[1].dtype:
+                        raise Misuse(f"dtype {value.dtype}", f"{first[1].dtype}, as {first[0]} has")
+                if first is not None:
+                    here, there = backend_of(value).name, backend_of(first[1]).name
+                    if here != there:
+                        raise Misuse(f"an array on {here}", f"one on {there}, as {first[0]}")
+            except Misuse as problem:
+                raise ValueError(f"{self.title}: {name}: {problem}") from None
+        return checked
+
+    @property
+    def title(self):
+        """How errors name it: its name, after its kind where that is a word that users type."""
+        return self.name if self.kind in ("loss", "metric") else f"{self.kind} {self.name}"
+
+
+def definition(page):
+    """Decorator: register the literal form of a page, which takes the same arguments (but ``tile``).
+
+    Raises:
+        TypeError: it takes others, or the page has one.
+    """
+    page = getattr(page, "page", page)  # of a class
+
+    def register(function):
+        wanted = [name for name in page.__signature__.parameters if name != "tile"]
+        if page.literal is not None:
+            raise TypeError(f"{page.name}: has a definition already")
+        if page.kind in ("loss", "metric", "mask") and list(inspect.signature(function).parameters) != wanted:
+            raise TypeError(f"{page.name}: the definition takes other arguments than the {page.kind}")
+        page.literal = function
+        return function
+
+    return register
