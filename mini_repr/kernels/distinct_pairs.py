@@ -8,7 +8,7 @@ which saves digits where they lie far from the origin and close together.
 import math
 
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import choose_tile
+from mini_repr.kernels.tiles import choose_tile
 
 
 def pair_log_mean_exp(x, scale, distances=True, self_pairs=False, tile=None):

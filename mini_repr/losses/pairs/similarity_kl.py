@@ -32,7 +32,7 @@ with it: 0.025 ± 0.001 against 0.020 ± 0.002 at layer 1, 16 columns; holds.
 
 from mini_repr.autograd import exp, log_softmax, off_diagonal, stop_gradient, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Flag, Positive, Reduction, Rows, Tile
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
 from mini_repr.pages.loss import loss
