@@ -6,7 +6,6 @@ import textwrap
 from mini_repr.catalogue import paper, papers
 from mini_repr.claims.bench.keys import claim_keys, find_claim
 from mini_repr.methods import METHODS
-from mini_repr.nn import ENCODERS
 from mini_repr.pages.names import suggestion
 from mini_repr.pages.page import KINDS, Parameter
 from mini_repr.pages.registry import all_losses, pages_of
@@ -32,7 +31,9 @@ def everything(kind=None, width=None):
     tables = {
         "losses": losses,
         "methods": lambda: _table("methods", [(name, _first_line(one)) for name, one in METHODS.items()], width),
-        "encoders": lambda: _table("encoders", [(name, one.description) for name, one in ENCODERS.items()], width),
+        "encoders": lambda: _table(
+            "encoders", [(name, one.summary.rstrip(".")) for name, one in pages_of("encoder").items()], width
+        ),
         "metrics": lambda: _table(
             "metrics",
             [(name, f"{x.summary.rstrip('.')} ({', '.join(x.needs)})") for name, x in pages_of("metric").items()],
@@ -68,13 +69,11 @@ def page(name, code=True):
     cards = [card(p, code) for p in pages if name in (p.name, *p.aliases)]
     if name in METHODS:
         cards.append(_class_page(f"method {name}", "method", METHODS[name], code))
-    if name in ENCODERS:
-        cards.append(_class_page(f"encoder {name}: {ENCODERS[name].description}", "encoder", ENCODERS[name].make, code))
     if cards:
         return "\n\n".join(cards)
     found = {key: p for p in papers() for key in (p.key, p.number)}.get(name.zfill(3) if name.isdecimal() else name)
     if found is None:
-        known = [*(n for p in pages for n in (p.name, *p.aliases)), *METHODS, *ENCODERS, *(p.key for p in papers())]
+        known = [*(n for p in pages for n in (p.name, *p.aliases)), *METHODS, *(p.key for p in papers())]
         raise ValueError(f"show {name!r}: no {', '.join(KINDS)} or paper of that name{suggestion(name, known)}")
     lines = [
         f"paper {found.number} {found.key}: {found.title}",

@@ -16,8 +16,7 @@ from mini_repr.methods.objective import Objective
 from mini_repr.methods.siamese import Siamese
 from mini_repr.methods.supervised import Supervised
 from mini_repr.methods.two_tower import TwoTower
-from mini_repr.nn import ENCODERS
-from mini_repr.pages.registry import all_losses
+from mini_repr.pages.registry import all_losses, pages_of
 
 METHODS = {
     "siamese": Siamese,
@@ -45,8 +44,8 @@ def default_method(loss, takes="images"):
 
 
 def default_encoder(takes):
-    """Name of the first encoder of "images" or "texts"."""
-    return next(name for name, encoder in ENCODERS.items() if encoder.takes == takes)
+    """Name of the encoder of "images" or "texts" that a run takes unless told otherwise."""
+    return {"images": "vit", "texts": "text"}[takes]
 
 
 def build_encoder(settings, data, rng):
@@ -56,9 +55,10 @@ def build_encoder(settings, data, rng):
         ValueError: the encoder does not take what the data holds, or a setting does not fit.
     """
     name = settings["encoder"]["name"]
-    make, takes = ENCODERS[name].make, ENCODERS[name].takes
+    encoders = {name: page.thing for name, page in pages_of("encoder").items()}
+    make, takes = encoders[name], encoders[name].takes
     if takes != kind_of(data):
-        fit = [n for n, encoder in ENCODERS.items() if encoder.takes == kind_of(data)]
+        fit = [n for n, encoder in encoders.items() if encoder.takes == kind_of(data)]
         raise ValueError(f"encoder {name}: takes {takes}, the data holds {kind_of(data)}: --encoder {' or '.join(fit)}")
     own = {name: value for name, value in settings["encoder"].items() if name != "name"}
     return make(rng, **own) if takes == "texts" else make(data.train.images.shape[1:], rng, **own)

@@ -11,9 +11,8 @@ import tomllib
 
 from mini_repr.methods import METHODS, default_encoder, default_method
 from mini_repr.methods.objective import check_objective, check_settings
-from mini_repr.nn import ENCODERS
 from mini_repr.optim import OPTIMIZERS
-from mini_repr.pages.names import choose, find_loss, suggestion
+from mini_repr.pages.names import choose, find, find_loss, suggestion
 from mini_repr.training.recipes import recipe_of
 
 # grad_cache: rows to encode at once, 0 for the batch. loss_groups: equal parts of a batch, each with its own loss.
@@ -52,7 +51,7 @@ def resolve(chosen, takes="images"):
     loss = find_loss(chosen.get("loss", {}).get("name", "infonce"))
     chosen = merge(recipe_of(loss), chosen)
     method = choose("method", chosen.get("method", {}).get("name") or default_method(loss, takes), METHODS)
-    encoder = choose("encoder", chosen.get("encoder", {}).get("name") or default_encoder(takes), ENCODERS)
+    encoder = find("encoder", chosen.get("encoder", {}).get("name") or default_encoder(takes))
     optimizer = choose("optimizer", chosen.get("optimizer", {}).get("name", "adamw"), OPTIMIZER_NAMES)
     base = optimizer.removeprefix(CLIMBING)
 
@@ -60,7 +59,7 @@ def resolve(chosen, takes="images"):
         "loss": {"name": loss.name, **OBJECTIVE, **{p.name: p.default for p in loss.settings}},
         "add": {},
         "method": {"name": method, "views": None, **keyword_defaults(METHODS[method])},
-        "encoder": {"name": encoder, **keyword_defaults(ENCODERS[encoder].make)},
+        "encoder": {"name": encoder.name, **keyword_defaults(encoder.thing)},
         "data": {"name": "digits"},
         "optimizer": {"name": optimizer, "lr": 3e-3, **keyword_defaults(OPTIMIZERS[base]), **SCHEDULE},
         "train": TRAIN,
