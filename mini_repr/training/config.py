@@ -11,8 +11,8 @@ import tomllib
 
 from mini_repr.methods import METHODS, default_encoder, default_method
 from mini_repr.methods.objective import check_objective, check_settings
-from mini_repr.optim import OPTIMIZERS
 from mini_repr.pages.names import choose, find, find_loss, suggestion
+from mini_repr.pages.registry import pages_of
 from mini_repr.training.recipes import recipe_of
 
 # grad_cache: rows to encode at once, 0 for the batch. loss_groups: equal parts of a batch, each with its own loss.
@@ -27,7 +27,6 @@ SCHEDULE = {"schedule": "cosine", "warmup_steps": 50, "clip_norm": 0.0}
 # An optimiser named "sam:adamw" takes AdamW's step with the gradient that sharpness-aware minimisation finds.
 CLIMBING = "sam:"
 SAM_SETTINGS = {"rho": 0.05, "adaptive": False}
-OPTIMIZER_NAMES = (*OPTIMIZERS, *(f"{CLIMBING}{name}" for name in OPTIMIZERS))
 PYTHON_WORDS = {"True": True, "False": False, "None": None}
 SECTIONS = ("loss", "add", "method", "encoder", "data", "optimizer", "train", "device")
 
@@ -52,7 +51,9 @@ def resolve(chosen, takes="images"):
     chosen = merge(recipe_of(loss), chosen)
     method = choose("method", chosen.get("method", {}).get("name") or default_method(loss, takes), METHODS)
     encoder = find("encoder", chosen.get("encoder", {}).get("name") or default_encoder(takes))
-    optimizer = choose("optimizer", chosen.get("optimizer", {}).get("name", "adamw"), OPTIMIZER_NAMES)
+    bases = pages_of("optimiser")
+    names = [*bases, *(f"{CLIMBING}{name}" for name in bases)]
+    optimizer = choose("optimizer", chosen.get("optimizer", {}).get("name", "adamw"), names)
     base = optimizer.removeprefix(CLIMBING)
 
     defaults = {
@@ -61,7 +62,7 @@ def resolve(chosen, takes="images"):
         "method": {"name": method, "views": None, **keyword_defaults(METHODS[method])},
         "encoder": {"name": encoder.name, **keyword_defaults(encoder.thing)},
         "data": {"name": "digits"},
-        "optimizer": {"name": optimizer, "lr": 3e-3, **keyword_defaults(OPTIMIZERS[base]), **SCHEDULE},
+        "optimizer": {"name": optimizer, "lr": 3e-3, **keyword_defaults(bases[base].thing), **SCHEDULE},
         "train": TRAIN,
         "device": "cpu",
     }
