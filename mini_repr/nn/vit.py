@@ -147,7 +147,7 @@ class ViT(Module):
 
 
 @primitive
-def _placed(rows, positions, first):
+def _placed(rows, positions, first, /):
     """rows (B, P, D) + positions (P, D) or (B, P, D), behind the row ``first`` (D,) where there is one."""
     if first is None:
         return rows + positions, lambda g: (g, g, None)

@@ -43,6 +43,7 @@ from mini_repr.pages.arguments import Choice, Flag, Labels, NonNegative, Rows, T
 from mini_repr.pages.invariants import between, exact, permutation, relabelling, rotation, row_scaling, translation
 from mini_repr.pages.loss import loss
 from mini_repr.pages.page import definition, variant
+from mini_repr.pages.rows import rows_of
 
 _COLLAPSED = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
 
@@ -95,11 +96,11 @@ def triplet(
     if largest in (1, len(z)):
         came = "no two equal" if largest == 1 else "all equal"
         raise ValueError(f"triplet: labels: got {came}, expected two equal and two different ones")
-    u, to_z = unit_rows.on_arrays(z) if normalize else (z, lambda g: g)
+    u, to_z = rows_of(z, normalize)
     anchors, everyone = xp.arange(len(z)), xp.ones(len(z), dtype=bool)
-    total, pull, counts = triplet_sum(u, labels, anchors, everyone, margin, mining, distance, PENALTY[penalty], tile)
-    divisor = max(1, counts[reduction])
-    return total / divisor, lambda g: (to_z(pull * (g / divisor)),)
+    sums, back = triplet_sum.on_arrays(u, labels, anchors, everyone, margin, mining, distance, penalty, tile)
+    divisor = max(1, int({"mean": sums.triplets, "mean_active": sums.active, "sum": 1}[reduction]))
+    return sums.total / divisor, lambda g: (to_z(back((g / divisor, None, None))),)
 
 
 @definition(triplet)

@@ -70,14 +70,14 @@ def barlow_twins(
             )
     rows = len(a)
     (white_a, to_a), (white_b, to_b) = (standardise_columns.on_arrays(x, eps, ddof=int(unbiased)) for x in (a, b))
-    (own, others), back = cross_products(white_a, white_b)
+    (own, others), back = cross_products.on_arrays(white_a, white_b)
     short = 1 - own / rows
     invariance = scale_loss * (short * short).sum()
     redundancy = scale_loss * redundancy_weight / rows**2 * others
 
     def backward(g):
         g = g * (scale_loss / rows)
-        g_a, g_b = back(-2 * g * short, g * (redundancy_weight / rows))
+        g_a, g_b = back((-2 * g * short, g * (redundancy_weight / rows)))
         return to_a(g_a), to_b(g_b)
 
     return invariance + redundancy, backward, {"invariance": invariance, "redundancy": redundancy}

@@ -74,14 +74,14 @@ def vicreg(
     of_covariance = covariance_weight / (width * freedom**2)
 
     def spread(x):
-        """The view's variance and covariance term, and the way back from g."""
-        (squares, others), back = cross_products(x - x.mean(axis=0))
+        """The variance and covariance term of one view, and their backward."""
+        (squares, others), back = cross_products.on_arrays(x - x.mean(axis=0), None)
         deviation = xp.sqrt(squares / freedom + eps)
         short = xp.maximum(target_std - deviation, 0)
 
         def backward(g):
             g_squares = (short > 0) * (-g * of_variance / (2 * freedom)) / deviation
-            return back(g_squares, g * of_covariance)
+            return back((g_squares, g * of_covariance))[0]
 
         return of_variance * short.sum(), of_covariance * others, backward
 

@@ -27,7 +27,7 @@ from mini_repr.pages.arguments import Flag, Fraction, Labels, Positive, Reductio
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
 from mini_repr.pages.loss import loss
 from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.rows import reduce_rows, reduced
 
 
 @loss(

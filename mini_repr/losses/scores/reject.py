@@ -38,7 +38,7 @@ from mini_repr.pages.arguments import Choice, Labels, Optional, Positive, Reduct
 from mini_repr.pages.invariants import at_least, exact, permutation
 from mini_repr.pages.loss import loss
 from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.rows import reduce_rows, reduced
 
 
 @loss(

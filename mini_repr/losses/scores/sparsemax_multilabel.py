@@ -20,9 +20,6 @@ weighs its k labels 1/k each, as in the paper's experiments. One mark a row give
 Source. Martins, Astudillo 2016, arXiv 1602.02068, section 3 (the several-label form, of which 1/2 |q|² does not depend
 on z). As Fenchel-Young loss: Blondel, Martins, Niculae 2018, arXiv 1805.09717. Public code: tf-addons' sparsemax_loss
 takes targets as they are, so marks that do not sum to 1 give another loss there.
-
-Measured: `mini-repr claim sparsemax`: 3.5 ± 0.1 of 10 probabilities above 0 against softmax's 10, F1 0.796 ± 0.004
-against 0.801 ± 0.007, holds.
 """
 
 from mini_repr.autograd import sparsemax as simplex_projection
@@ -31,7 +28,7 @@ from mini_repr.pages.arguments import Reduction, Rows
 from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation, row_scaling
 from mini_repr.pages.loss import loss
 from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.rows import reduce_rows, reduced
 
 
 @loss(

@@ -25,10 +25,6 @@ of a batch is reduced, found by cosine (CCSL) or by a sigmoid (CSSL). The offici
 Labeling-Refinement-with-Bootstrap-Your-Own-Latent) has BYOL with 2 - 2 cos, both views summed, and scripts for both
 forms with theta_positive 0.8, the threshold here, but not the classes of the two losses. Their exact form and the
 weight 1 are this page's reading; the scripts' theta_negative 0.2, a bound for dissimilar pairs by its name, has no use.
-
-Measured: `mini-repr claim ccsl_cssl` (digits, ten labels a class): BYOL with layer norm in the encoder 0.902 ± 0.004
-against untrained 0.848 ± 0.011, holds (batch norm: 0.909 ± 0.004; layer norm in the heads too: 0.860 ± 0.017, it
-collapses); CCSL 0.906 ± 0.008 and CSSL 0.907 ± 0.001 against BYOL's 0.909 ± 0.004, does not hold.
 """
 
 import math
@@ -40,7 +36,7 @@ from mini_repr.pages.arguments import Choice, Fraction, NonNegative, Reduction, 
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
 from mini_repr.pages.loss import loss
 from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.rows import reduce_rows, reduced
 
 _VIEWS = ("p1", "p2", "z1", "z2")
 _SAME = {name: [[3.0, 4.0]] * 3 for name in _VIEWS}

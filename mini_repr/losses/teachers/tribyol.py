@@ -22,9 +22,6 @@ gradient. Nothing here prevents collapse: constant outputs reach the least value
 Source. Li, Togo, Ogawa, Haseyama 2022, arXiv 2206.03012 (ICASSP 2022). The paper's equations could not be read and no
 official code was found. Two public reimplementations agree on "first" with halves and on teachers that move in turn. A
 third, for Lightning, is "one_way" and moves both teachers at every step.
-
-Measured: `mini-repr claim tribyol` (digits, batches of 16, ten labels a class): TriBYOL 0.898 ± 0.005 against BYOL
-0.890 ± 0.007 after as many epochs, holds; BYOL that saw as many views reaches 0.898 ± 0.005 too.
 """
 
 from mini_repr.autograd import stop_gradient, unit_rows
@@ -32,7 +29,7 @@ from mini_repr.pages.arguments import Choice, Optional, Reduction, Rows
 from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling
 from mini_repr.pages.loss import loss
 from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.rows import reduce_rows, reduced
 
 _ROWS, _OPPOSITE = [[1.0, 2.0], [0.5, -3.0]], [[-2.0, -4.0], [-0.5, 3.0]]
 _PREDICTIONS = {"p1": _ROWS, "p2": _ROWS, "p3": _ROWS}
