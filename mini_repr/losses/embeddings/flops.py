@@ -5,7 +5,7 @@ Definition. For activations z (B, D), as they are or as unit rows (``normalize``
     "flops"   L = sum_j m_j²
     "l1"      L = sum_j m_j       the usual lasso, mean_i |z_i|_1, for comparison
 
-An inverted index multiplies only where query and candidate are both non-zero: sum_j p_j² times a pair on average, p_j
+An inverted index multiplies only where query and candidate are both non-zero: sum_j p_j² times per pair on average, p_j
 the share of rows active in j (``metrics.expected_flops``). That count has no gradient; m_j in place of p_j has. The
 slope 2 m_j is steepest where a dimension is used most: at a given L1 norm, L is least where all are used equally.
 

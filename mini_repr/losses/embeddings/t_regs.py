@@ -1,4 +1,4 @@
-"""T-REGS: stretch the minimum spanning tree of the rows while they are held to the unit sphere.
+"""T-REGS: stretch the minimum spanning tree of the rows while they stay near the unit sphere.
 
 Definition. With T the tree of least total length that connects the B rows, edges (i, j) of length |z_i - z_j|,
 
@@ -6,7 +6,7 @@ Definition. With T the tree of least total length that connects the B rows, edge
                                                        L_S =  1/B sum_i (|z_i| - 1)²
 
 The third return value holds ``length`` and ``sphere``, L_E and L_S before their weights. The tree is a stop-gradient
-choice: it is found anew at every call and held fixed in the gradient. For B <= D + 1 the
+choice: it is found anew at every call and is a constant for the gradient. For B <= D + 1 the
 longest tree on the sphere is that of a regular simplex; for many rows its length estimates the Rényi entropy of their
 distribution, greatest where it is uniform: so dimensions do not collapse. ``normalize`` puts the rows on the sphere.
 

@@ -16,9 +16,9 @@ give value and gradient in one pass, in O(N * tile) memory.
 Shapes: z (N, D), N >= 1; labels (N,), any integers. Ranges: margin any real, ortho_weight >= 0. A part without pairs is
 0. Zero rows have s = 0 with everything: no gradient to others. Named parts: "cluster", "ortho".
 
-Source. Li, Xu, Leng 2019, arXiv 1906.00546. Its abstract states the two aims, a linear subspace a class by plain inner
-products without normalisation and inter-class subspaces at least orthogonal. No more of the text could be read for
-this page and no official code was found: the penalties, the margin and the means over pairs are this page's choice.
+Source. Li, Xu, Leng 2019, arXiv 1906.00546. Its abstract states the two aims, a linear subspace per class by plain
+inner products without normalisation and inter-class subspaces at least orthogonal. No more of the text could be read
+for this page and no official code was found: the penalties, the margin and the means over pairs are this page's choice.
 """
 
 from mini_repr.autograd import absolute, relu

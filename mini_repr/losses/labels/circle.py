@@ -12,9 +12,9 @@ to 1: the unified loss log(1 + sum_n sum_p e^{g (s_in - s_ip + m')}) with m' = 1
 l_i / g tends to [max s_n - min s_p + m']_+ as g grows. With class vectors for the other rows it is AM-Softmax: see
 ``circle_scores``.
 
-Gradient. With x = s for negatives and 1 - s for positives, both logits are g (y² - m²), y = max(x, -m), of slope
-w = g (y + m) in x with the weights held. Let P_i, N_i be the two log-sum-exps and q = sigmoid(P_i + N_i). Negative s_in
-receives r_i q e^{logit - N_i} w and positive s_ip -r_i q e^{logit - P_i} w, r_i being the anchor's weight in the
+Gradient. With x = s for negatives and 1 - s for positives, both logits are g (y² - m²), y = max(x, -m), of slope w = g
+(y + m) in x with the weights as constants. Let P_i, N_i be the two log-sum-exps and q = sigmoid(P_i + N_i). Negative
+s_in receives r_i q e^{logit - N_i} w and positive s_ip -r_i q e^{logit - P_i} w, r_i being the anchor's weight in the
 reduction. With G these numbers, du = (G + Gᵀ) u and dz = (du - u (u·du)) / |z|. Rows are sorted by class, so that the
 positives of a tile of rows lie side by side; tiles give value and gradient in O(N * tile) memory.
 
@@ -23,8 +23,8 @@ scale > 0. A zero row has similarity 0 to everything and a zero gradient.
 
 Source. Sun et al. 2020, arXiv 2002.10857: unified loss in section 2, weights and margins in section 3; for pairs margin
 0.4 and scale 80 (retrieval), for class vectors 0.25 and 256. Public codes differ in what one logarithm spans:
-pytorch-metric-learning's CircleLoss takes one an anchor (this page's default); TinyZeaMays/CircleLoss and its many
-copies one a batch (variant ``one_for_all``; some count a pair as (i, j) and (j, i), a factor 4 in the product of the
+pytorch-metric-learning's CircleLoss takes one per anchor (this page's default); TinyZeaMays/CircleLoss and its many
+copies one per batch (variant ``one_for_all``; some count a pair as (i, j) and (j, i), a factor 4 in the product of the
 sums). TinyZeaMays also finds the sign of eq. 10, the paper's gradient for s_p, to be a slip. mangye16/ReID-Survey
 leaves masked pairs in the sums with s = 0.
 """

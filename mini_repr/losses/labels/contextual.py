@@ -18,12 +18,12 @@ sums over A that W is divided by are constants. The page's backward is the chain
 matrices; s_ij receives 2 slope (dA_ij + dC_ij) and the other parts' share. du = (dS + dSᵀ) u and
 dz = (du - u (u·du)) / |z|.
 
-Shapes: z (N, D), N >= neighbours; labels (N,), any integers. Holds N x N matrices, as neighbourhoods do: for batches.
+Shapes: z (N, D), N >= neighbours; labels (N,), any integers. Stores N x N matrices, as neighbourhoods do: for batches.
 Ranges: neighbours >= 2; epsilon >= 0; slope > 0; w_c + w_r <= 1. A row that is everyone's neighbour has no second share
 in W. A zero row has similarity 0 to everything and a zero gradient. Named parts: the three above.
 
 Source. Liao, Tsiligkaridis, Kulis 2022, arXiv 2210.01908; all of the above and its settings are read off the official
-code (Chris210634/metric-learning-using-contextual-similarity, losses.py and main.py: 256 x 256 images, k = 4 images a
+code (Chris210634/metric-learning-using-contextual-similarity, losses.py and main.py: 256 x 256 images, k = 4 images per
 class). It has the pairs i = j among the contrastive ones, which below a positive_margin of 1 are 0 and not counted. Its
 224 x 224 folder weighs otherwise and leaves the regulariser to a separate switch.
 """

@@ -8,7 +8,7 @@ a novel class, another row p of that class and a row n of a base class, and
 
 It is added, with a weight, to the loss that finetunes a classifier on base and novel classes together: the weight moves
 accuracy between the two. ``negatives="others"`` takes rows n of other novel classes too. ``mining="hard"`` keeps one
-triplet an anchor: its farthest positive and its nearest negative. ``reduction`` "mean" divides by the number of
+triplet per anchor: its farthest positive and its nearest negative. ``reduction`` "mean" divides by the number of
 triplets, "mean_active" by that of those with a loss above 0, "sum" by nothing.
 
 Gradient. As of ``triplet``, on these triplets: each active one adds w to the gradient G_ap of d_ap and takes w from
@@ -21,7 +21,7 @@ If all rows collapse into one point, L = margin.
 
 Source. Myers-Dean et al. 2021, arXiv 2112.10982: the abstract states a triplet regularisation that shifts the balance
 of base and novel classes in finetuning. No more of the text could be read for this page and no official code was found:
-who is anchor, positive and negative is the triplet loss of Schroff et al. 2015, arXiv 1503.03832, eq. 3, put to that
+who is anchor, positive and negative is the triplet loss of Schroff et al. 2015, arXiv 1503.03832, eq. 3, used for that
 purpose, with its margin and distance.
 """
 

@@ -11,7 +11,7 @@ f(A) = sum_{i in V, j in A} s_ij - balance sum_{i, j in A} s_ij. As loss, with t
 up to the s_ii, a constant for unit rows. L = the mean over rows (``reduction``; "sum" is the set function itself).
 balance > 1 makes S_f attract the rows of a class. ``average`` takes means for the sums over P(i) and N(i). ``push`` may
 be a log-sum-exp instead of the sum: "soft_negatives" over N(i), "soft_all" over all other rows. So known losses are
-instances: "soft_all" with averages and balance 2 is SupCon, and on raw rows, two a class, N-pairs; averages alone are
+instances: "soft_all" with averages and balance 2 is SupCon, and on raw rows, two per class, N-pairs; averages alone are
 the orthogonal projection loss (but for its constant 1 and, in some codes, the absolute value of the mean push).
 
 Gradient. Let p_i and q_i be the weights of row i's push and pull in the reduction, over |N(i)| and |P(i)| with

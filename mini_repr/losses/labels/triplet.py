@@ -8,8 +8,8 @@ is an anchor a, a positive p != a of its label and a negative n of another, and
 ``penalty="softplus"`` takes log(1 + e^x) in place of [x]_+. ``mining`` says which triplets there are:
 
     "all"        every one
-    "hard"       one an anchor: its farthest positive and its nearest negative
-    "semihard"   one a pair (a, p): the nearest negative with d_an > d_ap; a pair without one has no triplet
+    "hard"       one per anchor: its farthest positive and its nearest negative
+    "semihard"   one per pair (a, p): the nearest negative with d_an > d_ap; a pair without one has no triplet
 
 ``reduction`` "mean" divides by the number of these triplets, "mean_active" by that of those with a loss above 0, and
 "sum" by nothing. An anchor alone in its class has no triplet but serves as a negative. Without a triplet (or an active
@@ -18,7 +18,7 @@ one) L is 0, with a zero gradient.
 Gradient. Which triplets there are is taken as constant. Each adds w to the gradient G_ap of d_ap and takes w from G_an,
 w being the penalty's slope (hinge: 0 or 1, 0 at the kink; softplus: sigmoid) over the number divided by. Then du_i =
 sum_j (G_ij + G_ji) s_ij (u_i - u_j) with s_ij = 2, or 1/d_ij for "euclidean" (0 where d_ij = 0), and
-dz = (du - u (u·du)) / |z|. Of equally far rows the first is chosen. Tiles of anchors, one positive at a time, take
+dz = (du - u (u·du)) / |z|. Ties are broken by row number. Tiles of anchors, one positive at a time, take
 O(N * tile) memory and as many elementwise steps as there are triplets ("hard": N²).
 
 Shapes: z (N, D), N >= 3; labels (N,), any integers, two of them equal and two different. Range: margin >= 0. Distances

@@ -1,6 +1,6 @@
 """Alignment and uniformity: pull partners together and spread each view over the sphere.
 
-Definition. With u_i = a_i/|a_i|, v_i = b_i/|b_i| (``normalize``) and B rows a view,
+Definition. With u_i = a_i/|a_i|, v_i = b_i/|b_i| (``normalize``) and B rows per view,
 
     L = alignment_weight A + uniformity_weight (U(u) + U(v)) / 2
     A = (1/B) sum_i |u_i - v_i|^alpha,      U(x) = log( 1/(B(B-1)) sum_{i != j} e^{-t |x_i - x_j|²} )

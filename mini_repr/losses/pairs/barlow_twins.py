@@ -1,6 +1,6 @@
 """Barlow Twins: make the cross-correlation of two views the identity, so that dimensions agree and do not repeat.
 
-Definition. Every column is standardised over the batch of B rows, each view by itself,
+Definition. Every column is standardised over the batch of B rows, each view separately,
 
     U_ik = (a_ik - mean_k) / sqrt(var_k + eps),  V likewise from b,  C = Uᵀ V / B   (D x D),
     L = scale_loss ( sum_k (1 - C_kk)² + redundancy_weight sum_{k != l} C_kl² )

@@ -7,7 +7,7 @@ Definition. With u_i = a_i/|a_i|, v_j = b_j/|b_j|, noise directions n_k, s_ij = 
 ``instance_weights`` makes the weights from the rows of a fixed complementary model: 0 for pairs that it finds more
 similar than a threshold (phi), 1 for others; w_ii counts as 1 whatever it is. ``refine_noise`` moves Gaussian noise
 uphill on the loss, to where the anchors crowd. Either may be left out; without both this is one direction of InfoNCE.
-``reduction="none"`` gives one value a pair.
+``reduction="none"`` gives one value per pair.
 ``masking="logits"`` multiplies s_ij/t itself by the weight, so that a false negative keeps the term e^0.
 ``form="binary"``: with p_ic the softmax over all C = B + K candidates, the binary cross-entropy of each candidate,
 
@@ -19,7 +19,7 @@ binary form, with o_ic = p_ic / (1 - p_ic) off the partner, G_ic = (p_ic - [c = 
 da = (du - u (u·du)) / |a|. Weights and noise are constants. Tiles of rows: O((B + K) * tile) memory.
 
 Shapes: a, b (B, D), B >= 2; weights (B, B) >= 0, some above 0 in each row; noise (K, D). In the binary form 1 - p is
-held at the dtype's smallest normal number: a negative that takes all gives a large value, not infinity. A zero row has
+kept at the dtype's smallest normal number: a negative that takes all gives a large value, not infinity. A zero row has
 similarity 0 and a zero gradient.
 
 Source. Zhou, Zhang, Zhao, Wen 2022, arXiv 2205.00656 (instance weighting, noise-based negatives); checked against the

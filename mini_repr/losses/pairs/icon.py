@@ -14,10 +14,10 @@ the partner, p = I. ``over="pairs"`` makes p and q one distribution each over al
 anchor, and L the mean over the others. ``alpha`` mixes p with equal shares of the n candidates, (1 - alpha) p +
 alpha/n, and ``learned_alpha`` q. ``entropy=False`` leaves out sum_j p log p: the cross-entropy, with the same gradient.
 
-Named losses are settings, each held to its own formula in the tests; ``supervision.py`` makes the targets. InfoNCE in
-one direction: the defaults. SupCon: labels, ``exclude_self``. Cross-entropy: "dot", b class weights, one-hot targets.
-SNE: gaussian neighbours, "gaussian", t = 1/2. t-SNE: "student_t", t = 1, "pairs". k-means: clusters as targets for
-"gaussian" of fixed rows. Clustering from pairs or neighbours: "clusters".
+Named losses are settings, each compared with its own formula in the tests; ``supervision.py`` makes the targets.
+InfoNCE in one direction: the defaults. SupCon: labels, ``exclude_self``. Cross-entropy: "dot", b class weights, one-hot
+targets. SNE: gaussian neighbours, "gaussian", t = 1/2. t-SNE: "student_t", t = 1, "pairs". k-means: clusters as targets
+for "gaussian" of fixed rows. Clustering from pairs or neighbours: "clusters".
 
 Gradient. With r_i the weight of anchor i, dL/dl_ij = r_i (q_ij - p_ij); over pairs q_ij mean_k r_k - r_i p_ij, p and q
 times N. For a mixed q', p_ij is p_ij (1 - learned_alpha) q_ij / q'_ij and its sum the factor of q_ij. As l depends on

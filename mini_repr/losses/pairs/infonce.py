@@ -1,6 +1,6 @@
 """InfoNCE: tell each row's partner from every other row.
 
-Definition. With u_i = a_i/|a_i|, v_i = b_i/|b_i| (``normalize``), s_ij = u_i·v_j, temperature t and B rows a view,
+Definition. With u_i = a_i/|a_i|, v_i = b_i/|b_i| (``normalize``), s_ij = u_i·v_j, temperature t and B rows per view,
 
     l(a_i) = -log( e^{s_ii/t} / sum_{c in C_i} e^{s_ic/t} ),      L = mean_i [ l(a_i) + l(b_i) ] / 2
 
@@ -11,12 +11,12 @@ where ``negatives`` says what the candidates C_i of an anchor a_i are, besides i
     "queue"   the rows of ``queue``, not those of the batch: MoCo  (1 + K candidates)
 
 ``symmetric=False`` keeps the anchors a_i only. ``decoupled`` leaves the partner out of the sum (DCL): L can then be
-negative, and no gradient weakens as the positive is learnt. ``reduction="none"`` gives one value a pair.
+negative, and no gradient weakens as the positive is learnt. ``reduction="none"`` gives one value per pair.
 
 Gradient. With P_ic the softmax over C_i and r_i the weight of anchor i in the reduction, the logits s/t receive
 G_ic = r_i (P_ic - [c = i]). Summed over the anchors of both views, du = G v / t and dv = Gᵀ u / t; then
 da = (du - u (u·du)) / |a|, so that a·da = 0. The temperature receives dt = -sum_ic G_ic s_ic / t^2.
-The similarity matrix is never held: tiles of rows give value and gradient in O(B * tile) memory.
+The similarity matrix is never stored: tiles of rows give value and gradient in O(B * tile) memory.
 
 Shapes: a, b (B, D) with B >= 2; queue (K, D), never differentiated. Ranges: temperature > 0 (papers: 0.07 to 0.5).
 A zero row has similarity 0 to everything and a zero gradient.

@@ -12,7 +12,7 @@ m_i, a mean of g_i that moves from visit to visit, for want of the whole data se
     m'_i = (1 - estimate_rate) m_i + estimate_rate g_i   (g_i at the first visit, log m_i = -inf),
 
 L_i = t_i log m'_i + t_i radius, and its gradient is that of the surrogate sum_j w_ij h_ij with w_ij = e^{h_ij/t_i} /
-(n m'_i) held fixed: the estimator of the paper. Without estimates m' = g, and that is the gradient of L_i as it stands.
+(n m'_i) constant: the estimator of the paper. Without estimates m' = g, and that is the gradient of L_i as it stands.
 
 ``estimate_of="similarities"`` estimates the mean of e^{s_ij/t_i} instead and takes s_i off L_i: the partner's weight is
 then 1, not sum_j w_ij. ``value="surrogate"`` returns the surrogate: another value, the same gradient.
@@ -165,8 +165,8 @@ class AnchorEstimates(NamedTuple):
     """Of the anchors of one view, (B,) each: ``s`` s_i, ``log_m`` log m'_i, ``mass`` sum_j w_ij = g_i / m'_i.
 
     ``partner_weight``: what multiplies -s_i in the surrogate. ``pull(g)``: the gradient of sum_i g_i sum_j p_ij s_ij,
-    with p = w / sum w held fixed: that of the own rows as anchors, of the other rows, and of the own rows as candidates
-    (or None).
+    with p = w / sum w as a constant: that of the own rows as anchors, of the other rows, and of the own rows as
+    candidates (or None).
     """
 
     s: object

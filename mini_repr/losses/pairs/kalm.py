@@ -8,7 +8,7 @@ than v_i in the order of their similarity to u_i, anchor i's M = ``mixed`` synth
 
 ``shares`` (B, M) holds y, drawn by the caller (Beta(2, 2)), and sets M; without it every y is 1/2. The focal weight
 is a constant unless ``detach_weight`` is False. ``gamma=0, mixed=0`` is one direction of InfoNCE. ``reduction="none"``
-gives one value a pair; the mean divides by B, not by the sum of the weights.
+gives one value per pair; the mean divides by B, not by the sum of the weights.
 
 Gradient. Which rows are hardest is a constant. With l_i = -log p_i and r_i the weight of anchor i in the reduction,
 dl_i = r_i (1 - p_i)^gamma, plus r_i l_i gamma p_i (1 - p_i)^(gamma - 1) without ``detach_weight``. The logits of rows
@@ -122,7 +122,7 @@ def _mixtures_logsumexp(u, v, scale, count, shares, tile):
     tiles = row_tiles(u, 4 * count * u.shape[1], tile)
 
     def mixtures(rows):
-        """The unit mixtures (tile, M, D) with their way back, their cosines (tile, M), and both shares."""
+        """The unit mixtures (tile, M, D) with their backward, their cosines (tile, M), and both shares."""
         part = 0.5 if shares is None else shares[rows][:, :, None]
         mixture, to_mixture = unit_rows.on_arrays(part * v[first[rows]] + (1 - part) * v[second[rows]])
         return mixture, to_mixture, (mixture @ u[rows][:, :, None])[:, :, 0], part

@@ -5,7 +5,7 @@ Definition. With u_i = a_i/|a_i|, v_j = b_j/|b_j|, s_ij = u_i·v_j, temperature 
     w_ij = e^{h sg(s_ij)}
     l(a_i) = -log( e^{s_ii/t} / (e^{s_ii/t} + sum_{j != i} w_ij e^{s_ij/t}) ),      L = mean_i [ l(a_i) + l(b_i) ] / 2
 
-h = 0 is InfoNCE. ``symmetric=False`` keeps the anchors a_i only; ``reduction="none"`` gives one value a pair. The
+h = 0 is InfoNCE. ``symmetric=False`` keeps the anchors a_i only; ``reduction="none"`` gives one value per pair. The
 weight stands for what a reward model thinks of the pair; as in the official code, the trained model is its own.
 
 Gradient. The weights are constants, but they sit in the softmax P_i over (s_ii/t, s_ij/t + h s_ij): the logits s/t

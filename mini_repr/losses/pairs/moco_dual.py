@@ -11,7 +11,7 @@ queries, for the key v_i (of ``queue`` where no query_queue is given). It goes b
 the whole queue (rounded up; ties with the last of them stay too; all, where no more are left). Where none is left the
 term is 0. The third return value holds the means of the two terms, ``query`` and ``key``, before their weights.
 
-Gradient. The choice is held fixed: a logit receives r (softmax - [partner]), r the anchor's weight; queues take none.
+Gradient. The choice is a constant: a logit receives r (softmax - [partner]), r the anchor's weight; queues take none.
 du_i = sum_c G_ic c / t over anchors and partners, da = (du - u (u·du)) / |a|, dt = -sum G s / t². A key from a
 momentum encoder is a plain array and takes no gradient: the second term then moves the query as the partner of its key.
 Tiles of rows: O((B + K) * tile) memory.
@@ -80,7 +80,7 @@ def moco_dual(
     scale = 1 / temperature
 
     def direction(x, y, past):
-        """l of the anchors x with partners y, and its way back: to x, y and scale."""
+        """l of the anchors x with partners y, and its backward: to x, y and scale."""
         partner, to_partner = partner_logit.on_arrays(x, y, scale)
         (over, _), back = combine([(partner, to_partner), _hard_logsumexp(x, past, scale, hardest, ceiling, tile)])
 

@@ -8,7 +8,7 @@ e^row[K:] with ``variance="exp"``; never below 1e-10. Queries a_i, documents b_j
 
 ``symmetric`` averages this with the same over the columns, documents that look for their query. With ``targets``, a
 teacher's scores T, listwise distillation takes the partner's place: L = mean_i KL( P_T || P_s ), of softmax_j(T_ij /
-target_temperature) to softmax_j(s_ij/t). ``reduction="none"`` gives one value a query.
+target_temperature) to softmax_j(s_ij/t). ``reduction="none"`` gives one value per query.
 
 The score is a dot product, for any index of inner products (``query_vectors``, ``document_vectors``): s_ij = x_i·y_j,
 
@@ -137,7 +137,7 @@ def document_vectors(b, variance="softplus", beta=2.5):
 
 
 def _gaussians(argument, rows, variance, beta):
-    """Means, variances and the way back: from their gradients to that of the rows."""
+    """Means, variances and their backward: from their gradients to that of the rows."""
     xp = backend_of(rows).xp
     if rows.shape[1] % 2:
         raise ValueError(

@@ -7,7 +7,7 @@ Definition. With u_i = a_i/|a_i|, v_j = b_j/|b_j|, s_ij = u_i·v_j, temperature 
 The scores of other queries count as well: an irrelevant document of one must not score above a relevant one of another,
 so that one threshold fits all. ``negatives="own"`` compares within a query only: mean_i mean_{j != i} softplus((s_ij -
 s_ii)/t). Each comparison is a binary cross-entropy of the difference of two scores, at least log 2 where the order is
-wrong, so that 1 - AUC <= L / log 2 for the AUC of the batch's scores. ``reduction="none"`` gives one value a
+wrong, so that 1 - AUC <= L / log 2 for the AUC of the batch's scores. ``reduction="none"`` gives one value per
 positive.
 
 Gradient. With r_i the weight of positive i in the reduction and sigma the sigmoid, the logit s_kj/t receives
@@ -25,7 +25,7 @@ scores are the same. A zero row has score 0 with everything and a zero gradient.
 
 Source. Sheikholeslami et al. 2025, arXiv 2510.00137: binary cross-entropy over differences of positive and negative
 scores, as a bound of the area over the ROC curve; no code was found. Whether the paper's experiments use a temperature
-could not be confirmed; the default is this house's.
+could not be confirmed; the default is this project's.
 """
 
 import math

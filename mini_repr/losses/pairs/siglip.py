@@ -1,6 +1,6 @@
-"""SigLIP: decide for every pair of rows by itself, with a sigmoid, whether the two belong together.
+"""SigLIP: decide for every pair of rows independently, with a sigmoid, whether the two belong together.
 
-Definition. With u_i = a_i/|a_i|, v_j = b_j/|b_j| (``normalize``), z_ij = 1 for i = j and -1 otherwise, B rows a view,
+Definition. With u_i = a_i/|a_i|, v_j = b_j/|b_j| (``normalize``), z_ij = 1 for i = j and -1 otherwise, B rows per view,
 
     L = -(1/B) sum_i sum_j log sigmoid( z_ij (e^log_scale u_i·v_j + bias) )
 

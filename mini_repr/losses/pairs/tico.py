@@ -6,8 +6,8 @@ Definition. With u, v the unit rows of a and b, and C the moving second moment o
     L = -mean_i u_i·v_i + covariance_weight mean_i u_iᵀ C u_i
 
 Directions that many embeddings share have large eigenvalues in C and cost the most, so the spectrum is driven flat. C
-is kept between batches by who trains: ``updated_covariance``. The gradient does not pass through this batch's share of
-C, unless ``through_covariance``. ``centre`` takes each view's mean from its rows before they become unit rows;
+is stored between batches by the caller: ``updated_covariance``. The gradient does not pass through this batch's share
+of C, unless ``through_covariance``. ``centre`` takes each view's mean from its rows before they become unit rows;
 ``offset`` is added to L. The third return value holds ``invariance`` and ``covariance`` as they enter L.
 
 As u_iᵀ C u_i is the mean of (u_i·u)² over past embeddings u, C remembers all that came before: MoCo's queue, endless
@@ -93,7 +93,7 @@ def updated_covariance(covariance, a, decay=0.9, centre=False):
 
 
 def _unit(x, centre):
-    """Unit rows, of the rows less their mean where ``centre``, and the way back."""
+    """Unit rows, of the rows less their mean where ``centre``, and its backward."""
     unit, back = unit_rows.on_arrays(centred(x)[0] if centre else x)
 
     def backward(g):

@@ -10,20 +10,20 @@ Of those that remain, H_i are the ``hardest`` (a number, k) most similar:
     L = mean_i -log( e^{s_ii/t} / (e^{s_ii/t} + sum_{j in H_i} e^{s_ij/t}) )
 
 ``short`` says what happens where n < k remain: "repeat" takes them again, hardest first, until there are k terms;
-"fewer" sums over the n. Where none remains the loss of that anchor is 0. ``reduction="none"`` gives one value a pair.
+"fewer" sums over the n. Where none remains the loss of that anchor is 0. ``reduction="none"`` gives one value per pair.
 
 Gradient. The choice is a constant. With P_ij the softmax over {i} and H_i (repeated terms added up) and r_i the weight
 of anchor i in the reduction, s/t receives G_ij = r_i (P_ij - [j = i]); du = G v / t, dv = Gᵀ u / t,
 dt = -sum_ij G_ij s_ij / t²; da = (du - u (u·du)) / |a|. Tiles of rows: O(B * (tile + k)) memory.
 
-Shapes: a, b (B, D) with B >= 2. Ranges: temperature > 0, margin any number (paper: 0.1), k >= 1 (paper: 8). Equally
-similar negatives: any may be taken. A zero row has similarity 0 to everything and a zero gradient.
+Shapes: a, b (B, D) with B >= 2. Ranges: temperature > 0, margin any number (paper: 0.1), k >= 1 (paper: 8). Of equally
+similar negatives any may be taken. A zero row has similarity 0 to everything and a zero gradient.
 
 Source. Gu et al. 2025, arXiv 2504.17432, second stage (hard negative enhanced instruction tuning); checked against the
 authors' code, deepglint/UniME, loss.py: anchors in a only, temperature 0.02, threshold 0.1 over the partner's
 similarity, top 8. Where fewer than 8 remain, that code's topk falls back on rows that the threshold had removed, or on
-the partner itself, and uses their true similarities; it also needs more than 8 rows a batch. Its form for several ranks
-multiplies the loss by their number. The first stage is ``similarity_kl``.
+the partner itself, and uses their true similarities; it also needs more than 8 rows per batch. Its form for several
+ranks multiplies the loss by their number. The first stage is ``similarity_kl``.
 """
 
 import math

@@ -1,6 +1,6 @@
 """VICReg: keep partners together, every dimension alive and no two dimensions alike.
 
-Definition. With the covariance C(x) = X̄ᵀ X̄ / (B - 1) of centred rows, B rows a view and D dimensions,
+Definition. With the covariance C(x) = X̄ᵀ X̄ / (B - 1) of centred rows, B rows per view and D dimensions,
 
     L = invariance_weight s(a, b) + variance_weight [v(a) + v(b)] + covariance_weight [c(a) + c(b)]
     s(a, b) = sum_i |a_i - b_i|² / (B D)      v(x) = (1/D) sum_k max(0, target_std - sqrt(C_kk + eps))

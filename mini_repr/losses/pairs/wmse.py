@@ -1,6 +1,6 @@
 """W-MSE: whiten each view, then bring partners together; white rows cannot collapse.
 
-Definition. The rows of a view are cut into sub-batches, and each sub-batch X of n rows is whitened by itself,
+Definition. The rows of a view are cut into sub-batches, and each sub-batch X of n rows is whitened separately,
 
     S = (1 - eps) X̄ᵀX̄ / (n - 1) + eps I,   S = C Cᵀ (Cholesky, C lower),   z_i = C⁻¹ x̄_i,   X̄ the rows less their mean,
 
@@ -24,7 +24,7 @@ than ``size`` is one sub-batch. A sub-batch with a singular S (for eps 0: no mor
 constant or follows from the others) is a ValueError. A row at the mean of its sub-batch has cosine 0 and no gradient.
 
 Source. Ermolov, Siarohin, Sangineto, Sebe 2020, arXiv 2007.06346, section 3. github.com/htdt/self-supervised,
-methods/w_mse.py and whitening.py: each view by itself, sub-batches of 128 rows for D = 64 and of 256 for 128, n - 1,
+methods/w_mse.py and whitening.py: each view separately, sub-batches of 128 rows for D = 64 and of 256 for 128, n - 1,
 eps 0, 1 or 4 orders, B a multiple of the size. Cholesky's adjoint: Murray 2016, arXiv 1602.07527.
 
 Public implementations differ in eps and in how whitening turns the rows: S^-1/2 (ZCA) is as white as C⁻¹, but gives

@@ -7,7 +7,7 @@ whole batch (``mask`` True),
 
     norm(d):  d²  ("l2")     |d|  ("l1")     d²/(2 beta) where |d| < beta, else |d| - beta/2  ("smooth_l1")
 
-``normalize_target`` replaces x_i by (x_i - mean(x_i)) / sqrt(var(x_i) + eps), each patch by itself, the variance
+``normalize_target`` replaces x_i by (x_i - mean(x_i)) / sqrt(var(x_i) + eps), each patch separately, the variance
 divided by Q - ddof. ``over="all"`` averages over every patch, hidden or not; the mask then has no effect.
 
 Gradient. dy_iq = norm'(y_iq - x_iq) / (Q |M|) on hidden patches and exactly 0 elsewhere, with norm' = 2d, sign(d) or

@@ -17,7 +17,7 @@ A mean that is not above 0 has no power: with ``negative="clip"`` it makes the p
 
 Gradient. With D1, D2 the denominators, dcs/dσ_xy = 2/D2, dcs/dσ_x² = -cs/D2, dl/dμ_x = 2 (μ_y - l μ_x)/D1; with
 filters F, σ_x² = F(x²) - μ_x², so dx = Fᵀ(g_μ - 2 μ_x g_σx² - μ_y g_σxy) + 2x Fᵀ(g_σx²) + y Fᵀ(g_σxy): three
-transposed filters a scale. Filter and halving are products with small banded matrices, and so are their transposes.
+transposed filters per scale. Filter and halving are products with small banded matrices, and so are their transposes.
 
 Shapes: prediction, target (B, C, H, W), values in a range of size R; the target is a constant. window up to the smaller
 side at the last scale: 11 and sigma 1.5 are Wang's; images of 8 to 32 pixels want 3 to 7. 0 <= L <= 2.
@@ -118,7 +118,7 @@ def ms_ssim(
 
 
 def _similarity(x, y, blur, c1, c2, luminance):
-    """Mean over places (B, C) of cs, or of l cs, and the way back to x."""
+    """Mean over places (B, C) of cs, or of l cs, and its backward, to x."""
     mean_x, mean_y = along_both(x, blur), along_both(y, blur)
     below_cs = along_both(x * x + y * y, blur) - mean_x * mean_x - mean_y * mean_y + c2
     cs = (2 * (along_both(x * y, blur) - mean_x * mean_y) + c2) / below_cs

@@ -13,7 +13,7 @@ Gradient. Let r_i be the row's weight in the reduction and G_ik = r_i n ([k = y]
 -log p_iy = n log d_iy + log sum_k d_ik^(-n), and d log d_ik = (x_i - w_k)/d_ik² · (dx_i - dw_k). So
 dx_i = sum_k G_ik (x_i - w_k) and dw_k = sum_i G_ik (w_k - x_i). Each pull weakens as 1/d.
 
-Shapes: x (B, D), w (C, D), C >= 2; labels (B,) from 0 to C - 1; holds (B, C) distances. Ranges: exponent > 0, None for
+Shapes: x (B, D), w (C, D), C >= 2; labels (B,) from 0 to C - 1; stores (B, C) distances. Ranges: exponent > 0, None for
 sqrt(D); epsilon >= 0. A squared distance below the dtype's smallest normal number counts as that number, with no
 gradient: x_i = w_y costs 0 (with n >= 1, to round-off) and x_i = w_k, k != y, a large finite amount; a centre that
 stands there twice takes half. Distances come from products; those that cancel in them are computed again.

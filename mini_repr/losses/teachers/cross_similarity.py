@@ -10,7 +10,7 @@ Definition. For predictions p of one view and targets z of the other (constants:
 
 Which rows are similar is found anew in each batch, from predictions against targets, and is a constant to the gradient.
 The third return value holds ``byol`` and ``similar`` (their sums over the views, before the weight) and ``share``, the
-part of all pairs i != j that were similar.
+share of all pairs i != j that were similar.
 
 Gradient. With u = p/|p|, v = z/|z|, r the row's weight in the reduction, n_i the number similar to i and m_ij = 1 for
 those: du_i = -2 r_i [v_i + weight (1/n_i) sum_j m_ij v_j] and dp = (du - u (u·du)) / |p|; in the sigmoid form the

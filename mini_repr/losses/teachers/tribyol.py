@@ -10,7 +10,7 @@ Definition. With predictions p, targets z (constants: stop-gradient) and D(p, z)
 
 There are two teachers. The first gives z1 and z2, the second z3 and ``z1_second``, the first view as *it* sees it;
 where ``z1_second`` is left out, z1 stands for both. Both are moving averages of the student; they move in turn, each at
-every other step, and so stay apart. Three views teach more a step, which is meant for small batches. The third return
+every other step, and so stay apart. Three views teach more per step, which is meant for small batches. The third return
 value holds the mean of each distance, ``p1_to_z2`` and so on, before the halves.
 
 Gradient. With u = p/|p| and v = z/|z| of one distance, du = -w v and dp = (du - u (u·du)) / |p|, so that p·dp = 0; w is
