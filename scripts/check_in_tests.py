@@ -37,5 +37,5 @@ def test_uniformity():
 
 
 def test_a_slip_is_found_and_named():
-    with pytest.raises(AssertionError, match="raw_rows|not normalised"):
+    with pytest.raises(AssertionError, match=r"raw_rows|not normalised"):
         assert_matches(forgets_to_normalise, "uniformity", strict=False)

@@ -35,8 +35,7 @@ from mini_repr.kernels.cross_products import cross_products
 from mini_repr.kernels.distinct_pairs import pair_hinge, pair_log_mean_exp
 from mini_repr.pages.arguments import Choice, Flag, Positive, Rows, Tile
 from mini_repr.pages.invariants import at_least, between, exact, permutation, rotation, row_scaling, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 
 _ORTHOGONAL = [[2.0, 0.0], [0.0, 2.0]]
 

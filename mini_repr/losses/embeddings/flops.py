@@ -27,8 +27,7 @@ from mini_repr.autograd import absolute, relu, unit_rows
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Choice, Flag, Rows
 from mini_repr.pages.invariants import at_least, between, exact, permutation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import rows_of
 
 _ROWS = [[1.0, -3.0], [3.0, 0.0]]

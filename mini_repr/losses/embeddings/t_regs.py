@@ -30,8 +30,7 @@ from mini_repr.autograd import sqrt, unit_rows
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Flag, NonNegative, Rows
 from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import rows_of
 
 _ON_SPHERE = {"normalize": True, "sphere_weight": 0.0}

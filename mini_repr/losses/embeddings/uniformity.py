@@ -27,8 +27,7 @@ from mini_repr.autograd import logsumexp, off_diagonal, unit_rows
 from mini_repr.kernels.distinct_pairs import pair_log_mean_exp
 from mini_repr.pages.arguments import Flag, Positive, Rows, Tile
 from mini_repr.pages.invariants import at_least, between, exact, permutation, rotation, row_scaling, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import rows_of
 
 

@@ -27,8 +27,7 @@ from mini_repr.kernels.log_sum_exp import row_tiles
 from mini_repr.kernels.triplets import PENALTY
 from mini_repr.pages.arguments import Choice, Flag, Labels, NonNegative, Real, Rows, Tile
 from mini_repr.pages.invariants import at_least, exact, permutation, relabelling, rotation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 
 _AXES = {"z": [[2.0, 0.0], [3.0, 0.0], [0.0, 4.0], [0.0, 1.0]], "labels": [1, 1, 0, 0], "penalty": "hinge"}
 

@@ -38,8 +38,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import row_tiles
 from mini_repr.pages.arguments import Choice, Flag, Fraction, Labels, Positive, Reduction, Rows, Tile
 from mini_repr.pages.invariants import at_least, exact, permutation, relabelling, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced, rows_of
 
 _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}

@@ -32,8 +32,7 @@ from mini_repr.autograd import maximum, off_diagonal, relu, stop_gradient, unit_
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Count, Fraction, Labels, NonNegative, Positive, Real, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, relabelling, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 
 _TWO_POINTS = {"z": [[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, 3.0]], "labels": [0, 0, 1, 1], "neighbours": 2}
 

@@ -30,8 +30,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.triplets import triplet_sum
 from mini_repr.pages.arguments import Choice, Count, Flag, Labels, NonNegative, Rows, Tile
 from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import rows_of
 
 _COLLAPSED = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 2]}

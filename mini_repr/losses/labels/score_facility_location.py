@@ -31,8 +31,7 @@ from mini_repr.backend import backend_of, blocks_of
 from mini_repr.kernels.log_sum_exp import choose_tile
 from mini_repr.pages.arguments import Choice, Labels, NonNegative, Reduction, Rows, Tile
 from mini_repr.pages.invariants import exact, permutation, relabelling, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"z": [[1.0, 2.0]] * 4, "labels": [0, 1, 2, 2]}

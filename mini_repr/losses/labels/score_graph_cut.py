@@ -37,8 +37,7 @@ from mini_repr.kernels.class_sums import class_sums
 from mini_repr.kernels.log_sum_exp import within_logsumexp
 from mini_repr.pages.arguments import Choice, Flag, Labels, NonNegative, Positive, Reduction, Rows, Tile
 from mini_repr.pages.invariants import exact, permutation, relabelling, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced, rows_of
 
 _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}

@@ -28,8 +28,7 @@ from mini_repr.autograd import log, unit_rows
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Choice, Labels, Positive, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, relabelling, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 
 _ORTHOGONAL = {"z": [[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]], "labels": [4, 4, 1]}
 

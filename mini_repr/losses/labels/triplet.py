@@ -41,8 +41,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.triplets import PENALTY, triplet_sum
 from mini_repr.pages.arguments import Choice, Flag, Labels, NonNegative, Rows, Tile
 from mini_repr.pages.invariants import between, exact, permutation, relabelling, rotation, row_scaling, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import rows_of
 
 _COLLAPSED = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}

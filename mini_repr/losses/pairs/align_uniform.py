@@ -31,8 +31,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.distinct_pairs import pair_log_mean_exp
 from mini_repr.pages.arguments import Flag, NonNegative, Positive, Rows, Tile
 from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling, swap, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import rows_of
 
 _OPPOSITE = [[1.0, 2.0], [-3.0, -6.0]]

@@ -30,8 +30,7 @@ from mini_repr.autograd import diagonal, off_diagonal, sqrt, standardise_columns
 from mini_repr.kernels.cross_products import cross_products
 from mini_repr.pages.arguments import Flag, NonNegative, Positive, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, swap, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 
 _WHITE = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]
 _OPPOSITE = [[-x for x in row] for row in _WHITE]

@@ -31,8 +31,7 @@ from mini_repr.autograd import sqrt, stack, unit_rows
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Choice, Labels, Optional, Reduction, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _TOKENS = [[[1.0, 0.0], [0.0, 2.0]]]

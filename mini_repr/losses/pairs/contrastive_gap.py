@@ -34,8 +34,7 @@ from mini_repr.kernels.distinct_pairs import pair_log_mean_exp
 from mini_repr.kernels.log_sum_exp import similarity_logsumexp
 from mini_repr.pages.arguments import NonNegative, Positive, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, swap
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows
 
 _OPPOSITE = [[1.0, 2.0], [-3.0, -6.0]]

@@ -36,8 +36,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import row_tiles, similarity_logsumexp
 from mini_repr.pages.arguments import Choice, Optional, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _BOTH = ("weights", "noise")

@@ -41,8 +41,7 @@ from mini_repr.kernels.affinities import kernel_shares, own_places
 from mini_repr.kernels.log_sum_exp import row_tiles
 from mini_repr.pages.arguments import Choice, Flag, Fraction, Optional, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}

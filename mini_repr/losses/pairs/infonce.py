@@ -39,8 +39,7 @@ from mini_repr.autograd import concatenate, logsumexp, off_diagonal, unit_rows
 from mini_repr.kernels.log_sum_exp import candidate_logsumexp
 from mini_repr.pages.arguments import Choice, Flag, Optional, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced, rows_of
 
 _QUEUE_RULE = "a queue with negatives='queue' and none otherwise"

@@ -45,8 +45,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import similarity_logsumexp
 from mini_repr.pages.arguments import Choice, Flag, NonNegative, Optional, Positive, Reduction, Rows, Scalar, Tile
 from mini_repr.pages.invariants import exact, permutation, rotation, row_scaling, swap
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _STATE = ["temperatures", "estimates"]

@@ -29,8 +29,7 @@ from mini_repr.autograd import concatenate, logsumexp, off_diagonal, softplus, s
 from mini_repr.kernels.log_sum_exp import similarity_logsumexp
 from mini_repr.pages.arguments import Flag, NonNegative, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, swap
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}

@@ -33,8 +33,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import LogSums, combine, partner_logit, row_tiles
 from mini_repr.pages.arguments import Fraction, Optional, Positive, Reduction, Rows, Scalar, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _QUEUES = ("queue", "query_queue")

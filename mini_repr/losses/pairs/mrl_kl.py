@@ -43,8 +43,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import combine, partner_logit, similarity_logsumexp
 from mini_repr.pages.arguments import Choice, Flag, Optional, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 FLOOR = 1e-10

@@ -35,8 +35,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import row_tiles
 from mini_repr.pages.arguments import Choice, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, swap
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 TERMS = 14  # of a series on a cell of width 1: 12.6^-14 is below the round-off of float64

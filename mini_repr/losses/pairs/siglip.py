@@ -31,8 +31,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import largest_similarity, row_tiles
 from mini_repr.pages.arguments import Choice, Flag, Real, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, swap
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced, rows_of
 
 _LOG_10 = math.log(10)

@@ -31,8 +31,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import row_tiles
 from mini_repr.pages.arguments import Flag, Positive, Reduction, Rows, Tile
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _ROWS, _TURNED = [[1.0, 2.0], [0.5, -3.0], [1.0, 0.0]], [[-2.0, 1.0], [3.0, 0.5], [0.0, 1.0]]

@@ -37,8 +37,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import combine, similarity_logsumexp
 from mini_repr.pages.arguments import Choice, Flag, Optional, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _PAST = ("past_a", "past_b")

@@ -30,8 +30,7 @@ from mini_repr.autograd import stop_gradient, unit_rows
 from mini_repr.kernels.whitening import centred
 from mini_repr.pages.arguments import Flag, Fraction, NonNegative, Optional, Real, Reduction, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"a": [[3.0, 4.0]] * 3, "b": [[6.0, 8.0]] * 3}

@@ -33,8 +33,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import most_similar, row_tiles
 from mini_repr.pages.arguments import Choice, Count, Positive, Real, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}

@@ -30,8 +30,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.cross_products import cross_products
 from mini_repr.pages.arguments import Choice, Flag, NonNegative, Positive, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, swap, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 
 _LEVEL = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]
 

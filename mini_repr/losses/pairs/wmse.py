@@ -36,8 +36,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.whitening import whitened
 from mini_repr.pages.arguments import Count, Flag, Fraction, Labels, Optional, Reduction, Rows
 from mini_repr.pages.invariants import between, exact, permutation, scaling, swap, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _SQUARE = [[1.0, 2.0], [1.0, -2.0], [-1.0, 2.0], [-1.0, -2.0]]

@@ -30,8 +30,7 @@ from mini_repr.autograd import absolute, sqrt, stop_gradient, where
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Choice, Count, Flag, Mask, Positive, Rows
 from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 
 _PATCHES = [[[1.0, 2.0], [3.0, 5.0]]]
 

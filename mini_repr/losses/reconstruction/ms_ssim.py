@@ -38,8 +38,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.filters import along_both, gaussian, halving_matrix, window_matrix
 from mini_repr.pages.arguments import Choice, Count, Positive, Reduction, Rows
 from mini_repr.pages.invariants import between, exact, permutation, swap
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)

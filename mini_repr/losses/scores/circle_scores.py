@@ -25,8 +25,7 @@ from mini_repr.autograd import log_softmax, maximum, stop_gradient, unit_rows, w
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Flag, Fraction, Labels, Positive, Reduction, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 

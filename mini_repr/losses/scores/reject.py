@@ -34,8 +34,7 @@ from mini_repr.autograd import exp, softplus
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Choice, Labels, Optional, Positive, Reduction, Rows, Scalar
 from mini_repr.pages.invariants import at_least, exact, permutation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 

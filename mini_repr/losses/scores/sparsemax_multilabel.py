@@ -26,8 +26,7 @@ from mini_repr.autograd import sparsemax as simplex_projection
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Reduction, Rows
 from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 

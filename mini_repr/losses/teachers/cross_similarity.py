@@ -34,8 +34,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import row_tiles
 from mini_repr.pages.arguments import Choice, Fraction, NonNegative, Reduction, Rows, Tile
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _VIEWS = ("p1", "p2", "z1", "z2")

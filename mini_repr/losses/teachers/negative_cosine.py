@@ -27,8 +27,7 @@ lightly's NegativeCosineSimilarity is one direction and leaves the stop-gradient
 from mini_repr.autograd import stop_gradient, unit_rows
 from mini_repr.pages.arguments import Choice, Reduction, Rows
 from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _ROWS, _OPPOSITE = [[1.0, 2.0], [0.5, -3.0]], [[-2.0, -4.0], [-0.5, 3.0]]

@@ -27,8 +27,7 @@ third, for Lightning, is "one_way" and moves both teachers at every step.
 from mini_repr.autograd import stop_gradient, unit_rows
 from mini_repr.pages.arguments import Choice, Optional, Reduction, Rows
 from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
 _ROWS, _OPPOSITE = [[1.0, 2.0], [0.5, -3.0]], [[-2.0, -4.0], [-0.5, 3.0]]
