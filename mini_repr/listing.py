@@ -6,15 +6,16 @@ import textwrap
 from mini_repr.catalogue import paper, papers
 from mini_repr.claims.bench.keys import claim_keys, find_claim
 from mini_repr.methods import METHODS
-from mini_repr.metrics import METRICS
 from mini_repr.nn import ENCODERS
 from mini_repr.pages.names import suggestion
-from mini_repr.pages.page import Parameter
-from mini_repr.pages.registry import all_losses
+from mini_repr.pages.page import KINDS, Parameter
+from mini_repr.pages.registry import all_losses, pages_of
 from mini_repr.training.config import keyword_defaults
 
 # The last column of a table keeps at least so many characters, however narrow the terminal.
 NARROWEST = 24
+# Sections of a run's settings that the arguments of a kind of page are in.
+SECTIONS = {"encoder": "encoder", "optimiser": "optimizer", "method": "method"}
 
 
 def everything(kind=None, width=None):
@@ -33,7 +34,9 @@ def everything(kind=None, width=None):
         "methods": lambda: _table("methods", [(name, _first_line(one)) for name, one in METHODS.items()], width),
         "encoders": lambda: _table("encoders", [(name, one.description) for name, one in ENCODERS.items()], width),
         "metrics": lambda: _table(
-            "metrics", [(name, f"{x.description} ({x.needs.replace(',', ', ')})") for name, x in METRICS.items()], width
+            "metrics",
+            [(name, f"{x.summary.rstrip('.')} ({', '.join(x.needs)})") for name, x in pages_of("metric").items()],
+            width,
         ),
         "papers": lambda: _papers(width),
         "claims": lambda: _table(
@@ -56,28 +59,23 @@ def _papers(width):
 
 
 def page(name, code=True):
-    """The page called ``name``: a loss, a metric, a method, an encoder, or a paper by its key or number.
+    """The pages called ``name``, of all kinds, or a paper by its key or number.
 
     Raises:
         ValueError: no such page; names the nearest.
     """
-    losses = all_losses()
-    if name in losses:
-        return loss_page(losses[name], code)
-    if name in METRICS:
-        metric = METRICS[name]
-        text = f"metric {name} ({metric.needs}): {metric.description}\n\n{inspect.getdoc(metric.function)}"
-        return text + (f"\n\n{_source(metric.function)}" if code else "")
+    pages = [p for kind in KINDS for p in pages_of(kind).values()]
+    cards = [card(p, code) for p in pages if name in (p.name, *p.aliases)]
     if name in METHODS:
-        return _class_page(f"method {name}", "method", METHODS[name], code)
+        cards.append(_class_page(f"method {name}", "method", METHODS[name], code))
     if name in ENCODERS:
-        return _class_page(f"encoder {name}: {ENCODERS[name].description}", "encoder", ENCODERS[name].make, code)
+        cards.append(_class_page(f"encoder {name}: {ENCODERS[name].description}", "encoder", ENCODERS[name].make, code))
+    if cards:
+        return "\n\n".join(cards)
     found = {key: p for p in papers() for key in (p.key, p.number)}.get(name.zfill(3) if name.isdecimal() else name)
     if found is None:
-        known = [*losses, *METRICS, *METHODS, *ENCODERS, *(p.key for p in papers())]
-        raise ValueError(
-            f"show {name!r}: no loss, metric, method, encoder or paper of that name{suggestion(name, known)}"
-        )
+        known = [*(n for p in pages for n in (p.name, *p.aliases)), *METHODS, *ENCODERS, *(p.key for p in papers())]
+        raise ValueError(f"show {name!r}: no {', '.join(KINDS)} or paper of that name{suggestion(name, known)}")
     lines = [
         f"paper {found.number} {found.key}: {found.title}",
         f"{found.authors}, {found.year}{', ' + found.link if found.link else ''}",
@@ -95,21 +93,24 @@ def _class_page(title, section, made, code):
     return "\n\n".join(part for part in [*parts, _source(made) if code else ""] if part)
 
 
-def loss_page(loss, code=True):
-    """A loss's card: source paper, text of the page, arguments with ranges and defaults, variants, invariants, code."""
-    of = [paper(number) for number in loss.papers]
-    cited = "\n".join(f"paper {p.number} {p.key}: {p.title} ({p.cite()})" for p in of)
-    arguments = [(p.name, str(p.annotation), _default(p)) for p in loss.parameters.values()]
+def card(page, code=True):
+    """A page's card: papers, text, arguments with ranges and defaults, variants, invariants, code and definition."""
+    of = [paper(number) for number in page.papers]
+    title = page.title if page.kind not in ("loss", "metric") else f"{page.kind} {page.name}"
+    folder = f" (losses/{page.compares})" if page.kind == "loss" else ""
+    section = SECTIONS.get(page.kind)
+    arguments = [
+        (f"{section}.{p.name}" if section else p.name, str(p.annotation), _default(p)) for p in page.parameters.values()
+    ]
     parts = [
-        f"loss {loss.name} (losses/{loss.compares})\n{cited}",
-        loss.__doc__.strip(),
-        _table("arguments", arguments),
-        _table("variants", [(n, _settings(v.settings), v.description) for n, v in loss.variants.items()]),
-        _table("checked invariants", [(text,) for text in dict.fromkeys(i.description for i in loss.invariants)]),
+        "\n".join([title + folder, *(f"paper {p.number} {p.key}: {p.title} ({p.cite()})" for p in of)]),
+        page.text.strip(),
+        _table("settings, for --set" if section else "arguments", arguments),
+        _table("variants", [(n, _settings(v.settings), v.description) for n, v in page.variants.items()]),
+        _table("checked invariants", [(text,) for text in dict.fromkeys(i.description for i in page.invariants)]),
     ]
     if code:
-        parts.append(_source(loss.thing))
-        parts.append(_source(loss.literal))
+        parts += [_source(one) for one in (page.thing, page.literal) if one]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -9,7 +9,7 @@ import math
 
 from mini_repr.autograd import primitive
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import choose_tile
+from mini_repr.kernels.tiles import choose_tile
 
 
 @primitive

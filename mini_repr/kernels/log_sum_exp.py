@@ -12,19 +12,10 @@ from typing import NamedTuple
 
 from mini_repr.autograd import primitive
 from mini_repr.backend import backend_of, blocks_of
+from mini_repr.kernels.tiles import row_tiles
 
 # Columns per block: with the rows of a tile about the products' best shape.
 COLUMNS = 4096
-
-
-def choose_tile(x, columns):
-    """Rows a tile of similarities of x with ``columns`` others: what suits the device of x."""
-    return max(16, backend_of(x).tile_bytes // (columns * x.dtype.itemsize))
-
-
-def row_tiles(x, columns, tile=None):
-    """Slices that cover the rows of x, ``tile`` rows each; None chooses."""
-    return blocks_of(len(x), tile or choose_tile(x, columns))
 
 
 def largest_similarity(x, y):
@@ -168,33 +159,6 @@ def similarity_logsumexp(
         return g_x, g_y * scale if y_gradient else None, g_scale
 
     return over, backward
-
-
-def most_similar(x, y, count, ceiling=None, tile=None):
-    """The ``count`` rows of y with the largest x_i·y_j for each row x_i, its partner y_i left out, largest first.
-
-    Args:
-        x, y: (B, D). count: how many; B - 1 where there are no more.
-        ceiling: (B,), similarities of row i above which none counts; None for no such limit.
-    Returns:
-        (similarities, columns), both (B, count); a similarity of -inf means that fewer were left.
-    """
-    xp = backend_of(x).xp
-    count = min(count, len(y) - 1)
-    similarities = xp.empty((len(x), count), dtype=x.dtype)
-    columns = xp.empty((len(x), count), dtype=xp.int64)
-    for rows in row_tiles(x, len(y), tile):
-        s = x[rows] @ y.T
-        numbers = xp.arange(rows.start, rows.stop)
-        s[numbers - rows.start, numbers] = -xp.inf
-        if ceiling is not None:
-            s[s > ceiling[rows, None]] = -xp.inf
-        chosen = xp.argpartition(s, len(y) - count, axis=1)[:, len(y) - count :]
-        found = xp.take_along_axis(s, chosen, axis=1)
-        order = xp.argsort(-found, axis=1)
-        similarities[rows] = xp.take_along_axis(found, order, axis=1)
-        columns[rows] = xp.take_along_axis(chosen, order, axis=1)
-    return similarities, columns
 
 
 @primitive

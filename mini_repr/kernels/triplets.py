@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from mini_repr.autograd import primitive, relu, softplus
 from mini_repr.backend import backend_of, blocks_of
-from mini_repr.kernels.log_sum_exp import choose_tile
+from mini_repr.kernels.tiles import choose_tile
 
 PENALTY = {"hinge": relu, "softplus": softplus}
 

@@ -1,9 +1,9 @@
 """Two images that lie near each other, each through one encoder and one projector."""
 
 from mini_repr.backend import backend_of
+from mini_repr.kernels.nearest import nearest_rows
 from mini_repr.masking import random_mask, visible_patches
 from mini_repr.methods.siamese import Siamese
-from mini_repr.metrics.rows import row_tiles
 
 
 class Neighbours(Siamese):
@@ -72,28 +72,3 @@ class Neighbours(Siamese):
         if not self.sequences:
             return images, partners
         return images, partners, visible_patches(random_mask(rng, len(images), self.encoder.patch_count, 0.5))
-
-
-def nearest_rows(rows, k):
-    """Numbers (N, k) of the k rows nearest to each row (N, D) by Euclidean distance, itself left out, nearest first.
-
-    Of equally near rows the first come first. Exact but for the rounding of the rows' dtype, which costs more the
-    further they lie from the origin: centre such rows. Time O(N² (D + k)), memory O(N) a row of a tile.
-    """
-    backend = backend_of(rows)
-    xp = backend.xp
-    half_squares = (rows * rows).sum(axis=1) / 2
-    nearest = xp.empty((len(rows), k), dtype="int64")
-
-    def find(tiles):
-        for tile in tiles:
-            here = xp.arange(tile.stop - tile.start)
-            distance = half_squares - rows[tile] @ rows.T  # half its square less half the own square: the same order
-            distance[here, here + tile.start] = xp.inf
-            for place in range(k):
-                found = distance.argmin(axis=1)
-                nearest[tile, place] = found
-                distance[here, found] = xp.inf
-
-    backend.map_shares(find, row_tiles(len(rows), len(rows), rows.itemsize))
-    return nearest

@@ -23,7 +23,7 @@ for this page and no official code was found: the penalties, the margin and the 
 
 from mini_repr.autograd import absolute, relu
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.kernels.triplets import PENALTY
 from mini_repr.pages.arguments import Choice, Flag, Labels, NonNegative, Real, Rows, Tile
 from mini_repr.pages.invariants import at_least, exact, permutation, relabelling, rotation

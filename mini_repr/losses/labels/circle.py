@@ -35,7 +35,7 @@ from operator import iadd
 
 from mini_repr.autograd import logsumexp, maximum, softplus, stop_gradient, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Choice, Flag, Fraction, Labels, Positive, Reduction, Rows, Tile
 from mini_repr.pages.invariants import at_least, exact, permutation, relabelling, rotation, row_scaling
 from mini_repr.pages.loss import definition, loss, variant

@@ -28,7 +28,7 @@ from itertools import pairwise
 
 from mini_repr.autograd import logsumexp, max, unit_rows
 from mini_repr.backend import backend_of, blocks_of
-from mini_repr.kernels.log_sum_exp import choose_tile
+from mini_repr.kernels.tiles import choose_tile
 from mini_repr.pages.arguments import Choice, Labels, NonNegative, Reduction, Rows, Tile
 from mini_repr.pages.invariants import exact, permutation, relabelling, rotation, row_scaling
 from mini_repr.pages.loss import definition, loss, variant

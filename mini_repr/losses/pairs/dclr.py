@@ -33,7 +33,8 @@ import math
 
 from mini_repr.autograd import concatenate, log, log_softmax, off_diagonal, softmax, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import row_tiles, similarity_logsumexp
+from mini_repr.kernels.log_sum_exp import similarity_logsumexp
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Choice, Optional, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
 from mini_repr.pages.loss import definition, loss, variant

@@ -38,7 +38,7 @@ rows are unit ("gaussian" with sigma² = t/2 is "cosine"), and squares the squar
 from mini_repr.autograd import exp, log, log1p, log_softmax, off_diagonal, unit_rows, where
 from mini_repr.backend import backend_of
 from mini_repr.kernels.affinities import kernel_shares, own_places
-from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Choice, Flag, Fraction, Optional, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, translation
 from mini_repr.pages.loss import definition, loss, variant

@@ -32,7 +32,9 @@ import math
 
 from mini_repr.autograd import concatenate, exp, logsumexp, stop_gradient, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import LogSums, combine, most_similar, row_tiles, similarity_logsumexp
+from mini_repr.kernels.log_sum_exp import LogSums, combine, similarity_logsumexp
+from mini_repr.kernels.nearest import most_similar
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import (
     Count,
     Flag,

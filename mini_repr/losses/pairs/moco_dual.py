@@ -30,7 +30,8 @@ import math
 
 from mini_repr.autograd import concatenate, logsumexp, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import LogSums, combine, partner_logit, row_tiles
+from mini_repr.kernels.log_sum_exp import LogSums, combine, partner_logit
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Fraction, Optional, Positive, Reduction, Rows, Scalar, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
 from mini_repr.pages.loss import definition, loss, variant

@@ -32,7 +32,7 @@ import math
 
 from mini_repr.autograd import off_diagonal, softplus, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Choice, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, swap
 from mini_repr.pages.loss import definition, loss, variant

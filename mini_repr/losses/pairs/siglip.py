@@ -28,7 +28,8 @@ import math
 
 from mini_repr.autograd import exp, off_diagonal, softplus, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import largest_similarity, row_tiles
+from mini_repr.kernels.log_sum_exp import largest_similarity
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Choice, Flag, Real, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, swap
 from mini_repr.pages.loss import definition, loss, variant

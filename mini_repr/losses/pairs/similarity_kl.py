@@ -28,7 +28,7 @@ a divergence of another thing: of softmaxes over the columns of one embedding, w
 
 from mini_repr.autograd import exp, log_softmax, off_diagonal, stop_gradient, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Flag, Positive, Reduction, Rows, Tile
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
 from mini_repr.pages.loss import definition, loss, variant

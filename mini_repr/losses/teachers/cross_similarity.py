@@ -31,7 +31,7 @@ import math
 
 from mini_repr.autograd import sigmoid, softplus, stop_gradient, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Choice, Fraction, NonNegative, Reduction, Rows, Tile
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
 from mini_repr.pages.loss import definition, loss, variant
