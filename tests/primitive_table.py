@@ -12,6 +12,7 @@ import numpy as np
 from mini_repr import autograd, kernels
 from mini_repr.autograd import Tensor, gradcheck
 from mini_repr.backend import CPU, is_array
+from mini_repr.kernels.class_log_sum_exp import Logit
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,17 @@ TRIPLETS = {
     "others": np.ones(6, dtype=bool),
     "margin": 0.3,
 }
+
+
+def _square(x, out):
+    out[...] = x * x
+
+
+def _times_twice(weights, x):
+    weights *= 2 * x
+
+
+SQUARES = Logit(lambda x: x, _square, _times_twice)
 MASK = np.array([[True, False, True], [False, False, False], [True, True, True], [False, True, False]])
 ATTENTION_MASK = np.random.default_rng(5).random((2, 1, 3, 4)) < 0.6
 ATTENTION_MASK[0, 0, 1] = False  # a query that may look nowhere
@@ -418,6 +430,10 @@ TABLE = {
             ("hard", "euclidean", "softplus"),
             ("semihard", "squared", "softplus"),
         )
+    ],
+    "class_logsumexp": [
+        kernel("squares", normal(6, 3), kind=np.array([0, 0, 1, 1, 2, 2]), logit=SQUARES),
+        kernel("squares in tiles of 2", normal(6, 3), kind=np.array([0, 0, 1, 1, 1, 1]), logit=SQUARES, tile=2),
     ],
     "class_sums": [Sample("two classes", constants(normal(5, 3), np.array([0, 1, 1, 0, 1])))],
     "whitened": [kernel("covariance", normal(7, 3)), kernel("shrunk", normal(4, 5), eps=0.2)],
