@@ -1,4 +1,4 @@
-"""Sums over the pairs of one set of rows; the N x N matrix is never held.
+"""Sums over the pairs of one set of rows; the N x N matrix is never stored whole.
 
 Each pair i < j is visited once, a tile of rows against all later rows at a time. The backward pass computes each tile
 again instead of storing it: O(N * tile) memory. Distances do not see a shift of all rows, so rows are centred first,
@@ -7,20 +7,21 @@ which saves digits where they lie far from the origin and close together.
 
 import math
 
+from mini_repr.autograd import primitive
 from mini_repr.backend import backend_of, blocks_of
 from mini_repr.kernels.tiles import choose_tile
 
 
-def pair_log_mean_exp(x, scale, distances=True, self_pairs=False, tile=None):
-    """log of the mean over ordered pairs i != j of e^L_ij, L_ij = -scale |x_i - x_j|² or, without ``distances``,
-    L_ij = scale x_i·x_j.
+@primitive
+def pair_log_mean_exp(x, /, scale, distances=True, self_pairs=False, tile=None):
+    """Log of the mean over pairs i != j of e^L_ij: a 0-d array, finite however far the rows lie apart.
+
+    L_ij = -scale |x_i - x_j|² or, without ``distances``, scale x_i·x_j.
 
     Args:
-        x: (N, D), N >= 2. scale: number above 0.
+        x: (N, D), N >= 2. scale: number above 0, a constant.
         self_pairs: whether the mean runs over the N pairs i = j too.
-        tile: rows a tile; None chooses.
-    Returns:
-        (value, backward): a 0-d array, finite however far the rows lie apart, and ``backward(g)``, the gradient of x.
+        tile: rows per tile; None chooses.
     """
     xp = backend_of(x).xp
     slope = -scale if distances else scale
@@ -64,8 +65,9 @@ def pair_log_mean_exp(x, scale, distances=True, self_pairs=False, tile=None):
     return top + xp.log(total) - math.log(count), backward
 
 
-def pair_hinge(x, margin, tile=None):
-    """Sum over the pairs i < j of max(0, margin - |x_i - x_j|²)²: (value, backward), as above."""
+@primitive
+def pair_hinge(x, /, margin, tile=None):
+    """Sum over the pairs i < j of max(0, margin - |x_i - x_j|²)²: a 0-d array."""
     xp = backend_of(x).xp
     x = x - x.mean(axis=0)
 

@@ -19,7 +19,7 @@ def uniformity(z: Rows("N>=2 D", no_zero_row=True), t: Positive = 2.0):
 
     Source: Wang & Isola 2020, arXiv 2005.10242, section 4.1 (t = 2).
     """
-    return float(pair_log_mean_exp(unit_rows.on_arrays(z)[0], t)[0])
+    return float(pair_log_mean_exp.on_arrays(unit_rows.on_arrays(z)[0], t)[0])
 
 
 @definition(uniformity)

@@ -172,7 +172,7 @@ def vit_definition(encoder, images):
 
 
 @primitive
-def _placed(rows, positions, first):
+def _placed(rows, positions, first, /):
     """rows (B, P, D) + positions (P, D) or (B, P, D), behind the row ``first`` (D,) where there is one."""
     if first is None:
         return rows + positions, lambda g: (g, g, None)
