@@ -18,7 +18,7 @@ SECTIONS = {"encoder": "encoder", "optimiser": "optimizer", "method": "method"}
 
 
 def everything(kind=None, width=None):
-    """Tables of the losses, methods, encoders, metrics, papers and claims, or of one kind of them.
+    """Tables of all there is: losses, methods, encoders, ..., papers and claims, or of one kind of them.
 
     Args:
         width: of the terminal, to which the last column is folded; by default each entry is one line.
@@ -28,12 +28,15 @@ def everything(kind=None, width=None):
         rows = [(x.name, x.compares, " ".join(x.papers), _with_variants(x)) for x in all_losses().values()]
         return _table("losses", rows, width)
 
+    def summaries(kind):
+        return _table(f"{kind}s", [(name, one.summary.rstrip(".")) for name, one in pages_of(kind).items()], width)
+
     tables = {
         "losses": losses,
         "methods": lambda: _table("methods", [(name, _first_line(one)) for name, one in METHODS.items()], width),
-        "encoders": lambda: _table(
-            "encoders", [(name, one.summary.rstrip(".")) for name, one in pages_of("encoder").items()], width
-        ),
+        "encoders": lambda: summaries("encoder"),
+        "optimisers": lambda: summaries("optimiser"),
+        "masks": lambda: summaries("mask"),
         "metrics": lambda: _table(
             "metrics",
             [(name, f"{x.summary.rstrip('.')} ({', '.join(x.needs)})") for name, x in pages_of("metric").items()],
