@@ -16,9 +16,9 @@ from mini_repr.pages.arguments import Annotation, Misuse
 # The kinds of pages, each with the package that holds them.
 KINDS = {
     "loss": "losses",
-    "metric": "metrics",
     "method": "methods",
     "encoder": "nn",
+    "metric": "metrics",
     "optimiser": "optim",
     "mask": "masking",
 }
