@@ -71,7 +71,7 @@ def check(target, against, ranks, detached, values_only, as_json, variant, assig
         raise click.UsageError("expected TARGET --against LOSS, such as mine.py:nt_xent --against infonce")
     settings = _assigned("--set", assignments)
     if not target:
-        from mini_repr.conformance.ranks import factor_table
+        from mini_repr.conformance.schemes import factor_table
 
         click.echo(factor_table(against, ranks, variant, settings))
         return

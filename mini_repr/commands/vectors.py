@@ -40,7 +40,7 @@ def verify(folder):
     \b
     mini-repr vectors verify vectors
     """
-    from mini_repr.conformance.vectors import verify
+    from mini_repr.conformance.verify import verify
 
     changes = verify(folder)
     for line in changes:

@@ -113,6 +113,11 @@ class Page:
         bound.apply_defaults()
         return bound.arguments
 
+    def complete(self, arguments):
+        """``arguments`` {name: value} with the defaults of those left out; without ``tile``, which changes no value."""
+        defaults = {p.name: p.default for p in self.parameters.values() if p.default is not p.required}
+        return {name: value for name, value in {**defaults, **arguments}.items() if name != "tile"}
+
     def checked(self, arguments):
         """``arguments`` {name: plain value}, each checked against its annotation; arrays of one dtype and device.
 
