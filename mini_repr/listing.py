@@ -2,15 +2,15 @@
 
 import inspect
 import textwrap
+from dataclasses import asdict
 
 from mini_repr.catalogue import paper, papers
 from mini_repr.claims.bench.keys import claim_keys, find_claim
-from mini_repr.methods import METHODS
 from mini_repr.metrics import METRICS
 from mini_repr.nn import ENCODERS
 from mini_repr.pages.names import suggestion
 from mini_repr.pages.page import Parameter
-from mini_repr.pages.registry import all_losses
+from mini_repr.pages.registry import all_losses, pages_of
 from mini_repr.training.config import keyword_defaults
 
 # The last column of a table keeps at least so many characters, however narrow the terminal.
@@ -30,7 +30,9 @@ def everything(kind=None, width=None):
 
     tables = {
         "losses": losses,
-        "methods": lambda: _table("methods", [(name, _first_line(one)) for name, one in METHODS.items()], width),
+        "methods": lambda: _table(
+            "methods", [(name, _first_line(x.thing)) for name, x in pages_of("method").items()], width
+        ),
         "encoders": lambda: _table("encoders", [(name, one.description) for name, one in ENCODERS.items()], width),
         "metrics": lambda: _table(
             "metrics", [(name, f"{x.description} ({x.needs.replace(',', ', ')})") for name, x in METRICS.items()], width
@@ -68,16 +70,25 @@ def page(name, code=True):
         metric = METRICS[name]
         text = f"metric {name} ({metric.needs}): {metric.description}\n\n{inspect.getdoc(metric.function)}"
         return text + (f"\n\n{_source(metric.function)}" if code else "")
-    if name in METHODS:
-        return _class_page(f"method {name}", "method", METHODS[name], code)
+    methods = pages_of("method")
+    of_name = [x for x in methods.values() if name in (x.name, *x.aliases)]
+    pages = [_class_page(x.title, _method_settings(x.thing), x.thing, code) for x in of_name]
     if name in ENCODERS:
-        return _class_page(f"encoder {name}: {ENCODERS[name].description}", "encoder", ENCODERS[name].make, code)
+        made = ENCODERS[name].make
+        settings = {f"encoder.{n}": value for n, value in keyword_defaults(made).items()}
+        return _class_page(f"encoder {name}: {ENCODERS[name].description}", settings, made, code)
     found = {key: p for p in papers() for key in (p.key, p.number)}.get(name.zfill(3) if name.isdecimal() else name)
-    if found is None:
-        known = [*losses, *METRICS, *METHODS, *ENCODERS, *(p.key for p in papers())]
+    if found is not None:
+        pages.append(_paper_page(found))
+    if not pages:
+        known = [*losses, *METRICS, *methods, *ENCODERS, *(p.key for p in papers())]
         raise ValueError(
             f"show {name!r}: no loss, metric, method, encoder or paper of that name{suggestion(name, known)}"
         )
+    return "\n\n".join(pages)
+
+
+def _paper_page(found):
     lines = [
         f"paper {found.number} {found.key}: {found.title}",
         f"{found.authors}, {found.year}{', ' + found.link if found.link else ''}",
@@ -89,9 +100,15 @@ def page(name, code=True):
     return "\n".join(lines)
 
 
-def _class_page(title, section, made, code):
-    settings = [(f"{section}.{name}", f"default {value}") for name, value in keyword_defaults(made).items()]
-    parts = [title, inspect.getdoc(made), _table("settings, for --set", settings)]
+def _method_settings(method):
+    own = {f"method.{p.name}": p.default for p in method.page.settings}
+    heads = asdict(method.heads) if method.heads else {}
+    return own | {f"heads.{name}": value for name, value in heads.items()}
+
+
+def _class_page(title, settings, made, code):
+    rows = [(name, f"default {value}") for name, value in settings.items()]
+    parts = [title, inspect.getdoc(made), _table("settings, for --set", rows)]
     return "\n\n".join(part for part in [*parts, _source(made) if code else ""] if part)
 
 

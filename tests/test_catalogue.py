@@ -11,13 +11,13 @@ from importlib import resources
 import pytest
 
 from mini_repr.catalogue import ROOMS, STATUSES, paper, papers
+from mini_repr.pages.registry import pages_of
 
 COUNT = 119
 CLAIMED = [pytest.param(p, id=p.key) for p in papers() if p.status in ("works", "partial")]
 REGISTRIES = {  # kind: (module, attribute); a callable attribute is called
     "loss": ("mini_repr.pages.registry", "all_losses"),
     "metric": ("mini_repr.metrics", "METRICS"),
-    "method": ("mini_repr.methods", "METHODS"),
     "optim": ("mini_repr.optim", "OPTIMIZERS"),
 }
 
@@ -30,8 +30,10 @@ def resolve(reference):
         if not attribute:
             raise LookupError(f"{reference!r} names no attribute")
         return getattr(importlib.import_module(path), attribute)
+    if kind == "method":
+        return pages_of("method")[name]
     if kind not in REGISTRIES:
-        raise LookupError(f"{reference!r}: unknown kind; there are {', '.join([*REGISTRIES, 'module'])}")
+        raise LookupError(f"{reference!r}: unknown kind; there are {', '.join([*REGISTRIES, 'method', 'module'])}")
     path, attribute = REGISTRIES[kind]
     registry = getattr(importlib.import_module(path), attribute)
     return (registry() if callable(registry) else registry)[name]

@@ -17,8 +17,9 @@ L_i = t_i log m'_i + t_i radius, and its gradient is that of the surrogate sum_j
 ``estimate_of="similarities"`` estimates the mean of e^{s_ij/t_i} instead and takes s_i off L_i: the partner's weight is
 then 1, not sum_j w_ij. ``value="surrogate"`` returns the surrogate: another value, the same gradient.
 
-State: ``updated_state`` moves temperatures, estimates and momenta of the batch's samples, entries (B,) of arrays over
-the training set. Two modalities with states of their own are two calls, ``symmetric=False, negatives="batch"``.
+State: ``updated_state`` (methods/state.py) moves temperatures, estimates and momenta of the batch's samples, entries
+(B,) of arrays over the training set. Two modalities with states of their own are two calls, ``symmetric=False,
+negatives="batch"``.
 
 Gradient. du_i = sum_j w_ij v_j - (sum_j w_ij) v_i, and the candidates theirs, by log-sum-exps of rows u_i / t_i: tiles
 give value and gradient in O(B * tile) memory. Then da = (du - u (u·du)) / |a|.
@@ -103,7 +104,7 @@ def isogclr(
 
     total, backs = 0, []
     for own, other in pairs:
-        positive, share, level, back = _anchors(own, other, t, estimates, estimate_rate, differences, negatives, tile)
+        positive, share, level, back = anchors_of(own, other, t, estimates, estimate_rate, differences, negatives, tile)
         pull = share if differences else xp.ones_like(share)  # the partner's weight
         if value == "surrogate":
             per_anchor = share * (own * back(xp.ones_like(share))[0]).sum(axis=1) - pull * positive
@@ -127,46 +128,7 @@ def isogclr(
     return answer, backward
 
 
-def updated_state(
-    a,
-    b,
-    temperatures,
-    estimates,
-    momenta,
-    estimate_rate=0.8,
-    radius=0.4,
-    estimate_of="differences",
-    negatives="views",
-    symmetric=True,
-    step=0.03,
-    momentum_rate=0.5,
-    clip=3.0,
-    bounds=(0.05, 1.0),
-):
-    """(temperatures, estimates, momenta) of the batch's samples after it, each (B,); before all, 0.1, -inf and 0.
-
-    A temperature's gradient log m' + radius - sum_j w_ij h_ij / t, the mean over the sample's views, is clipped and
-    averaged over visits at ``momentum_rate``; then the temperature takes a step against it, within ``bounds``.
-    Settings: the official readme (0.03, 0.5) and code (3, 0.05, 1).
-    """
-    xp = backend_of(a).xp
-    u, v = unit_rows.on_arrays(a)[0], unit_rows.on_arrays(b)[0]
-    differences = estimate_of == "differences"
-    slopes, levels = [], []
-    for own, other in ((u, v), (v, u)) if symmetric else ((u, v),):
-        positive, share, level, back = _anchors(
-            own, other, temperatures, estimates, estimate_rate, differences, negatives, None
-        )
-        mean = (own * back(xp.ones_like(share))[0]).sum(axis=1) - (positive if differences else 0)
-        slopes.append(level + radius - share * mean / temperatures)
-        levels.append(level)
-    slope = xp.clip(sum(slopes) / len(slopes), -clip, clip)
-    momenta = (1 - momentum_rate) * momenta + momentum_rate * slope
-    estimates = reduce(xp.logaddexp, levels) - math.log(len(levels))
-    return xp.clip(temperatures - step * momenta, *bounds), estimates, momenta
-
-
-def _anchors(own, other, t, estimates, rate, differences, negatives, tile):
+def anchors_of(own, other, t, estimates, rate, differences, negatives, tile):
     """One view's anchors ``own``, partners in ``other``: (positive s_i, share g / m', level log m', back), (B,) each.
 
     ``back(g)`` is the gradient of sum_i g_i sum_j p_ij s_ij with the softmax p over the negatives held fixed: that of
