@@ -7,7 +7,6 @@ import click
 
 from mini_repr.commands.errors import plain_errors
 from mini_repr.commands.tables import table
-from mini_repr.commands.things import things_of
 
 
 @click.command("list")
@@ -35,25 +34,24 @@ def everything(only=None, width=None):
         width: of the terminal, to which the last column is folded; by default each entry is one line.
     """
     from mini_repr.pages.page import KINDS
+    from mini_repr.pages.registry import pages_of
 
     kinds = {"losses" if kind == "loss" else f"{kind}s": kind for kind in KINDS}
-    tables = [_table_of_kind(title, kind, width) for title, kind in kinds.items() if only in (None, title)]
+    chosen = {title: kind for title, kind in kinds.items() if only in (None, title)}
+    tables = [table(title, [_row(page) for page in pages_of(kind).values()], width) for title, kind in chosen.items()]
     tables += [_papers(width)] if only in (None, "papers") else []
     tables += [_claims(width)] if only in (None, "claims") else []
     return "\n\n".join(filter(None, tables))
 
 
-def _table_of_kind(title, kind, width):
-    return table(title, [_row(thing) for thing in things_of(kind).values()], width)
-
-
-def _row(thing):
-    text = f"{thing.description} ({thing.needs})" if thing.needs else thing.description
-    of_page = []
-    if thing.page:
-        of_page = [thing.page.compares] if thing.kind == "loss" else []
-        of_page.append(" ".join(thing.page.papers))
-    return thing.name, *of_page, text
+def _row(page):
+    text = page.summary.rstrip(".")
+    if page.kind == "metric":
+        text += f" ({', '.join(page.needs)})"
+    if page.variants:
+        text += f". Variants: {', '.join(page.variants)}."
+    folder = [page.compares] if page.kind == "loss" else []
+    return page.name, *folder, " ".join(page.papers), text
 
 
 def _papers(width):

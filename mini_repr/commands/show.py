@@ -7,7 +7,6 @@ import click
 
 from mini_repr.commands.errors import plain_errors
 from mini_repr.commands.tables import table
-from mini_repr.commands.things import things_of
 
 # The sections of settings of a run whose name is not that of their kind of page.
 SECTIONS = {"optimiser": "optimizer"}
@@ -39,18 +38,18 @@ def _shown(name, code):
     from mini_repr.catalogue import papers
     from mini_repr.pages.names import suggestion
     from mini_repr.pages.page import KINDS
+    from mini_repr.pages.registry import pages_of
 
-    things = {kind: things_of(kind) for kind in KINDS}
-    for of_kind in things.values():
-        if name in of_kind:
-            thing = of_kind[name]
-            return _page(thing.page, code) if thing.page else _undeclared(thing, code)
-    found = {key: p for p in papers() for key in (p.key, p.number)}.get(name.zfill(3) if name.isdecimal() else name)
-    if found is None:
-        known = [*(n for of_kind in things.values() for n in of_kind), *(p.key for p in papers())]
-        kinds = ", ".join(kind for kind in KINDS if things[kind])
-        raise ValueError(f"show {name!r}: no {kinds} or paper of that name{suggestion(name, known)}")
-    return _paper(found)
+    pages = [page for kind in KINDS for page in pages_of(kind).values()]
+    found = [page for page in pages if name in (page.name, *page.aliases)]
+    if found:
+        return "\n\n".join(_page(page, code) for page in found)
+    key = name.zfill(3) if name.isdecimal() else name
+    for paper in papers():
+        if key in (paper.key, paper.number):
+            return _paper(paper)
+    known = [*(n for page in pages for n in (page.name, *page.aliases)), *(p.key for p in papers())]
+    raise ValueError(f"show {name!r}: no {', '.join(KINDS)} or paper of that name{suggestion(name, known)}")
 
 
 def _paper(paper):
@@ -65,19 +64,6 @@ def _paper(paper):
     if paper.key in claim_keys():
         lines.append(f"claim: {find_claim(paper.key).says} (mini-repr claim {paper.key})")
     return "\n".join(lines)
-
-
-def _undeclared(thing, code):
-    """A thing without a page: its text, its settings if it is a class, its code."""
-    from mini_repr.training.config import keyword_defaults
-
-    text = inspect.getdoc(thing.made)
-    title = f"{thing.kind} {thing.name}" + (f" ({thing.needs})" if thing.needs else "")
-    title += "" if text.startswith(thing.description) else f": {thing.description}"
-    settings = keyword_defaults(thing.made) if isinstance(thing.made, type) else {}
-    rows = [(f"{thing.kind}.{name}", f"default {value}") for name, value in settings.items()]
-    parts = [title, text, table("settings, for --set", rows), _source(thing.made) if code else ""]
-    return "\n\n".join(filter(None, parts))
 
 
 def _page(page, code):

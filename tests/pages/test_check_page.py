@@ -8,7 +8,7 @@ from mini_repr.pages.check_page import check_page, checks_of
 from mini_repr.pages.invariants import at_least, permutation, rotation
 from mini_repr.pages.loss import Loss
 from mini_repr.pages.page import definition
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.rows import reduce_rows, reduced
 
 
 def page_of(slope=2, wrong_value=0.0, writes=False):
