@@ -54,8 +54,8 @@ def measure(rows, width):
     from mini_repr.training import config
     from mini_repr.training.distributed import joined
     from mini_repr.training.distributed.ring_infonce import ring_infonce
-    from mini_repr.training.gradients import backward
     from mini_repr.training.run import Run
+    from mini_repr.training.step import forward_backward
 
     with joined() as world:
         cores = sorted(os.sched_getaffinity(0))
@@ -66,18 +66,19 @@ def measure(rows, width):
         settings = config.resolve(
             {
                 "encoder": {"patch": 4, "width": width, "depth": 4},
-                "method": {"dimensions": DIMENSIONS, "views": "shift=2,rotate=15,noise=0.1"},
+                "heads": {"dimensions": DIMENSIONS},
+                "method": {"views": "shift=2,rotate=15,noise=0.1"},
                 "train": {"batch_size": batch},
             }
         )
         run = Run(settings, data, CPU, world)
-        method, spread = run.method, run.spread
-        own = images[spread.own(np.arange(batch))]
+        method, sharding = run.method, run.sharding
+        own = images[sharding.own(np.arange(batch))]
         gradients = [p.data.copy() for p in method.trained_parameters().values()]
 
         def step():
             method.zero_grad()
-            backward(method, Batch((own,)), run.rng, spread)
+            forward_backward(method, Batch((own,)), run.rng, sharding)
             run.optimizer.step(1e-3)
 
         def encode():
@@ -85,7 +86,7 @@ def measure(rows, width):
             za, zb = method.embed(*inputs)
             ((za * za).sum() + (zb * zb).sum()).backward()
 
-        inputs = method.draw(own, spread.draws(run.rng))
+        inputs = method.sample(own, sharding.draws(run.rng))
         a, b = np.random.default_rng(1).standard_normal((2, RING_ROWS, DIMENSIONS), dtype=np.float32)
         small, large = np.zeros(1, np.float32), np.zeros(2**22, np.float32)
 
@@ -100,7 +101,7 @@ def measure(rows, width):
             "encode a row": timed(encode) / rows,
             "update": timed(lambda: run.optimizer.step(1e-3)),
             "draw a row": timed(lambda: run.rng.standard_normal((batch, 1, 28, 28), dtype=np.float32)) / batch,
-            "view a row": timed(lambda: method.draw(own, spread.draws(run.rng))) / rows,
+            "view a row": timed(lambda: method.sample(own, sharding.draws(run.rng))) / rows,
             "pair": timed(ring) / (RING_ROWS**2 * world.size),
             "allreduce": timed(lambda: world.sum_in_place(gradients)),
             "latency": timed(lambda: [world.pass_on([small]) for _ in range(100)]) / 100,

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from mini_repr import __version__
 from mini_repr.cli import main
-from mini_repr.listing import everything
+from mini_repr.commands.list import everything
 from mini_repr.pages.registry import all_losses
 from mini_repr.training import checkpoint
 
@@ -132,13 +132,13 @@ def test_overwrite_never_deletes_what_no_run_wrote(run, tmp_path):
         (["--variant", "moco"], ["infonce", "queue"]),
         (["--encoder", "vitt"], ["vitt", "'vit'"]),
         (["--method", "siamees"], ["'siamese'"]),
-        (["--method", "supervised"], ["supervised", "infonce", "siamese"]),
+        (["--method", "supervised"], ["supervised", "infonce", "simclr"]),
         (["--optimizer", "adam"], ["'adamw'"]),
         (["--data", "digit"], ["digit"]),
         (["--data", "glosses", "--method", "siamese"], ["siamese", "texts", "two_tower"]),
         (["--data", "glosses", "--loss", "supcon"], ["supcon", "texts"]),
         (["--reweight", "linuper"], ["loss.reweight", "linupper"]),
-        (["--loss", "vicreg", "--reweight", "linupper"], ["vicreg", "no value a row"]),
+        (["--loss", "vicreg", "--reweight", "linupper"], ["vicreg", "no value per row"]),
         (["--matryoshka", "8,x"], ["loss.matryoshka", "[8, 32]"]),
         (["--encoder", "text"], ["encoder text", "texts", "images"]),
         (["--data", "/no/such/file.npz"], ["/no/such/file.npz"]),
@@ -277,7 +277,7 @@ def test_a_folder_of_another_version_is_one_line(run, trained, tmp_path, file, c
 
 def test_weights_of_another_kind_of_run_are_one_short_line(run, trained, tmp_path):
     result = run("train", "--init-from", trained, "--out", tmp_path / "vit")
-    refused(result, f"--init-from {trained}", "infonce by siamese with mlp", "infonce by siamese with vit")
+    refused(result, f"--init-from {trained}", "infonce by simclr with mlp", "infonce by simclr with vit")
     assert len(result.stderr) < len(str(trained)) + 350
     assert not (tmp_path / "vit").exists()
 
@@ -297,9 +297,9 @@ def test_what_only_the_first_batch_refuses_leaves_no_run_behind(run, tmp_path):
 
 def test_places_that_cannot_be_written_are_refused_before_the_work(run, tmp_path, monkeypatch):
     from mini_repr.claims.bench import claim as claims
-    from mini_repr.training import session
+    from mini_repr.training import evaluation
 
-    monkeypatch.setattr(session, "_trained", None)
+    monkeypatch.setattr(evaluation, "_trained", None)
     monkeypatch.setattr(claims, "run", None)
     refused(run("embed", tmp_path, "--out", tmp_path / "no" / "emb.npz"), "--out", "no folder")
     refused(run("embed", tmp_path, "--out", ""), "--out: got ''")
@@ -363,7 +363,7 @@ def test_show_paper_metric_and_unknown(run):
     assert len(run("show", "xyzzy").stderr) < 200, "not the names of all that there is"
 
 
-@pytest.mark.parametrize("name, setting", [("siamese", "method.dimensions  "), ("vit", "encoder.patch  ")])
+@pytest.mark.parametrize("name, setting", [("siamese", "heads.dimensions  "), ("vit", "encoder.patch  ")])
 def test_show_methods_and_encoders(run, name, setting):
     output = run("show", name).output
     assert setting in output

@@ -16,8 +16,9 @@ from mini_repr.claims.bench.claim import Claim, higher, lower
 from mini_repr.claims.bench.fitting import fit
 from mini_repr.claims.bench.gloss_pairs import scores
 from mini_repr.data import load
-from mini_repr.losses.pairs.dclr import dclr, instance_weights, refine_noise
+from mini_repr.losses.pairs.dclr import dclr
 from mini_repr.methods import encode
+from mini_repr.methods.state import instance_weights, refine_noise
 from mini_repr.metrics import uniformity
 from mini_repr.nn import TextEncoder
 

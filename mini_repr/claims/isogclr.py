@@ -26,9 +26,9 @@ def run_of(seed, data, loss):
 
 def temperatures_of(run, classes):
     """Mean temperatures of the training rows of some classes, and of the others."""
-    keeper = next(one for one in run.method.keepers if "temperatures" in one.gives)
+    state = next(one for one in run.method.loss_states if "temperatures" in one.gives)
     chosen = np.isin(run.data.train.labels, classes)
-    return {"rare": keeper.temperatures[chosen].mean(), "frequent": keeper.temperatures[~chosen].mean()}
+    return {"rare": state.temperatures[chosen].mean(), "frequent": state.temperatures[~chosen].mean()}
 
 
 def measure(seed):

@@ -56,14 +56,15 @@ def sharpness(run, part):
     batch = Batch((part.images[:512],), part.labels[:512], np.arange(512))
 
     def loss():
-        return method.compare(method.embed(*batch.inputs), (), batch).total
+        return method.compare(method.embed(*batch.inputs), (), batch, method.objective).total
 
     optimizer.zero_grad()
     before = loss()
     before.backward()
-    optimizer.ascend()
+    weights = optimizer.ascend()
     after = loss()
-    optimizer.step()
+    for parameter, weight in weights:
+        parameter.data[...] = weight
     return float(CPU.to_numpy(after.data) - CPU.to_numpy(before.data))
 
 

@@ -14,9 +14,10 @@ from mini_repr.claims.bench.views import trained_on_views
 from mini_repr.data import load
 from mini_repr.losses.pairs.barlow_twins import barlow_twins
 from mini_repr.losses.pairs.infonce import infonce
-from mini_repr.losses.pairs.tico import tico, updated_covariance
+from mini_repr.losses.pairs.tico import tico
 from mini_repr.losses.pairs.vicreg import vicreg
 from mini_repr.methods import encode
+from mini_repr.methods.state import updated_covariance
 from mini_repr.metrics import effective_rank
 
 

@@ -4,26 +4,31 @@ import math
 
 from mini_repr.methods.method import Method, Step
 from mini_repr.nn import MLP
+from mini_repr.pages.arguments import Count
+from mini_repr.pages.declare import part
 
 
+@part("method", "autoencoder", paper="117")
 class Autoencoder(Method):
     """Encoder and MLP decoder; a loss of whole images compares the rebuilt image with the one that went in.
 
-    Snell et al. 2015, arXiv 1511.06409, trains such networks by multi-scale structural similarity.
+    Snell et al. 2015, arXiv 1511.06409, trains such networks by multi-scale structural similarity. ``hidden`` and
+    ``layers``: width and number of the decoder's linear layers.
     """
 
-    folders = ("reconstruction",)
+    compares = ("reconstruction",)
 
-    def __init__(self, encoder, objective, views, data, rng, *, hidden=256, layers=2):
-        super().__init__(encoder, objective, views)
-        self.image_shape = data.train.images.shape[1:]
-        self.decoder = MLP((encoder.width, *[hidden] * (layers - 1), math.prod(self.image_shape)), rng)
+    def __init__(self, parts, *, hidden: Count() = 256, layers: Count() = 2):
+        super().__init__(parts)
+        self.image_shape = parts.data.train.images.shape[1:]
+        sizes = (self.encoder.width, *[hidden] * (layers - 1), math.prod(self.image_shape))
+        self.decoder = MLP(sizes, parts.rng)
 
     @classmethod
     def fits(cls, loss):
-        return super().fits(loss) and "mask" not in loss.parameters
+        return super().fits(loss) and not loss.masked
 
-    def draw(self, images, rng):
+    def sample(self, images, rng):
         return (self.views(images, rng),)
 
     def embed(self, images):
@@ -33,6 +38,6 @@ class Autoencoder(Method):
     def targets(self, images):
         return (images,)
 
-    def compare(self, rows, targets, batch):
+    def compare(self, rows, targets, batch, objective):
         rebuilt, pooled = rows
-        return Step(self.objective(rebuilt, *targets, embeddings=(pooled,)), pooled.data)
+        return Step(objective(rebuilt, *targets, embeddings=(pooled,)), pooled.data)

@@ -7,10 +7,11 @@ from mini_repr.backend import backend_of
 from mini_repr.masking import random_mask, visible_patches
 from mini_repr.methods.method import Method, Step
 from mini_repr.nn import Block, LayerNorm, Linear, Module, ViT, patchify, sine_positions, truncated_normal
+from mini_repr.pages.arguments import Choice, Count, Fraction
+from mini_repr.pages.declare import part
 
-STYLES = ("simmim", "mae")
 
-
+@part("method", "masked", paper=("020", "096"))
 class Masked(Method):
     """Masked image modelling: MAE (hidden patches never enter the encoder) or SimMIM (a mask token takes their place).
 
@@ -19,27 +20,22 @@ class Masked(Method):
     patches, a linear head predicts; its loss is the variant ``simmim``. Both predict pixels.
     """
 
-    folders = ("reconstruction",)
+    compares = ("reconstruction",)
 
     def __init__(
         self,
-        encoder,
-        objective,
-        views,
-        data,
-        rng,
+        parts,
         *,
-        style="mae",
-        ratio=0.75,
-        decoder_width=64,
-        decoder_depth=1,
-        decoder_heads=4,
+        style: Choice("mae", "simmim") = "mae",
+        ratio: Fraction = 0.75,
+        decoder_width: Count() = 64,
+        decoder_depth: Count(least=0) = 1,
+        decoder_heads: Count() = 4,
     ):
-        super().__init__(encoder, objective, views)
+        super().__init__(parts)
+        encoder, rng = self.encoder, parts.rng
         if not isinstance(encoder, ViT):
             raise ValueError("method masked: needs patches to hide, expected --encoder vit")
-        if style not in STYLES:
-            raise ValueError(f"method masked: style: got {style!r}, expected {' or '.join(STYLES)}")
         self.style, self.ratio = style, ratio
         random_mask(np.random.default_rng(0), 1, encoder.patch_count, ratio)  # refuses a wrong ratio before training
         pixels = encoder.patch**2 * encoder.image_shape[0]
@@ -51,9 +47,9 @@ class Masked(Method):
 
     @classmethod
     def fits(cls, loss):
-        return super().fits(loss) and "mask" in loss.parameters
+        return super().fits(loss) and loss.masked
 
-    def draw(self, images, rng):
+    def sample(self, images, rng):
         images = self.views(images, rng)
         return images, random_mask(rng, len(images), self.encoder.patch_count, self.ratio)
 
@@ -68,10 +64,10 @@ class Masked(Method):
     def targets(self, images, mask):
         return patchify(images, self.encoder.patch), backend_of(images).asarray(mask)
 
-    def compare(self, rows, targets, batch):
+    def compare(self, rows, targets, batch, objective):
         prediction, pooled = rows
         target, hidden = targets
-        return Step(self.objective(prediction, target, hidden, embeddings=(pooled,)), pooled.data)
+        return Step(objective(prediction, target, hidden, embeddings=(pooled,)), pooled.data)
 
 
 class Decoder(Module):

@@ -2,15 +2,16 @@
 
 from typing import NamedTuple
 
-from mini_repr.autograd import Tensor, value_of
-from mini_repr.nn import Module
+from mini_repr.autograd import Tensor, concatenate, split, value_of
+from mini_repr.backend import backend_of
+from mini_repr.nn import Heads, Module
 
 
 class Batch(NamedTuple):
     """Some rows of the training set.
 
     inputs: arrays (B, ...) on the method's device, as its ``load`` makes them. labels: (B,) integers there, or None.
-    index: (B,) integers there, their row numbers in the training set, by which a method keeps what belongs to a row.
+    index: (B,) integers there, their row numbers in the training set, by which state per row is found.
     """
 
     inputs: tuple
@@ -25,39 +26,53 @@ class Step(NamedTuple):
     embeddings: object
 
 
-class Method(Module):
-    """Base of the methods.
+class Parts(NamedTuple):
+    """What a run builds from its settings and hands to a method.
 
-    ``folders``: the losses, by what they compare, that it can train. ``takes``: "images" or "texts" (pairs of them).
-    ``keeps_queue``: whether it has negatives of earlier steps to give.
-
-    Args:
-        encoder: module from inputs, images (B, C, H, W) or tokens, to an object with ``.pooled`` (B, D).
-        objective: what is minimised. views: augmentation ``views(images, rng)``.
+    encoder: module from inputs, images (B, C, H, W) or tokens, to an object with ``.pooled`` (B, D). objective: what is
+    minimised. rng: generator of all further weights. heads: makes projectors and predictors. views: augmentation
+    ``views(images, rng)``. data: the data set.
     """
 
-    folders = ()
+    encoder: Module
+    objective: Module
+    rng: object
+    heads: Heads = Heads()
+    views: object = None
+    data: object = None
+
+
+class Method(Module):
+    """Base of the methods. The arguments of a method beyond its parts are the settings ``method.*``.
+
+    ``compares``: the kinds of losses that it can train. ``takes``: "images" or "texts" (pairs of them). ``heads``: the
+    defaults of its settings ``heads.*``, None if it has no heads. ``needs_labels``: whether it hands labels to its
+    losses. ``keeps_queue``: whether it has negatives of earlier steps to give.
+    """
+
+    compares = ()
     takes = "images"
+    heads = None
+    needs_labels = False
     keeps_queue = False
 
-    def __init__(self, encoder, objective, views):
-        super().__init__()
-        self.takes_queue = needs_queue(objective.loss, objective.settings)
+    def __init__(self, parts):
+        loss, settings = parts.objective.loss, parts.objective.settings
+        self.takes_queue = needs_queue(loss, settings)
         if self.takes_queue and not self.keeps_queue:
-            chosen = " with negatives='queue'" if "negatives" in objective.settings else ""
-            raise ValueError(
-                f"method {type(self).__name__.lower()}: keeps no queue for {objective.loss.name}{chosen}, "
-                "expected --method momentum"
-            )
-        self.encoder = encoder
-        self.objective = objective
-        self.views = views
-        self.keepers = []
+            chosen = " with negatives='queue'" if "negatives" in settings else ""
+            raise ValueError(f"{self.page.title}: keeps no queue for {loss.name}{chosen}, expected --method momentum")
+        if self.needs_labels and parts.data.train.labels is None:
+            raise ValueError(f"{self.page.title}: loss {loss.name} needs labels, and the data has none")
+        self.encoder = parts.encoder
+        self.objective = parts.objective
+        self.views = parts.views
+        self.loss_states = []
 
     @classmethod
     def fits(cls, loss):
         """Whether it can train a loss, by what the loss compares."""
-        return loss.compares in cls.folders
+        return loss.compares in cls.compares
 
     def load(self, part, backend):
         """The arrays (N, ...) on the device that a step draws its batches from, of a part of a data set."""
@@ -66,24 +81,18 @@ class Method(Module):
     def step(self, batch, rng):
         """One forward pass over a ``Batch``: a ``Step``.
 
-        It has four parts. ``draw``, ``embed`` and ``targets`` treat every row by itself (but for batch norm), so that a
-        batch can be embedded in chunks or on several ranks; only ``compare`` needs all rows at once. A method that
-        cannot be divided so writes ``step`` itself, and ``divisible`` is False.
+        It has four parts. ``sample``, ``embed`` and ``targets`` treat each row independently (but for batch norm), so
+        that a batch can be embedded in chunks or on several ranks; only ``compare`` needs all rows at once.
 
         Args:
             rng: host generator for views and masks.
         """
-        inputs = self.draw(*batch.inputs, rng)
-        return self.compare(self.embed(*inputs), self.targets(*inputs), batch)
+        inputs = self.sample(*batch.inputs, rng)
+        return self.compare(self.embed(*inputs), self.targets(*inputs), batch, self.objective)
 
-    @property
-    def divisible(self):
-        """Whether the method has the parts that ``step`` names."""
-        return type(self).embed is not Method.embed
-
-    def draw(self, *inputs_and_rng):
+    def sample(self, images, rng):
         """All that is random, from a batch's inputs and ``rng``: arrays (B, ...) for ``embed`` and ``targets``."""
-        raise NotImplementedError
+        return tuple(self.views(images, rng) for _ in range(self.objective.loss.views))
 
     def embed(self, *inputs):
         """The rows that gradients reach: a tuple of tensors (B, ...)."""
@@ -93,22 +102,36 @@ class Method(Module):
         """The rows that no gradient reaches: a tuple of arrays (B, ...)."""
         return ()
 
-    def compare(self, rows, targets, batch):
-        """The loss of a whole batch, a ``Step``, from what ``embed`` and ``targets`` gave; called once a step."""
+    def compare(self, rows, targets, batch, objective):
+        """The loss of a whole batch, a ``Step``, from what ``embed`` and ``targets`` gave; called once per step.
+
+        Args:
+            objective: called as the method's own ``objective`` is; the step has bound to it what only it knows.
+        """
         raise NotImplementedError
 
     def after_step(self, step, total_steps):
-        """Update what no gradient moves (teachers); called after the optimiser, with the number of steps done."""
+        """Update what is not trained by gradient (teachers), given the number of steps done."""
 
-    def compare_pairs(self, a, b, batch, embeddings):
-        """The objective of two sets of rows (B, D), b a plain array for targets, with all that its keepers supply."""
+    def encode_views(self, *views):
+        """Pooled rows of each view. The encoder sees all of them in one batch."""
+        together = backend_of(views[0]).xp.concatenate(views)
+        return split(self.encoder(together).pooled, tuple(len(images) for images in views))
+
+    def compare_two(self, a, b, batch, objective, embeddings):
+        """The objective of two sets of rows (B, D), b a plain array for targets, with all that the state supplies.
+
+        A loss of embeddings sees both sets as one.
+        """
+        if self.objective.loss.compares == "embeddings":
+            return objective(concatenate(a, b), embeddings=embeddings)
         plain = (value_of(a), value_of(b), batch)
         supplied = {}
-        for keeper in self.keepers:
-            supplied |= keeper.give(*plain)
-        total = self.objective(a, b, embeddings=embeddings, **supplied)
-        for keeper in self.keepers:
-            keeper.learn(*plain)
+        for state in self.loss_states:
+            supplied |= state.arrays(*plain)
+        total = objective(a, b, embeddings=embeddings, **supplied)
+        for state in self.loss_states:
+            state.update(*plain)
         return total
 
     def start_from(self, state):
@@ -137,10 +160,4 @@ class Method(Module):
 
 def needs_queue(loss, settings):
     """Whether a loss with these settings compares with rows of earlier steps."""
-    queue = loss.parameters.get("queue")
-    return queue is not None and (not queue.annotation.optional or settings.get("negatives") == "queue")
-
-
-def views_of(loss):
-    """How many views of an image a loss compares: two, or as many as it takes predictions p1, p2, ..."""
-    return max(2, sum(name[0] == "p" and name[1:].isdecimal() for name in loss.parameters))
+    return "queue" in loss.required or ("queue" in loss.parameters and settings.get("negatives") == "queue")

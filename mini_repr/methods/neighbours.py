@@ -2,11 +2,14 @@
 
 from mini_repr.backend import backend_of
 from mini_repr.kernels.nearest import nearest_rows
-from mini_repr.masking import random_mask, visible_patches
-from mini_repr.methods.siamese import Siamese
+from mini_repr.methods.simclr import SimCLR
+from mini_repr.nn import Heads
+from mini_repr.pages.arguments import Count
+from mini_repr.pages.declare import part
 
 
-class Neighbours(Siamese):
+@part("method", "neighbours", paper="077")
+class Neighbours(SimCLR):
     """An image and one of its nearest neighbours in the training set are a pair: TLDR, where Barlow Twins compares.
 
     Kalantidis et al. 2021, arXiv 2110.09455. As in github.com/naver/tldr the partner is drawn anew at each step, each
@@ -17,36 +20,14 @@ class Neighbours(Siamese):
     too.
 
     Args:
-        neighbours: k, fewer than the training rows. The rest: as ``Siamese``.
+        neighbours: k, fewer than the training rows.
     """
 
-    folders = ("pairs",)
+    compares = ("pairs",)
+    heads = Heads(batch_norm=True)
 
-    def __init__(
-        self,
-        encoder,
-        objective,
-        views,
-        data,
-        rng,
-        *,
-        neighbours=3,
-        hidden=256,
-        dimensions=64,
-        layers=2,
-        batch_norm=True,
-    ):
-        super().__init__(
-            encoder,
-            objective,
-            views,
-            data,
-            rng,
-            hidden=hidden,
-            dimensions=dimensions,
-            layers=layers,
-            batch_norm=batch_norm,
-        )
+    def __init__(self, parts, *, neighbours: Count() = 3):
+        super().__init__(parts)
         self.neighbours = neighbours
 
     def load(self, part, backend):
@@ -56,19 +37,17 @@ class Neighbours(Siamese):
         """Take images (N, ...), on the method's device, as those among which partners are found: the arrays of a step.
 
         Raises:
-            ValueError: an image has fewer than ``neighbours`` others, or ``neighbours`` is below 1.
+            ValueError: an image has fewer than ``neighbours`` others.
         """
-        if not 1 <= self.neighbours < len(images):
+        if self.neighbours >= len(images):
             expected = f"1 to {len(images) - 1}, fewer than the {len(images)} training rows"
             raise ValueError(f"method neighbours: neighbours: got {self.neighbours}, expected {expected}")
         self._images, self._nearest = images, None
         return images, backend_of(images).xp.arange(len(images))
 
-    def draw(self, images, index, rng):
+    def sample(self, images, index, rng):
         if self._nearest is None:  # found at the first step: who only encodes need not wait for it
             self._nearest = nearest_rows(self._images.reshape(len(self._images), -1), self.neighbours)
         which = rng.integers(self.neighbours, size=len(images))
         partners = self._images[self._nearest[index, backend_of(index).asarray(which)]]
-        if not self.sequences:
-            return images, partners
-        return images, partners, visible_patches(random_mask(rng, len(images), self.encoder.patch_count, 0.5))
+        return self.with_patches((images, partners), rng)

@@ -33,47 +33,63 @@ class Objective(Module):
         learn: names of further learned scalars of the main loss. matryoshka: numbers of leading columns.
         reweight: name of a rule of ``REWEIGHTINGS`` that weighs rows by their loss, or "" for none. Weights are uniform
             for the first tenth of the training, then the rule's, at Sow et al.'s temperature.
+        with_labels: whether its caller hands it labels, so that losses of ``labels/`` can be added.
+    Raises:
+        ValueError: a setting out of range, no such learned scalar, rows that have no leading columns, a loss without
+            one value per row to weigh, or a loss that cannot be added.
     """
 
-    def __init__(self, loss, settings, added=(), learn=(), matryoshka=(), reweight=""):
-        super().__init__()
+    def __init__(self, loss, settings, added=(), learn=(), matryoshka=(), reweight="", with_labels=False):
+        for page, own in ((loss, settings), *((other, own) for other, _, own in added)):
+            _check_settings(page, own)
+        _check_learn(loss, learn)
+        _check_rows(loss, settings, matryoshka, reweight)
+        for other, weight, _ in added:
+            _check_added(loss, other, weight, with_labels)
         self.loss = loss
-        self.evaluate = loss  # what computes it: training on several ranks puts a form that talks to them in its place
         self.settings = dict(settings)
         self.added = list(added)
         self.matryoshka = tuple(matryoshka)
         self.reweight = reweight
-        self.progress = 0.0  # share of the training steps done, set by the run
         self._logarithmic = {}
-        for name, parameter in loss.parameters.items():
-            if (
-                not parameter.annotation.is_array
-                and parameter.annotation.differentiable
-                and (parameter.annotation.learned or name in learn)
-            ):
+        for parameter in loss.settings:
+            name = parameter.name
+            if parameter.annotation.differentiable and (parameter.annotation.learned or name in learn):
                 start = self.settings.pop(name, parameter.default)
                 positive = parameter.annotation.scalar.low == 0 and parameter.annotation.scalar.low_open
                 self._logarithmic[name] = positive
                 setattr(self, name, Tensor(_float32(math.log(start) if positive else start), requires_grad=True))
 
-    def forward(self, *arrays, embeddings=(), labels=None, row_weights=None, **optional):
+    def forward(self, *arrays, embeddings=(), labels=None, row_weights=None, progress=0.0, evaluate=None, **optional):
         """The total as a tensor; ``.terms`` holds its parts.
 
         Args:
             arrays: the main loss's arrays, in its order. optional: optional ones, by name.
             embeddings: list of (B, D) tensors that added regularisers act on; each counts equally. labels: theirs.
             row_weights: (B,) array of mean 1, what each row of the main loss counts; ``reweight`` decides otherwise.
+            progress: share of the training steps done. evaluate: another form of the main loss that computes it, such
+                as one over several ranks.
         """
+        evaluate = evaluate or self.loss
         learned = {n: exp(getattr(self, n)) if log else getattr(self, n) for n, log in self._logarithmic.items()}
         settings = {**self.settings, **learned}
         given = dict(zip((p.name for p in self.loss.arrays), arrays, strict=False)) | optional
+
+        def main(given):
+            if not self.reweight and row_weights is None:
+                value = evaluate(**given, **settings)
+                return value, value.terms
+            rows = evaluate(**given, **{**settings, "reduction": "none"})
+            weights = self._row_weights(rows.data, progress) if row_weights is None else row_weights
+            return reduced(rows * weights, settings["reduction"]), rows.terms
+
         if not self.matryoshka:
-            total, terms = self._main(given, settings, row_weights)
+            total, terms = main(given)
             terms = {self.loss.name: total.data, **terms}
         else:
             total, terms = 0.0, {}
             for columns in self.matryoshka:
-                part, _ = self._main(leading_columns(self.loss, given, columns), settings, row_weights)
+                part, _ = main(leading_columns(self.loss, given, columns))
                 terms[f"{self.loss.name}[:{columns}]"] = part.data
                 total = total + part / len(self.matryoshka)
         for other, weight, own in self.added:
@@ -86,15 +102,9 @@ class Objective(Module):
         total.terms = terms
         return total
 
-    def _main(self, given, settings, row_weights):
-        if not self.reweight and row_weights is None:
-            value = self.evaluate(**given, **settings)
-            return value, value.terms
-        rows = self.evaluate(**given, **{**settings, "reduction": "none"})
-        if row_weights is None:
-            temperature = math.inf if self.progress < UNIFORM_SHARE else REWEIGHT_TEMPERATURE
-            row_weights = REWEIGHTINGS[self.reweight](rows.data, temperature)
-        return reduced(rows * row_weights, settings["reduction"]), rows.terms
+    def _row_weights(self, losses, progress):
+        temperature = math.inf if progress < UNIFORM_SHARE else REWEIGHT_TEMPERATURE
+        return REWEIGHTINGS[self.reweight](losses, temperature)
 
     def _inputs_of(self, other, arrays, embeddings, labels):
         if other.compares == "embeddings":
@@ -118,46 +128,7 @@ def leading_columns(loss, given, columns):
     return {name: value if value is None else cut(name, value) for name, value in given.items()}
 
 
-def check_objective(loss, settings, added, method):
-    """Hold what an objective is to be made of against the pages.
-
-    Args:
-        settings: {"matryoshka": [...], "reweight": name or ""} and the loss's own. added: the pages to add.
-        method: name of the method that will call it.
-    Raises:
-        ValueError: rows that have no leading columns, a loss that has no value a row, a page that cannot be added.
-    """
-    if settings["matryoshka"]:
-        dimensions = settings["matryoshka"]
-        if not all(isinstance(d, int) and not isinstance(d, bool) and d > 0 for d in dimensions):
-            raise ValueError(f"loss.matryoshka: got {dimensions!r}, expected whole numbers of columns, such as [8, 32]")
-        if loss.compares not in ("pairs", "labels", "embeddings"):
-            raise ValueError(f"loss.matryoshka: {loss.name} (folder {loss.compares}) compares no embedding rows")
-    if settings["reweight"] and settings["reweight"] not in REWEIGHTINGS:
-        raise ValueError(f"loss.reweight: got {settings['reweight']!r}, expected {', '.join(REWEIGHTINGS)}")
-    if settings["reweight"] and settings.get("reduction") not in ("mean", "sum"):
-        raise ValueError(f"loss.reweight: {loss.name} has no value a row (no reduction mean or sum) to weigh")
-    for other in added:
-        if other.compares == "embeddings" or (other.compares == "labels" and method == "supervised"):
-            continue
-        if _required(other) != _required(loss) or other.compares != loss.compares:
-            raise ValueError(
-                f"add {other.name}: takes {', '.join(_required(other))} (folder {other.compares}), expected a "
-                f"regulariser of embeddings/ or a loss that takes what {loss.name} takes"
-                + (", or one of labels/ with method supervised" if other.compares == "labels" else "")
-            )
-
-
-def _required(loss):
-    return [p.name for p in loss.arrays if not p.annotation.optional]
-
-
-def check_settings(loss, settings):
-    """Hold settings from a user against the loss's annotations.
-
-    Raises:
-        ValueError: naming the loss, the parameter, what came and what was expected.
-    """
+def _check_settings(loss, settings):
     known = {p.name: p.annotation for p in loss.settings}
     for name, value in settings.items():
         if name not in known:
@@ -166,6 +137,42 @@ def check_settings(loss, settings):
             known[name].check(value, {})
         except Misuse as problem:
             raise ValueError(f"{loss.name}: {name}: {problem}") from None
+
+
+def _check_learn(loss, learn):
+    learnable = [p.name for p in loss.settings if p.annotation.differentiable]
+    for name in [learn] if isinstance(learn, str) else learn:
+        if isinstance(learn, str) or name not in learnable:
+            has = f"it has {', '.join(learnable)}" if learnable else "it has none"
+            raise ValueError(f"loss.learn: got {learn!r}, expected a list of learned scalars of {loss.name}; {has}")
+
+
+def _check_rows(loss, settings, matryoshka, reweight):
+    if matryoshka:
+        listed = isinstance(matryoshka, list | tuple)
+        if not listed or not all(isinstance(d, int) and not isinstance(d, bool) and d > 0 for d in matryoshka):
+            raise ValueError(f"loss.matryoshka: got {matryoshka!r}, expected whole numbers of columns, such as [8, 32]")
+        if loss.compares not in ("pairs", "labels", "embeddings"):
+            raise ValueError(f"loss.matryoshka: {loss.name} (folder {loss.compares}) compares no embedding rows")
+    if reweight and reweight not in REWEIGHTINGS:
+        raise ValueError(f"loss.reweight: got {reweight!r}, expected {', '.join(REWEIGHTINGS)}")
+    if reweight and settings.get("reduction") not in ("mean", "sum"):
+        raise ValueError(f"loss.reweight: {loss.name} has no value per row (no reduction mean or sum) to weigh")
+
+
+def _check_added(loss, other, weight, with_labels):
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+        raise ValueError(f"add {other.name}: got weight {weight!r}, expected a number, such as --add {other.name}=0.5")
+    if other is loss:
+        raise ValueError(f"add {other.name}: got the main loss itself, expected another one")
+    if other.compares == "embeddings" or (other.compares == "labels" and with_labels):
+        return
+    if other.required != loss.required or other.compares != loss.compares:
+        raise ValueError(
+            f"add {other.name}: takes {', '.join(other.required)} (folder {other.compares}), expected a "
+            f"regulariser of embeddings/ or a loss that takes what {loss.name} takes"
+            + (", or one of labels/ with a method that has labels" if other.compares == "labels" else "")
+        )
 
 
 def _float32(value):

@@ -8,10 +8,10 @@ from mini_repr.autograd import no_grad
 from mini_repr.backend import backend_of, is_array, single_threaded_products
 from mini_repr.data import Batches
 from mini_repr.losses.pairs.barlow_twins import barlow_twins
-from mini_repr.methods.method import Batch
+from mini_repr.methods.method import Batch, Parts
 from mini_repr.methods.neighbours import Neighbours
-from mini_repr.methods.objective import Objective, check_settings
-from mini_repr.nn import LinearEncoder
+from mini_repr.methods.objective import Objective
+from mini_repr.nn import Heads, LinearEncoder
 from mini_repr.nn.layers import at_least_one
 from mini_repr.optim import AdamW, cosine_with_warmup
 
@@ -58,10 +58,10 @@ class TLDR:
             raise ValueError("TLDR: batch_size: got 1, expected 2 or more")
         if not 0 < lr < math.inf:
             raise ValueError(f"TLDR: lr: got {lr}, expected a number above 0")
-        check_settings(barlow_twins, {"redundancy_weight": redundancy_weight})
         self.dimensions = dimensions
-        self._heads = {"neighbours": neighbours, "hidden": hidden, "dimensions": projected, "layers": layers}
-        self._redundancy_weight = redundancy_weight
+        self._neighbours = neighbours
+        self._heads = Heads(hidden=hidden, dimensions=projected, layers=layers, batch_norm=True)
+        self._objective = Objective(barlow_twins, {"redundancy_weight": redundancy_weight})
         self._epochs, self._batch_size, self._lr, self._seed = epochs, batch_size, lr, seed
         self._encoder = None
 
@@ -74,8 +74,8 @@ class TLDR:
         """
         _check_rows("fit", rows)
         backend = backend_of(rows)
-        if len(rows) <= self._heads["neighbours"]:
-            expected = f"more rows than the {self._heads['neighbours']} neighbours of each"
+        if len(rows) <= self._neighbours:
+            expected = f"more rows than the {self._neighbours} neighbours of each"
             raise ValueError(f"TLDR.fit: rows: got {len(rows)}, expected {expected}")
         mean = rows.mean(axis=0)
         scale = float(backend.xp.sqrt(((rows - mean) ** 2).mean()))
@@ -86,8 +86,8 @@ class TLDR:
         batches = Batches(len(rows), min(self._batch_size, len(rows)), self._seed)
         rng = np.random.default_rng(self._seed)
         encoder = LinearEncoder(rows.shape[1:], rng, width=self.dimensions, bias=False)
-        objective = Objective(barlow_twins, {"redundancy_weight": self._redundancy_weight})
-        method = Neighbours(encoder, objective, None, None, rng, **self._heads).to(backend)
+        parts = Parts(encoder, self._objective, rng, self._heads)
+        method = Neighbours(parts, neighbours=self._neighbours).to(backend)
         inputs = method.pair_within(self._standard(rows))
         optimizer = AdamW(method.trained_parameters(), self._lr, weight_decay=0.0)
         steps = self._epochs * batches.per_epoch

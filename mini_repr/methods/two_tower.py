@@ -2,14 +2,16 @@
 
 import numpy as np
 
-from mini_repr.autograd import concatenate
 from mini_repr.backend import backend_of
 from mini_repr.losses.pairs.similarity_kl import similarity_kl
-from mini_repr.methods.kept import keepers_for, next_generator
 from mini_repr.methods.method import Method, Step
+from mini_repr.methods.state import next_generator, states_for
 from mini_repr.nn import copy_of
+from mini_repr.pages.arguments import Flag
+from mini_repr.pages.declare import part
 
 
+@part("method", "two_tower", paper=("037", "056", "057", "091", "100", "113", "118"))
 class TwoTower(Method):
     """Pairs of texts, such as a word and its definition: dual encoders and pair losses, no heads.
 
@@ -26,15 +28,16 @@ class TwoTower(Method):
     batch, at the loss's temperature where it has one.
     """
 
-    folders = ("pairs", "embeddings")
+    compares = ("pairs", "embeddings")
     takes = "texts"
 
-    def __init__(self, encoder, objective, views, data, rng, *, shared=True, inner_layers=False):
-        super().__init__(encoder, objective, views)
-        self.keepers = keepers_for(objective.loss, objective.settings, data, encoder.width, rng)
+    def __init__(self, parts, *, shared: Flag = True, inner_layers: Flag = False):
+        super().__init__(parts)
+        encoder, rng = self.encoder, parts.rng
+        self.loss_states = states_for(self.objective, parts.data, encoder.width, rng)
         self.inner_layers = inner_layers
         if inner_layers:
-            _check_inner_layers(encoder, objective.loss, self.keepers)
+            _check_inner_layers(encoder, self.objective.loss, self.loss_states)
             self.register_buffer("draws", np.array([rng.integers(2**31), 0]))
         self.other_encoder = None
         if not shared:
@@ -51,7 +54,7 @@ class TwoTower(Method):
         first, second = self.towers
         return tuple(backend.asarray(x) for x in (*first.tokenise(part.a), *second.tokenise(part.b)))
 
-    def draw(self, ids_a, mask_a, ids_b, mask_b, rng):
+    def sample(self, ids_a, mask_a, ids_b, mask_b, rng):
         return *_trimmed(ids_a, mask_a), *_trimmed(ids_b, mask_b)
 
     def embed(self, ids_a, mask_a, ids_b, mask_b):
@@ -63,18 +66,16 @@ class TwoTower(Method):
         pooled = [(first.pool(x, mask_a), second.pool(y, mask_b)) for x, y in zip(a.layers, b.layers, strict=True)]
         return a.pooled, b.pooled, *sum(pooled, ())
 
-    def compare(self, rows, targets, batch):
+    def compare(self, rows, targets, batch, objective):
         za, zb, *inner = rows
-        if self.objective.loss.compares == "embeddings":
-            return Step(self.objective(concatenate(za, zb), embeddings=(za, zb)), za.data)
-        total = self.compare_pairs(za, zb, batch, (za, zb))
+        total = self.compare_two(za, zb, batch, objective, (za, zb))
         if inner:
             k = int(next_generator(self.draws).integers(len(inner) // 2))
-            total = self._with_block(total, *inner[2 * k : 2 * k + 2], za.data, zb.data)
+            total = self._with_block(objective, total, *inner[2 * k : 2 * k + 2], za.data, zb.data)
         return Step(total, za.data)
 
-    def _with_block(self, total, a, b, teacher_a, teacher_b):
-        block = self.objective(a, b)
+    def _with_block(self, objective, total, a, b, teacher_a, teacher_b):
+        block = objective(a, b)
         temperature = {name: value for name, value in self.objective.settings.items() if name == "temperature"}
         aligned = similarity_kl(a, b, teacher_a, teacher_b, **temperature)
         both = total + block + aligned
@@ -82,13 +83,13 @@ class TwoTower(Method):
         return both
 
 
-def _check_inner_layers(encoder, loss, keepers):
+def _check_inner_layers(encoder, loss, states):
     if getattr(encoder, "depth", 1) < 2 or not hasattr(encoder, "pool"):
         raise ValueError(
             "method two_tower: inner_layers: the encoder has no block before its last, expected --encoder "
             "text_transformer of depth 2 or more"
         )
-    if loss.compares == "embeddings" or keepers:
+    if loss.compares == "embeddings" or states:
         why = "compares no pairs" if loss.compares == "embeddings" else "keeps a state of the output's rows"
         raise ValueError(f"method two_tower: inner_layers: {loss.name} {why}, expected a loss of pairs without state")
 

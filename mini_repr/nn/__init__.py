@@ -7,7 +7,7 @@ what is annotated among its arguments is what a user may set.
 """
 
 from mini_repr.nn.encoded import Encoded
-from mini_repr.nn.heads import LinearHead, PredictionHead, ProjectionHead
+from mini_repr.nn.heads import Heads, LinearHead, PredictionHead, ProjectionHead
 from mini_repr.nn.init import he_normal, truncated_normal, xavier_uniform, zeros
 from mini_repr.nn.layers import (
     ACTIVATIONS,
@@ -18,6 +18,7 @@ from mini_repr.nn.layers import (
     Linear,
     Sequential,
     activation_named,
+    batch_statistics,
 )
 from mini_repr.nn.linear_encoder import LinearEncoder
 from mini_repr.nn.mlp import MLP, ImageMLP

@@ -1,10 +1,37 @@
 """What stands between an encoder and a loss: projection, prediction and linear heads."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mini_repr.nn.init import zeros
 from mini_repr.nn.layers import Linear
 from mini_repr.nn.mlp import MLP
+from mini_repr.pages.arguments import Count, Flag
+from mini_repr.pages.section import Section
+
+
+@dataclass(frozen=True)
+class Heads(Section, name="heads"):
+    """The settings ``heads.*``, and the heads that they describe.
+
+    hidden, layers: width and number of the projector's linear layers. dimensions: columns of the rows that the loss
+    compares. batch_norm: in the projector. predictor_hidden: width of the predictor's hidden layer.
+    """
+
+    hidden: Count() = 256
+    dimensions: Count() = 64
+    layers: Count() = 2
+    batch_norm: Flag = False
+    predictor_hidden: Count() = 64
+
+    def projector(self, inputs, rng):
+        """A new head from encoder rows (N, inputs) to (N, dimensions)."""
+        return ProjectionHead(inputs, self.hidden, self.dimensions, rng, layers=self.layers, batch_norm=self.batch_norm)
+
+    def predictor(self, rng):
+        """A new head from a projection to a guess of another one."""
+        return PredictionHead(self.dimensions, self.predictor_hidden, rng)
 
 
 class ProjectionHead(MLP):

@@ -1,5 +1,7 @@
 """The small layers: linear, norms, embedding, dropout, a chain of layers, and activations by name."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from mini_repr.autograd import Tensor, batch_norm, gelu, layer_norm, linear, primitive, relu, tanh
@@ -46,6 +48,25 @@ class LayerNorm(Module):
         return layer_norm(x, self.gain, self.bias, eps=self.eps)
 
 
+# What normalises a batch in training, and how many equal shares of the batch it takes its statistics over.
+_statistics = (batch_norm, 1)
+
+
+@contextmanager
+def batch_statistics(normalise, shares):
+    """Within this block batch norms in training use another form of ``batch_norm``, whose rows are one share of many.
+
+    Args:
+        normalise: called as ``batch_norm`` is. shares: how many equal shares its statistics are taken over.
+    """
+    global _statistics
+    before, _statistics = _statistics, (normalise, shares)
+    try:
+        yield
+    finally:
+        _statistics = before
+
+
 class BatchNorm(Module):
     """Each column of x (N, D) to mean 0 and variance 1, then * gain + bias. Ioffe, Szegedy 2015, arXiv 1502.03167.
 
@@ -58,11 +79,6 @@ class BatchNorm(Module):
     Raises:
         ValueError: x is no (N, width), or N < 2 in training.
     """
-
-    # What computes the batch's statistics, and how many equal shares of a batch it takes them over: training on several
-    # ranks replaces both.
-    normalise = staticmethod(batch_norm)
-    ranks = 1
 
     def __init__(self, width, *, affine=True, momentum=0.1, eps=1e-5, dtype=np.float32):
         self.gain = Tensor(np.ones(at_least_one("width", width), dtype), True) if affine else None
@@ -79,10 +95,11 @@ class BatchNorm(Module):
             xp = backend_of(self.running_mean).xp
             scale = gain * (1 / xp.sqrt(self.running_variance + self._eps))
             return x * scale + (bias - scale * self.running_mean)
-        rows = len(x) * self.ranks
+        normalise, shares = _statistics
+        rows = len(x) * shares
         if rows < 2:
             raise ValueError(f"BatchNorm: x: got {rows} row(s), expected two or more in training")
-        output, mean, variance = self.normalise(x, gain, bias, eps=self._eps)
+        output, mean, variance = normalise(x, gain, bias, eps=self._eps)
         for running, now in (
             (self.running_mean, mean.data),
             (self.running_variance, variance.data * (rows / (rows - 1))),

@@ -17,7 +17,7 @@ import types
 from mini_repr.autograd.primitive import record, value_of
 from mini_repr.autograd.tensor import Tensor
 from mini_repr.backend import backend_of
-from mini_repr.pages.arguments import finite
+from mini_repr.pages.arguments import Mask, finite
 from mini_repr.pages.page import Page, definition, variant
 from mini_repr.pages.registry import register
 
@@ -42,6 +42,16 @@ class Loss(Page):
             raise ValueError(f"loss {self.name}: compares: got {self.compares!r}, expected {', '.join(COMPARES)}")
         self.views = views
         self.sequences = sequences
+
+    @property
+    def required(self):
+        """Names of the arrays that cannot be left out, in order."""
+        return [p.name for p in self.arrays if not p.annotation.optional]
+
+    @property
+    def masked(self):
+        """Whether it counts only what a mask marks."""
+        return any(isinstance(p.annotation, Mask) for p in self.arrays)
 
     def __call__(self, *args, **params):
         """The loss of tensors (or arrays) as a tensor; ``.terms`` holds its named parts.

@@ -16,9 +16,9 @@ from mini_repr.pages.arguments import Annotation, Misuse
 # The kinds of pages, each with the package that holds them.
 KINDS = {
     "loss": "losses",
-    "metric": "metrics",
     "method": "methods",
     "encoder": "nn",
+    "metric": "metrics",
     "optimiser": "optim",
     "mask": "masking",
 }
@@ -114,6 +114,11 @@ class Page:
             raise ValueError(f"{self.name}: {error}; it takes {takes}") from None
         bound.apply_defaults()
         return bound.arguments
+
+    def complete(self, arguments):
+        """``arguments`` {name: value} with the defaults of those left out; without ``tile``, which changes no value."""
+        defaults = {p.name: p.default for p in self.parameters.values() if p.default is not p.required}
+        return {name: value for name, value in {**defaults, **arguments}.items() if name != "tile"}
 
     def checked(self, arguments):
         """``arguments`` {name: plain value}, each checked against its annotation; arrays of one dtype and device.

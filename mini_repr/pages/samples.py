@@ -31,9 +31,13 @@ def sizes_of(page):
     return {letter: page.sizes.get(letter, GENERAL_SIZES.get(letter, ANY_OTHER_SIZE)) for letter in letters}
 
 
-def sample_inputs(page, rng, needs=()):
-    """{name: host array} for every array the page cannot do without, and the optional ones named in ``needs``."""
-    sizes = sizes_of(page)
+def sample_inputs(page, rng, needs=(), sizes=None):
+    """{name: host array} for every array the page cannot do without, and the optional ones named in ``needs``.
+
+    Args:
+        sizes: {letter: size}, some or all; by default those of the page.
+    """
+    sizes = {**sizes_of(page), **(sizes or {})}
     chosen = [p for p in page.arrays if not p.annotation.optional or p.name in needs]
     return {p.name: sample(p.annotation, rng, sizes) for p in chosen}
 

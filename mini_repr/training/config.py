@@ -8,27 +8,20 @@ defaults of the code, the recipe of the loss, the file, the command line.
 import copy
 import inspect
 import tomllib
+from dataclasses import asdict
 
-from mini_repr.methods import METHODS, default_encoder, default_method
-from mini_repr.methods.objective import check_objective, check_settings
+from mini_repr.methods.build import default_encoder, find_method
 from mini_repr.pages.names import choose, find, find_loss, suggestion
 from mini_repr.pages.registry import pages_of
+from mini_repr.training import moved
 from mini_repr.training.recipes import recipe_of
+from mini_repr.training.sections import CLIMBING, SAM_SETTINGS, LearningRate, Training
 
-# grad_cache: rows to encode at once, 0 for the batch. loss_groups: equal parts of a batch, each with its own loss.
-# batches: shuffled, "balanced" (samples_per_class rows of each class that is in it) or "bound" (some rows are in all).
 # learn: scalars of the loss that training moves. matryoshka: numbers of leading columns to compare, none for all.
 # reweight: how much each row counts by its loss, see ``mini_repr.optim.REWEIGHTINGS``.
 OBJECTIVE = {"learn": [], "matryoshka": [], "reweight": ""}
-TRAIN = {"epochs": 100, "batch_size": 128, "seed": 0, "grad_cache": 0, "loss_groups": 1}
-TRAIN |= {"batches": "shuffled", "samples_per_class": 4}
-LEAST = {"epochs": 1, "batch_size": 2, "seed": 0, "grad_cache": 0, "loss_groups": 1, "samples_per_class": 2}
-SCHEDULE = {"schedule": "cosine", "warmup_steps": 50, "clip_norm": 0.0}
-# An optimiser named "sam:adamw" takes AdamW's step with the gradient that sharpness-aware minimisation finds.
-CLIMBING = "sam:"
-SAM_SETTINGS = {"rho": 0.05, "adaptive": False}
 PYTHON_WORDS = {"True": True, "False": False, "None": None}
-SECTIONS = ("loss", "add", "method", "encoder", "data", "optimizer", "train", "device")
+SECTIONS = ("loss", "add", "method", "heads", "encoder", "data", "optimizer", "train", "device")
 
 
 class ConfigError(ValueError):
@@ -36,7 +29,7 @@ class ConfigError(ValueError):
 
 
 def resolve(chosen, takes="images"):
-    """Every setting of a run, from the few that were chosen.
+    """Every setting of a run, from the few that were chosen. The constructors of its parts check the values.
 
     Args:
         chosen: nested dict, sections as above, any of them partial; ``chosen["device"]`` is a string.
@@ -44,45 +37,47 @@ def resolve(chosen, takes="images"):
     Returns:
         nested dict with every default filled in; the same dict resolves to itself.
     Raises:
-        ConfigError, ValueError: unknown names (with the nearest known one), values of the wrong kind or out of range.
+        ValueError: unknown names (with the nearest known one), or a method that cannot train the loss.
     """
     check_sections(chosen)
     loss = find_loss(chosen.get("loss", {}).get("name", "infonce"))
     chosen = merge(recipe_of(loss), chosen)
-    method = choose("method", chosen.get("method", {}).get("name") or default_method(loss, takes), METHODS)
+    method = find_method(chosen.get("method", {}).get("name") or None, loss, takes)
     encoder = find("encoder", chosen.get("encoder", {}).get("name") or default_encoder(takes))
     bases = pages_of("optimiser")
     names = [*bases, *(f"{CLIMBING}{name}" for name in bases)]
     optimizer = choose("optimizer", chosen.get("optimizer", {}).get("name", "adamw"), names)
     base = optimizer.removeprefix(CLIMBING)
 
-    defaults = {
+    settings = {
         "loss": {"name": loss.name, **OBJECTIVE, **{p.name: p.default for p in loss.settings}},
         "add": {},
-        "method": {"name": method, "views": None, **keyword_defaults(METHODS[method])},
+        "method": {"name": method.page.name, "views": None, **{p.name: p.default for p in method.page.settings}},
+        "heads": asdict(method.heads) if method.heads else {},
         "encoder": {"name": encoder.name, **keyword_defaults(encoder.thing)},
         "data": {"name": "digits"},
-        "optimizer": {"name": optimizer, "lr": 3e-3, **keyword_defaults(bases[base].thing), **SCHEDULE},
-        "train": TRAIN,
+        "optimizer": {"name": optimizer, **keyword_defaults(bases[base].thing), **asdict(LearningRate())},
+        "train": asdict(Training()),
         "device": "cpu",
     }
     if optimizer != base:
-        defaults["optimizer"] |= SAM_SETTINGS
-    settings = copy.deepcopy(defaults)
+        settings["optimizer"] |= SAM_SETTINGS
+    settings = copy.deepcopy(settings)
     for section, values in chosen.items():
         if section == "device":
             settings["device"] = str(values)
         elif section == "add":
-            settings["add"] = _added(values, loss)
+            settings["add"] = _added(values)
         else:
             for name, value in values.items():
-                free = section == "data"  # the reader of the data names what it does not know
-                if name not in settings[section] and not free:
-                    raise ConfigError(_no_such_setting(section, name, settings[section]))
-                settings[section][name] = value if free else _of_kind(section, name, value, defaults[section][name])
-    settings["loss"] = _checked_loss(loss, settings["loss"])
-    check_objective(loss, settings["loss"], [find_loss(name) for name in settings["add"]], method)
-    _check_train(settings)
+                if section == "data":  # the reader of the data names what it does not know
+                    settings["data"][name] = value
+                elif name not in settings[section]:
+                    raise ConfigError(_no_such_setting(section, name, value, settings))
+                elif name != "name":
+                    checked = section in ("encoder", "optimizer")
+                    default = settings[section][name]
+                    settings[section][name] = _of_kind(section, name, value, default) if checked else value
     return settings
 
 
@@ -152,14 +147,11 @@ def read_file(path):
 
 def _of_kind(section, name, value, default):
     """``value`` if it is of the default's kind (whole numbers pass for real ones; sequences for sequences)."""
-    if default is None or (section == "loss" and name not in OBJECTIVE):  # annotations know better
+    if default is None:
         return value
     if isinstance(default, tuple):
         if isinstance(value, tuple | list) and len(value) == len(default):
             return [_of_kind(section, name, own, one) for own, one in zip(value, default, strict=True)]
-    elif isinstance(default, list):
-        if isinstance(value, tuple | list):
-            return list(value)
     elif isinstance(default, bool) or isinstance(value, bool):
         if isinstance(default, bool) and isinstance(value, bool):
             return value
@@ -167,58 +159,29 @@ def _of_kind(section, name, value, default):
         return float(value)
     elif isinstance(value, type(default)):
         return value
-    kinds = {bool: "true or false", float: "a number", int: "a whole number", str: "text", list: "a list"}
+    kinds = {bool: "true or false", float: "a number", int: "a whole number", str: "text"}
     kind = kinds.get(type(default)) or f"a list of {len(default)}, such as {list(default)}"
     raise ConfigError(f"setting {section}.{name}: got {value!r}, expected {kind}")
 
 
-def _checked_loss(loss, settings):
-    plain = {n: v for n, v in settings.items() if n not in ("name", *OBJECTIVE)}
-    check_settings(loss, plain)
-    learnable = [p.name for p in loss.settings if p.annotation.differentiable]
-    for name in settings["learn"]:
-        if name not in learnable:
-            raise ConfigError(f"loss.learn: {loss.name} has no learned scalar {name!r}; it has {learnable or 'none'}")
-    for name, value in OBJECTIVE.items():
-        _of_kind("loss", name, settings[name], value)
-    return settings
-
-
-def _no_such_setting(section, name, settings):
-    owner = f"{section} {settings['name']}" if "name" in settings else section
+def _no_such_setting(section, name, value, settings):
+    kind = settings[section].get("name")
+    now = moved.SETTINGS.get(kind, {}).get(name) if section == "method" else None
+    if now:
+        return f"setting method.{name}: is {now[0]} now, expected --set {now[0]}={value}"
+    if section == "heads" and not settings["heads"]:
+        return f"setting heads.{name}: method {settings['method']['name']} has no heads"
     if section == "optimizer" and name in SAM_SETTINGS:
-        return (
-            f"setting optimizer.{name}: no setting of {settings['name']}, expected --optimizer sam:{settings['name']}"
-        )
-    return f"setting {section}.{name}: no such setting of {owner}{suggestion(name, settings)}"
+        return f"setting optimizer.{name}: no setting of {kind}, expected --optimizer sam:{kind}"
+    owner = f"{section} {kind}" if kind else section
+    return f"setting {section}.{name}: no such setting of {owner}{suggestion(name, settings[section])}"
 
 
-def _added(chosen, main):
-    """{regulariser: {"weight": w, settings...}} from ``{name: weight}`` or ``{name: {"weight": w, ...}}``."""
+def _added(chosen):
+    """{loss: {"weight": w, settings...}} from ``{name: weight}`` or ``{name: {"weight": w, ...}}``."""
     added = {}
     for name, given in chosen.items():
         loss = find_loss(name)
-        if loss is main:
-            raise ConfigError(f"add {name}: got the main loss itself, expected another one")
         given = dict(given) if isinstance(given, dict) else {"weight": given}
-        weight = given.pop("weight", 1.0)
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) < float("inf"):
-            raise ConfigError(f"add {name}: got weight {weight!r}, expected a number, such as --add {name}=0.5")
-        check_settings(loss, given)
-        added[name] = {"weight": float(weight), **{p.name: given.get(p.name, p.default) for p in loss.settings}}
+        added[loss.name] = {"weight": 1.0, **{p.name: p.default for p in loss.settings}, **given}
     return added
-
-
-def _check_train(settings):
-    for name, least in LEAST.items():
-        if settings["train"][name] < least:
-            raise ConfigError(f"setting train.{name}: got {settings['train'][name]}, expected at least {least}")
-    if settings["train"]["batches"] not in ("shuffled", "balanced", "bound"):
-        got = settings["train"]["batches"]
-        raise ConfigError(f"setting train.batches: got {got!r}, expected shuffled, balanced or bound")
-    optimizer = settings["optimizer"]
-    if optimizer["schedule"] not in ("cosine", "constant"):
-        raise ConfigError(f"setting optimizer.schedule: got {optimizer['schedule']!r}, expected cosine or constant")
-    for name in ("warmup_steps", "clip_norm"):
-        if optimizer[name] < 0:
-            raise ConfigError(f"setting optimizer.{name}: got {optimizer[name]}, expected 0 (off) or more")

@@ -17,7 +17,8 @@ pytestmark = needs_mpi
 STEPS, ROUND_OFF = 3, 1e-13
 SMALL = {
     "encoder": {"name": "vit", "width": 16, "depth": 1, "heads": 2, "patch": 4},
-    "method": {"views": "shift=1,noise=0.1,cutout=1", "hidden": 16, "dimensions": 8},
+    "method": {"views": "shift=1,noise=0.1,cutout=1"},
+    "heads": {"hidden": 16, "dimensions": 8},
     "optimizer": {"name": "sgd", "lr": 0.1, "schedule": "constant", "warmup_steps": 0},
     "train": {"batch_size": 24},
 }
@@ -33,7 +34,7 @@ CASES = {
     },
     "learned temperature": {"loss": {"name": "infonce", "learn": ["temperature"]}},
     "infonce with a regulariser": {"add": {"uniformity": 0.5}},
-    "infonce, batch norm": {"encoder": MLP, "method": {"batch_norm": True}},
+    "infonce, batch norm": {"encoder": MLP, "heads": {"batch_norm": True}},
     "siglip": {"loss": {"name": "siglip"}},
     "supcon": {"loss": {"name": "supcon"}},
     "cross_entropy": {"loss": {"name": "cross_entropy"}},
@@ -41,13 +42,13 @@ CASES = {
     "barlow_twins, batch norm": {
         "loss": {"name": "barlow_twins"},
         "encoder": MLP,
-        "method": {"batch_norm": True},
+        "heads": {"batch_norm": True},
         "optimizer": {"lr": 0.01},
     },
     "vicreg": {"loss": {"name": "vicreg"}, "optimizer": {"lr": 0.01}},
     "moco, queue": {"loss": QUEUE, "method": {"name": "momentum", "queue_size": 40}},
     "moco v3": {"method": {"name": "momentum"}},
-    "byol": {"loss": {"name": "negative_cosine"}, "method": {"name": "momentum", "predictor_hidden": 8}},
+    "byol": {"loss": {"name": "negative_cosine"}, "method": {"name": "momentum"}, "heads": {"predictor_hidden": 8}},
     # An MLP: attention's key bias has no gradient but round-off, which Adam divides by as small a number.
     "adamw": {"encoder": {**MLP, "norm": "layer"}, "optimizer": {"name": "adamw", "lr": 1e-3}},
     "groups": {"train": {"loss_groups": 6}},
@@ -57,7 +58,8 @@ CASES = {
     "neighbours": {
         "loss": {"name": "barlow_twins"},
         "encoder": {"name": "linear", "width": 8},
-        "method": {"name": "neighbours", "batch_norm": True},
+        "method": {"name": "neighbours"},
+        "heads": {"batch_norm": True},
         "optimizer": {"lr": 0.01},
     },
     "gradient cache": {"train": {"grad_cache": 5}},
@@ -73,8 +75,8 @@ def settings_of(case):
     base = dict(SMALL)
     if "encoder" in case:
         base["encoder"] = {}
-    if case.get("loss", {}).get("name") == "masked_regression":
-        base["method"] = {"views": SMALL["method"]["views"]}
+    if case.get("loss", {}).get("name") in ("masked_regression", "cross_entropy"):
+        del base["heads"]
     return config.merge(base, case)
 
 

@@ -18,7 +18,7 @@ pytestmark = needs_mpi
 CLI = ("-m", "mini_repr.cli", "train")
 SMALL = {
     "encoder": {"name": "vit", "width": 16, "depth": 1, "heads": 2, "patch": 4},
-    "method": {"hidden": 16, "dimensions": 8},
+    "heads": {"hidden": 16, "dimensions": 8},
     "train": {"batch_size": 240, "epochs": 2},
 }
 

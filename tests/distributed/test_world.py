@@ -11,16 +11,16 @@ import pytest
 from mpi_ranks import ENVIRONMENT, needs_mpi, run_on
 
 from mini_repr.nn import Dropout
-from mini_repr.training.distributed import Spread
+from mini_repr.training.distributed import BatchSharding
 from mini_repr.training.distributed.draws import OwnRows
 
-TESTS = Path(__file__).parent.parent
+HELPERS = Path(__file__).parents[1] / "helpers"
 
 
 @needs_mpi
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_messages_and_ring(ranks):
-    done = run_on(ranks, TESTS / "mpi_messages.py")
+    done = run_on(ranks, HELPERS / "mpi_messages.py")
     assert done.returncode == 0, done.stderr
 
 
@@ -101,7 +101,7 @@ def test_dropout_differs_by_rank():
 
     def state_on(rank):
         layer = Dropout(0.5, np.random.default_rng(0))
-        Spread.part_dropout(SimpleNamespace(world=SimpleNamespace(rank=rank)), layer)
+        BatchSharding.part_dropout(SimpleNamespace(world=SimpleNamespace(rank=rank)), layer)
         return layer.random_state()
 
     assert state_on(0) == Dropout(0.5, np.random.default_rng(0)).random_state()

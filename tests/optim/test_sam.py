@@ -1,11 +1,13 @@
-"""Sharpness-aware steps: the ascent by its formula, the way back bit for bit, and the second pass in a run."""
+"""Sharpness-aware steps: the ascent by its formula, the return bit for bit, and the second pass in a run."""
 
 import numpy as np
 import pytest
 
 from mini_repr.autograd import Tensor
 from mini_repr.backend import CPU
+from mini_repr.nn import Module
 from mini_repr.optim import SAM, SGD, AdamW
+from mini_repr.optim.sam import passing_state
 from mini_repr.training import config
 from mini_repr.training.run import Run
 from mini_repr.training.session import prepare
@@ -39,13 +41,18 @@ def test_ascent_has_the_radius_and_the_direction(adaptive):
     assert all(p.grad is None for p in parameters.values())
 
 
+def second_pass(optimizer, passes):
+    """That of a network without buffers and random numbers."""
+    module, rng = Module(), np.random.default_rng(0)
+    optimizer.second_pass(passes, module, rng, passing_state(module, rng))
+
+
 def test_step_starts_from_the_very_bits_it_left():
     parameters, backward = quadratic()
     before = {name: p.data.copy() for name, p in parameters.items()}
     optimizer = SAM(SGD(parameters, 0.1), rho=0.37)
     backward()
-    optimizer.ascend()
-    optimizer.zero_grad()
+    second_pass(optimizer, lambda: None)
     optimizer.step()  # no gradient: the base optimiser moves nothing
     for name, parameter in parameters.items():
         np.testing.assert_array_equal(parameter.data, before[name])
@@ -56,8 +63,7 @@ def test_step_is_the_bases_with_the_gradient_at_the_top():
     before = {name: p.data.copy() for name, p in parameters.items()}
     optimizer = SAM(SGD(parameters, 0.1), rho=0.3)
     backward()
-    optimizer.ascend()
-    backward()
+    second_pass(optimizer, backward)
     at_top = {name: p.grad.copy() for name, p in parameters.items()}
     optimizer.step()
     for name, parameter in parameters.items():
@@ -78,7 +84,8 @@ def test_no_gradient_moves_nothing_and_a_bad_radius_is_refused():
 def trained(name, **optimizer):
     chosen = {
         "loss": {"name": "infonce", "negatives": "queue", "symmetric": False},
-        "method": {"name": "momentum", "queue_size": 512, "batch_norm": True},
+        "method": {"name": "momentum", "queue_size": 512},
+        "heads": {"batch_norm": True},
         "encoder": {"name": "mlp", "width": 16, "hidden": 16, "depth": 2},
         "optimizer": {"name": name, **optimizer},
         "train": {"epochs": 1, "batch_size": 256},

@@ -11,7 +11,8 @@ from mini_repr.data import Dataset, ImageSet, load, parse_views
 from mini_repr.methods import encode_layer_tokens, encode_layers
 from mini_repr.metrics import curvature, linear_probe, mean_reciprocal_rank, prompt_entropy
 from mini_repr.nn import TextEncoder, TextTransformer, ViT
-from mini_repr.training.report import by_layer, compare, compare_pairs, table
+from mini_repr.training.report import by_layer, compare, compare_pairs
+from mini_repr.training.table import table
 
 
 def layered(encoders, data, views=None):

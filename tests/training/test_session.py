@@ -12,20 +12,21 @@ import pytest
 
 from mini_repr.pages.registry import all_losses
 from mini_repr.training import checkpoint, session
-from mini_repr.training.run import Diverged
+from mini_repr.training.step import Diverged
 
 SMALL = {
     "encoder": {"name": "vit", "width": 16, "depth": 1, "heads": 2, "patch": 4},
     "train": {"epochs": 3, "batch_size": 256},
-    "method": {"hidden": 32, "dimensions": 16},
+    "method": {},
+    "heads": {"hidden": 32, "dimensions": 16},
 }
 
 
 def chosen(loss, method=None, **train):
     small = json.loads(json.dumps(SMALL))
     small["loss"] = {"name": loss}
-    if method == "masked" or all_losses()[loss].compares == "reconstruction":
-        small["method"] = {}
+    if all_losses()[loss].compares in ("reconstruction", "scores"):
+        del small["heads"]
     if method:
         small["method"]["name"] = method
     small["train"] |= train
@@ -128,9 +129,9 @@ def test_batches_of_other_kinds_hold_rows_of_each_class(tmp_path, train, least):
 @pytest.mark.parametrize(
     "train, says",
     [
-        ({"batches": "even"}, "expected shuffled, balanced or bound"),
+        ({"batches": "even"}, "expected one of shuffled, balanced, bound"),
         ({"batches": "balanced"}, "got 256, expected samples_per_class=4 times 2 to 10 classes"),
-        ({"batches": "balanced", "samples_per_class": 1}, "expected at least 2"),
+        ({"batches": "balanced", "samples_per_class": 1}, "expected a whole number from 2"),
         ({"batches": "bound", "batch_size": 10}, "expected 11"),
     ],
 )

@@ -4,10 +4,10 @@ Definition. With u_i = a_i/|a_i|, v_j = b_j/|b_j|, noise directions n_k, s_ij = 
 
     L = mean_i -log( e^{s_ii/t} / (e^{s_ii/t} + sum_{j != i} w_ij e^{s_ij/t} + sum_k e^{u_i·n_k/t}) )
 
-``instance_weights`` makes the weights from the rows of a fixed complementary model: 0 for pairs that it finds more
-similar than a threshold (phi), 1 for others; w_ii counts as 1 whatever it is. ``refine_noise`` moves Gaussian noise
-uphill on the loss, to where the anchors crowd. Either may be left out; without both this is one direction of InfoNCE.
-``reduction="none"`` gives one value per pair.
+``instance_weights`` (methods/state.py) makes the weights from the rows of a fixed complementary model: 0 for pairs that
+it finds more similar than a threshold (phi), 1 for others; w_ii counts as 1 whatever it is. ``refine_noise`` (there)
+moves Gaussian noise uphill on the loss, to where the anchors crowd. Either may be left out; without both this is one
+direction of InfoNCE. ``reduction="none"`` gives one value per pair.
 ``masking="logits"`` multiplies s_ij/t itself by the weight, so that a false negative keeps the term e^0.
 ``form="binary"``: with p_ic the softmax over all C = B + K candidates, the binary cross-entropy of each candidate,
 
@@ -33,7 +33,6 @@ import math
 
 from mini_repr.autograd import concatenate, log, log_softmax, off_diagonal, softmax, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import similarity_logsumexp
 from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Choice, Optional, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
@@ -169,33 +168,3 @@ def dclr_definition(a, b, temperature, weights, noise, masking, form, reduction)
     if form == "binary":
         cost = (cost - log(1 - softmax(logits)[:, 1:]).sum(axis=1)) / logits.shape[1]
     return reduced(cost, reduction)
-
-
-def instance_weights(rows_a, rows_b, threshold=0.9):
-    """Weights (B, B) from rows (B, E) of a fixed complementary model: 0 where its cosine reaches ``threshold``, else 1.
-
-    The diagonal is 1. Paper: phi = 0.9 for its base models, 0.85 for some others; the official code keeps equality.
-    """
-    xp = backend_of(rows_a).xp
-    cosine = unit_rows.on_arrays(rows_a)[0] @ unit_rows.on_arrays(rows_b)[0].T
-    weights = (cosine < threshold).astype(rows_a.dtype)
-    numbers = xp.arange(len(weights))
-    weights[numbers, numbers] = 1
-    return weights
-
-
-def refine_noise(noise, a, b, temperature=0.05, steps=4, step_size=1e-3, tile=None):
-    """Noise vectors (K, D) after ``steps`` of normalised gradient ascent: harder negatives for the rows a.
-
-    As in the official code, what rises is the softmax cross-entropy of a over the rows b and the noise; each vector
-    moves ``step_size`` a step along its own gradient's direction; one without a gradient stays.
-    """
-    xp = backend_of(noise).xp
-    u, v = unit_rows.on_arrays(a)[0], unit_rows.on_arrays(b)[0]
-    (over_batch, _), _ = similarity_logsumexp.on_arrays(u, v, 1 / temperature, tile=tile)
-    for _ in range(steps):
-        directions, to_noise = unit_rows.on_arrays(noise)
-        (over_noise, _), back = similarity_logsumexp.on_arrays(u, directions, 1 / temperature, tile=tile)
-        share = xp.exp(over_noise - xp.logaddexp(over_batch, over_noise))
-        noise = noise + step_size * unit_rows.on_arrays(to_noise(back((share, None))[1]))[0]
-    return noise

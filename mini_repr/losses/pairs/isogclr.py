@@ -17,8 +17,9 @@ L_i = t_i log m'_i + t_i radius, and its gradient is that of the surrogate sum_j
 ``estimate_of="similarities"`` estimates the mean of e^{s_ij/t_i} instead and takes s_i off L_i: the partner's weight is
 then 1, not sum_j w_ij. ``value="surrogate"`` returns the surrogate: another value, the same gradient.
 
-State: ``updated_state`` moves temperatures, estimates and momenta of the batch's samples, entries (B,) of arrays over
-the training set. Two modalities with states of their own are two calls, ``symmetric=False, negatives="batch"``.
+State: ``updated_state`` (methods/state.py) moves temperatures, estimates and momenta of the batch's samples, entries
+(B,) of arrays over the training set. Two modalities with states of their own are two calls, ``symmetric=False,
+negatives="batch"``.
 
 Gradient. du_i = sum_j w_ij v_j - (sum_j w_ij) v_i, and the candidates theirs, by log-sum-exps of rows u_i / t_i: tiles
 give value and gradient in O(B * tile) memory. Then da = (du - u (u·du)) / |a|.
@@ -124,42 +125,6 @@ def isogclr(
     return answer, backward
 
 
-def updated_state(
-    a,
-    b,
-    temperatures,
-    estimates,
-    momenta,
-    estimate_rate=0.8,
-    radius=0.4,
-    estimate_of="differences",
-    negatives="views",
-    symmetric=True,
-    step=0.03,
-    momentum_rate=0.5,
-    clip=3.0,
-    bounds=(0.05, 1.0),
-):
-    """(temperatures, estimates, momenta) of the batch's samples after it, each (B,); before all, 0.1, -inf and 0.
-
-    A temperature's gradient log m' + radius - sum_j w_ij h_ij / t, the mean over the sample's views, is clipped and
-    averaged over visits at ``momentum_rate``; then the temperature takes a step against it, within ``bounds``.
-    Settings: the official readme (0.03, 0.5) and code (3, 0.05, 1).
-    """
-    xp = backend_of(a).xp
-    u, v = unit_rows.on_arrays(a)[0], unit_rows.on_arrays(b)[0]
-    slopes, log_ms = [], []
-    for own, other in ((u, v), (v, u)) if symmetric else ((u, v),):
-        view = anchor_estimates(own, other, temperatures, estimates, estimate_rate, estimate_of, negatives, None)
-        mean_h = view.mean_similarity(own) - (view.s if estimate_of == "differences" else 0)
-        slopes.append(view.log_m + radius - view.mass * mean_h / temperatures)
-        log_ms.append(view.log_m)
-    slope = xp.clip(sum(slopes) / len(slopes), -clip, clip)
-    momenta = (1 - momentum_rate) * momenta + momentum_rate * slope
-    estimates = reduce(xp.logaddexp, log_ms) - math.log(len(log_ms))
-    return xp.clip(temperatures - step * momenta, *bounds), estimates, momenta
-
-
 class AnchorEstimates(NamedTuple):
     """Of the anchors of one view, (B,) each: ``s`` s_i, ``log_m`` log m'_i, ``mass`` sum_j w_ij = g_i / m'_i.
 
@@ -179,7 +144,7 @@ class AnchorEstimates(NamedTuple):
         return (own * self.pull(self.mass * 0 + 1)[0]).sum(axis=1)
 
 
-def anchor_estimates(own, other, t, estimates, rate, estimate_of, negatives, tile):
+def anchor_estimates(own, other, t, estimates, rate, estimate_of, negatives, tile=None):
     """``AnchorEstimates`` of anchors ``own`` with partners in ``other`` and temperatures t, by log-sum-exps."""
     xp = backend_of(own).xp
     candidates = [other, own] if negatives == "views" else [other]

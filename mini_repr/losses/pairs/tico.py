@@ -6,9 +6,10 @@ Definition. With u, v the unit rows of a and b, and C the moving second moment o
     L = -mean_i u_i·v_i + covariance_weight mean_i u_iᵀ C u_i
 
 Directions that many embeddings share have large eigenvalues in C and cost the most, so the spectrum is driven flat. C
-is stored between batches by the caller: ``updated_covariance``. The gradient does not pass through this batch's share
-of C, unless ``through_covariance``. ``centre`` takes each view's mean from its rows before they become unit rows;
-``offset`` is added to L. The third return value holds ``invariance`` and ``covariance`` as they enter L.
+is stored between batches by the caller (``updated_covariance``, methods/state.py). The gradient does not pass through
+this batch's share of C, unless ``through_covariance``. ``centre`` takes each view's mean from its rows before they
+become unit rows; ``offset`` is added to L. The third return value holds ``invariance`` and ``covariance`` as they enter
+L.
 
 As u_iᵀ C u_i is the mean of (u_i·u)² over past embeddings u, C remembers all that came before: MoCo's queue, endless
 and fading. v comes from a momentum encoder in the paper; here b takes its gradient too, and a method may stop it.
@@ -84,11 +85,6 @@ def tico(
         return to_a(g_u), to_b(-r * u)
 
     return value, backward, {"invariance": -nearness.mean(), "covariance": overlap.mean()}
-
-
-def updated_covariance(covariance, a, decay=0.9, centre=False):
-    """The covariance (D, D) after a batch: what the next one is given. ``covariance=None`` starts from 0."""
-    return _moved(covariance, _unit(a, centre)[0], decay)
 
 
 def _unit(x, centre):

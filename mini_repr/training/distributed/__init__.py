@@ -3,13 +3,13 @@
 Every rank holds the same parameters, draws the same random numbers, and embeds its own share of each batch. The loss
 is that of the *whole* batch. One rule says how gradients add up:
 
-* Below the rows, each rank has walked back from its own rows only: parameter gradients are parts of a sum.
+* Below the rows, each rank has run the backward pass of its own rows only: parameter gradients are parts of a sum.
 * At the rows and above, each rank has the whole: the loss, and its gradient for its own rows and for the parameters of
   the objective (a learned temperature). These are the same on every rank; averaging them keeps their bits equal.
 
-Read ``world.py`` (what is asked of MPI), ``spread.py`` (how a batch is spread and its gradients are collected),
+Read ``world.py`` (what is asked of MPI), ``sharding.py`` (how a batch is divided and its gradients summed),
 ``ring_infonce.py`` and ``batch_norm.py`` (the two computations that talk while they run).
 """
 
-from mini_repr.training.distributed.spread import Spread
+from mini_repr.training.distributed.sharding import BatchSharding
 from mini_repr.training.distributed.world import ALONE, joined

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from mini_repr.autograd import unit_rows
-from mini_repr.losses.pairs.dclr import dclr, instance_weights, refine_noise
+from mini_repr.losses.pairs.dclr import dclr
 from mini_repr.losses.pairs.infonce import infonce
+from mini_repr.methods.state import instance_weights, refine_noise
 
 
 def loops(a, b, temperature, weights, noise, masking, form, reduction):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mini_repr.losses.pairs.infonce import infonce
-from mini_repr.losses.pairs.isogclr import isogclr, updated_state
+from mini_repr.losses.pairs.isogclr import isogclr
+from mini_repr.methods.state import updated_state
 
 
 def loops(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mini_repr.autograd import unit_rows
-from mini_repr.losses.pairs.tico import tico, updated_covariance
+from mini_repr.losses.pairs.tico import tico
+from mini_repr.methods.state import updated_covariance
 
 
 def loops(a, b, covariance, covariance_weight, decay, through_covariance, centre, offset, reduction):

@@ -1,20 +1,21 @@
-"""How a batch is spread over ranks and groups, and how its loss and gradients are put together again."""
+"""How a batch is divided over ranks and groups, and how its loss and gradients are put together again."""
 
 import math
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
 
 from mini_repr.autograd import primitive
 from mini_repr.methods.method import Step
-from mini_repr.nn import BatchNorm, Dropout
+from mini_repr.nn import BatchNorm, Dropout, batch_statistics
 from mini_repr.training.distributed.batch_norm import batch_norm_over_ranks
 from mini_repr.training.distributed.draws import OwnRows
 from mini_repr.training.distributed.ring_infonce import ring_infonce
 from mini_repr.training.distributed.world import ALONE
 
 
-class Spread:
+class BatchSharding:
     """One batch over ``world.size`` ranks, its loss over ``groups`` equal parts of it.
 
     The loss of ``groups`` parts is the mean of their losses, each part a batch of its own: rows of two groups never
@@ -22,11 +23,10 @@ class Spread:
     arXiv 2401.15896). The result does not depend on the number of ranks.
 
     Args:
-        method: prepared here for more than one rank: batch norm takes its statistics over all of them, and the loss
-            travels round the ring where it can.
+        method: whose loss travels round the ring where it can: then ``loss`` is that form of it, else the page.
         batch_size: rows of the whole batch.
     Raises:
-        ValueError: rows that cannot be shared out evenly, or a method that cannot be divided.
+        ValueError: rows that cannot be shared out evenly, or a loss with state that groups would divide.
     """
 
     def __init__(self, method, batch_size, world=ALONE, groups=1):
@@ -38,11 +38,7 @@ class Spread:
         self._in_ring = self._near.size > 1 and _has_ring_form(method.objective)
         self._norms = [m for m in method.named_modules().values() if isinstance(m, BatchNorm)]
         self._drops = any(isinstance(m, Dropout) and m.rate > 0 for m in method.named_modules().values())
-        if self._in_ring:
-            method.objective.evaluate = partial(ring_infonce, world=self._near)
-        if world.size > 1:
-            for norm in self._norms:
-                norm.normalise, norm.ranks = partial(batch_norm_over_ranks, world=world), world.size
+        self.loss = partial(ring_infonce, world=self._near) if self._in_ring else method.objective.loss
 
     def own(self, index):
         """This rank's share of the row numbers of a batch."""
@@ -51,6 +47,12 @@ class Spread:
     def draws(self, rng):
         """``rng`` for the own rows of a batch: draws for all rows, hands out the own ones."""
         return rng if self.world.size == 1 else OwnRows(rng, self.world.rank, self.world.size)
+
+    def batch_statistics(self):
+        """A context in which batch norm takes its statistics over all ranks."""
+        if self.world.size == 1:
+            return nullcontext()
+        return batch_statistics(partial(batch_norm_over_ranks, world=self.world), self.world.size)
 
     def part_dropout(self, method):
         """Give every rank its own random numbers for dropout, from states that are the same on all ranks."""
@@ -61,10 +63,11 @@ class Spread:
             state[name] = bits.jumped(self.world.rank).state
         method.set_random_state(state)
 
-    def compare(self, method, rows, targets, batch):
+    def compare(self, method, objective, batch, rows, targets):
         """The loss of the whole batch as a ``Step`` whose total and terms are this rank's part of a mean over groups.
 
         Args:
+            objective: as ``method.compare`` takes it.
             rows, targets: as ``method.embed`` and ``method.targets`` gave them for the own rows of ``batch``.
         """
         if not self._in_ring:
@@ -72,19 +75,19 @@ class Spread:
             targets = [self._near.gather(t) for t in targets]
             batch = _each(batch, self._near.gather)
         if self._groups == 1:
-            return method.compare(rows, targets, batch)
+            return method.compare(rows, targets, batch, objective)
         size = len(rows[0]) // self._parts
         steps = []
         for part in (slice(k * size, (k + 1) * size) for k in range(self._parts)):
             own = _each(batch, lambda known, part=part: known[part])
-            steps.append(method.compare([z[part] for z in rows], [t[part] for t in targets], own))
+            steps.append(method.compare([z[part] for z in rows], [t[part] for t in targets], own, objective))
         total = sum((step.total for step in steps[1:]), steps[0].total) / self._groups
         total.terms = {
             name: sum(float(step.total.terms[name]) for step in steps) / self._groups for name in steps[0].total.terms
         }
         return Step(total, steps[0].embeddings)
 
-    def collect(self, method):
+    def sum_gradients(self, method):
         """Turn every rank's gradients into those of the whole batch, the same bits on all of them."""
         if self.world.size == 1:
             return
@@ -93,7 +96,7 @@ class Spread:
                 parameter.grad /= self._near.size  # whole on each rank of the group, not a part
         self.world.sum_in_place([p.grad for p in method.parameters() if p.grad is not None])
 
-    def numbers(self, terms):
+    def of_batch(self, terms):
         """{name: number} of the whole batch, from the rank's own parts."""
         if self.world.size == 1:
             return terms
@@ -129,7 +132,7 @@ def _each(batch, change):
 def gather_rows(z, /, world):
     """The rows (n, ...) of every rank, in the order of ranks: (size * n, ...).
 
-    Back: the own rows of the gradient. Each rank computes the same function of all rows, so it holds the whole
+    Backward: the own rows of the gradient. Each rank computes the same function of all rows, so it holds the whole
     gradient for its own rows already, and no message is needed.
     """
     own = slice(world.rank * len(z), (world.rank + 1) * len(z))
@@ -143,9 +146,6 @@ def _has_ring_form(objective):
 
 
 def _check(method, batch_size, ranks, groups):
-    name = type(method).__name__.lower()
-    if ranks * groups > 1 and not method.divisible:
-        raise ValueError(f"method {name}: its batch cannot be divided; run it on one rank, with train.loss_groups=1")
     for what, count in (("ranks", ranks), ("loss groups", groups)):
         if batch_size % count:
             raise ValueError(f"batch size {batch_size} cannot be shared out evenly over {count} {what}")
@@ -153,7 +153,7 @@ def _check(method, batch_size, ranks, groups):
         raise ValueError(f"train.loss_groups: got {groups}, expected a divisor or a multiple of the {ranks} ranks")
     if groups > 1 and batch_size // groups < 2:
         raise ValueError(f"train.loss_groups: got {groups}, expected groups of two rows or more of {batch_size}")
-    if groups > 1 and method.keepers:
+    if groups > 1 and method.loss_states:
         raise ValueError(
             f"train.loss_groups: got {groups}, expected 1 for a loss with a queue, or other state, of all rows"
         )

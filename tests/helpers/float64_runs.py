@@ -4,6 +4,7 @@ import numpy as np
 
 from mini_repr.backend import CPU
 from mini_repr.data import load
+from mini_repr.methods import kind_of
 from mini_repr.training import config
 from mini_repr.training.distributed import ALONE
 from mini_repr.training.run import Run
@@ -11,8 +12,9 @@ from mini_repr.training.run import Run
 
 def trained(settings, steps, world=ALONE):
     """{name: array} of all parameters and buffers after ``steps`` steps in float64, and ``loss``, that of each step."""
-    settings = config.resolve(settings)
-    run = Run(settings, load(settings["data"]["name"]), CPU, world)
+    data = load(settings.get("data", {}).get("name", "digits"))
+    settings = config.resolve(settings, kind_of(data))
+    run = Run(settings, data, CPU, world)
     run.inputs = tuple(x.astype(np.float64) if x.dtype.kind == "f" else x for x in run.inputs)
     for parameter in run.method.parameters():
         parameter.data = parameter.data.astype(np.float64)
@@ -24,6 +26,6 @@ def trained(settings, steps, world=ALONE):
     run.optimizer = type(run.optimizer)(run.method.trained_parameters(), settings["optimizer"]["lr"], **own)
     losses = []
     for index in run.batches.epoch_batches(0)[:steps]:
-        terms, _, _ = run._train_step(run.spread.own(index))
+        terms, _, _ = run.train_step(index)
         losses.append(terms["loss"])
     return {**run.method.state_dict(), "loss": np.array(losses)}

@@ -10,7 +10,7 @@ from mini_repr.backend import CPU
 from mini_repr.pages.registry import all_losses
 from mini_repr.training.distributed import joined
 from mini_repr.training.distributed.ring_infonce import ring_infonce
-from mini_repr.training.distributed.spread import gather_rows
+from mini_repr.training.distributed.sharding import gather_rows
 
 INFONCE = all_losses()["infonce"]
 

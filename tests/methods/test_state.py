@@ -1,11 +1,11 @@
-"""What methods keep for losses that need more than a batch: given before the loss, moved after it."""
+"""State that losses need between steps: given before the loss, updated after it."""
 
 import numpy as np
 import pytest
 
 from mini_repr.data import load
-from mini_repr.losses.pairs.tico import updated_covariance
 from mini_repr.methods import Batch, build_method
+from mini_repr.methods.state import updated_covariance
 from mini_repr.pages.registry import all_losses
 from mini_repr.training import config
 
@@ -51,21 +51,21 @@ def test_isogclr_keeps_temperatures_of_the_rows_it_saw(monkeypatch):
     method = method_for("isogclr")
     seen = seen_by(method, monkeypatch)
     steps(method, 2)
-    (kept,) = method.keepers
+    (state,) = method.loss_states
     others = np.setdiff1d(np.arange(len(DATA.train)), INDEX)
-    assert (kept.temperatures[others] == np.float32(0.1)).all() and (kept.estimates[others] == -np.inf).all()
+    assert (state.temperatures[others] == np.float32(0.1)).all() and (state.estimates[others] == -np.inf).all()
     assert (seen[1]["temperatures"] != seen[0]["temperatures"]).any() and np.isfinite(seen[1]["estimates"]).all()
 
 
 @pytest.mark.parametrize("name, argument", [("wmse", "order"), ("dclr", "noise")])
 def test_draws_are_new_each_step_and_the_same_after_a_restore(name, argument, monkeypatch):
-    method = method_for(name, method={"dimensions": 8})
+    method = method_for(name, heads={"dimensions": 8})
     seen = seen_by(method, monkeypatch)
     steps(method, 1)
     state = method.state_dict()
     steps(method, 1)
     assert (seen[0][argument] != seen[1][argument]).any()
-    other = method_for(name, method={"dimensions": 8})
+    other = method_for(name, heads={"dimensions": 8})
     other.load_state_dict(state)
     again = seen_by(other, monkeypatch)
     steps(other, 1)
@@ -81,8 +81,8 @@ def test_a_fixed_teacher_gives_the_rows_of_the_batch(monkeypatch):
     np.testing.assert_array_equal(seen[0]["teacher_a"], DATA.train.images[INDEX].reshape(len(INDEX), -1))
 
 
-def test_every_state_argument_of_a_page_has_a_keeper():
+def test_every_state_argument_of_a_page_is_supplied():
     for name, loss in all_losses().items():
         if loss.compares == "pairs" and name not in ("infonce", "best_alignment"):  # the latter compares patches
-            required = [p.name for p in loss.arrays if not p.annotation.optional and p.name not in ("a", "b")]
-            assert set(required) <= {given for keeper in method_for(name).keepers for given in keeper.gives}, name
+            required = set(loss.required) - {"a", "b"}
+            assert required <= {given for state in method_for(name).loss_states for given in state.gives}, name

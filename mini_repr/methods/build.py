@@ -1,0 +1,107 @@
+"""From settings to a method: which one trains a loss, its encoder, its parts."""
+
+from mini_repr.data import ImageSet, PairSet, RowSet, parse_views
+from mini_repr.methods.method import Parts, needs_queue
+from mini_repr.methods.objective import Objective
+from mini_repr.nn import Heads
+from mini_repr.pages.names import choose
+from mini_repr.pages.registry import all_losses, pages_of
+
+# Where the loss alone decides, the first of these that can train it does.
+BY_DEFAULT = (
+    "simclr",
+    "simsiam",
+    "metric_learning",
+    "classifier",
+    "masked",
+    "autoencoder",
+    "two_tower",
+    "momentum",
+)
+
+
+def find_method(name, loss, takes="images"):
+    """The class of the method called ``name``, or where ``name`` is None of the first one that can train the loss.
+
+    An alias may stand for several methods ("siamese", "supervised"): the loss decides between them.
+
+    Raises:
+        ValueError: no such method, or none of that name that trains the loss on "images" or "texts".
+    """
+    methods = {page.name: page.thing for page in pages_of("method").values()}
+    fit = [n for n, method in methods.items() if method.fits(loss)]
+    if name is None:
+        queue = needs_queue(loss, {})
+        for default in BY_DEFAULT:
+            method = methods[default]
+            if default in fit and method.takes == takes and (method.keeps_queue or not queue):
+                return method
+        raise ValueError(f"loss {loss.name} (folder {loss.compares}): no method trains it on {takes}")
+    aliases = {alias for method in methods.values() for alias in method.page.aliases}
+    choose("method", name, [*methods, *sorted(aliases)])
+    named = [n for n, method in methods.items() if name in (n, *method.page.aliases)]
+    able = [n for n in named if n in fit]
+    if not able:
+        raise ValueError(
+            f"method {name}: cannot train {loss.name} (folder {loss.compares}), expected --method {' or '.join(fit)}"
+        )
+    if methods[able[0]].takes != takes:
+        others = [n for n in fit if methods[n].takes == takes]
+        hint = f"expected --method {' or '.join(others)}" if others else f"no method trains {loss.name} on {takes}"
+        raise ValueError(f"method {name}: takes {methods[able[0]].takes}, the data holds {takes}: {hint}")
+    return methods[able[0]]
+
+
+def default_encoder(takes):
+    """Name of the encoder of "images" or "texts" that a run takes unless told otherwise."""
+    return {"images": "vit", "texts": "text"}[takes]
+
+
+def kind_of(data):
+    """What a run can be trained on in a data set: "images" or "texts"; "rows" for plain rows."""
+    return {ImageSet: "images", PairSet: "texts", RowSet: "rows"}[type(data.train)]
+
+
+def build_encoder(settings, data, rng):
+    """The encoder of a run, for the shape of its images or for texts. The same ``rng`` state gives the same weights.
+
+    Raises:
+        ValueError: the encoder does not take what the data holds, or a setting does not fit.
+    """
+    name = settings["encoder"]["name"]
+    encoders = {name: page.thing for name, page in pages_of("encoder").items()}
+    make, takes = encoders[name], encoders[name].takes
+    if takes != kind_of(data):
+        fit = [n for n, encoder in encoders.items() if encoder.takes == kind_of(data)]
+        raise ValueError(f"encoder {name}: takes {takes}, the data holds {kind_of(data)}: --encoder {' or '.join(fit)}")
+    own = {name: value for name, value in settings["encoder"].items() if name != "name"}
+    return make(rng, **own) if takes == "texts" else make(data.train.images.shape[1:], rng, **own)
+
+
+def build_method(settings, data, rng):
+    """The method of a run, its encoder made first so that ``build_encoder`` alone gives the same one.
+
+    Raises:
+        ValueError: the method cannot train the loss, a setting does not fit, or the data lacks what it needs.
+    """
+    losses = all_losses()
+    chosen, added = settings["loss"], settings["add"]
+    loss = losses[chosen["name"]]
+    method = find_method(settings["method"]["name"], loss, kind_of(data))
+    parts = Parts(
+        encoder=build_encoder(settings, data, rng),
+        objective=Objective(
+            loss,
+            {p.name: chosen[p.name] for p in loss.settings},
+            [(losses[n], x["weight"], {k: v for k, v in x.items() if k != "weight"}) for n, x in added.items()],
+            chosen["learn"],
+            chosen["matryoshka"],
+            chosen["reweight"],
+            with_labels=method.needs_labels,
+        ),
+        rng=rng,
+        heads=Heads(**settings["heads"]),
+        views=parse_views(settings["method"]["views"]) if method.takes == "images" else None,
+        data=data,
+    )
+    return method(parts, **{n: v for n, v in settings["method"].items() if n not in ("name", "views")})

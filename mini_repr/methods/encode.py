@@ -1,0 +1,54 @@
+"""Rows of a trained encoder: evaluation mode, in batches, from host inputs to host rows."""
+
+from contextlib import contextmanager
+
+import numpy as np
+
+from mini_repr.autograd import no_grad
+
+
+def encode(encoder, inputs, backend, batch=512):
+    """Pooled rows (N, D) on the host of host images (N, C, H, W) or a list of texts, in evaluation mode."""
+    return _in_batches(encoder, lambda *arrays: [encoder(*arrays).pooled], inputs, backend, batch)[0]
+
+
+def encode_layers(encoder, inputs, backend, batch=512):
+    """Rows (N, D) of every layer, likewise: a list, first layer first."""
+    return _in_batches(encoder, encoder.layer_rows, inputs, backend, batch)
+
+
+def encode_layer_tokens(encoder, inputs, backend):
+    """Tokens of every layer of an encoder that has ``layer_tokens``, all inputs at once.
+
+    Returns:
+        (list of (N, T, D), first layer first; (N, T) booleans, True at words, or None for images), on the host.
+    """
+    arrays = _arrays(encoder, inputs, backend)
+    with _evaluating(encoder):
+        tokens = [backend.to_numpy(one.data) for one in encoder.layer_tokens(*arrays)]
+    return tokens, backend.to_numpy(arrays[1]) if len(arrays) > 1 else None
+
+
+def _in_batches(encoder, rows_of, inputs, backend, batch):
+    with _evaluating(encoder):
+        parts = [
+            [backend.to_numpy(z.data) for z in rows_of(*_arrays(encoder, inputs[start : start + batch], backend))]
+            for start in range(0, len(inputs), batch)
+        ]
+    return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
+
+
+@contextmanager
+def _evaluating(encoder):
+    """Evaluation mode without recording; the mode before it afterwards."""
+    was_training = encoder.training
+    encoder.eval()
+    try:
+        with no_grad():
+            yield
+    finally:
+        encoder.train(was_training)
+
+
+def _arrays(encoder, inputs, backend):
+    return [backend.asarray(x) for x in (encoder.tokenise(inputs) if isinstance(inputs, list) else (inputs,))]

@@ -1,0 +1,39 @@
+"""What had another name in earlier versions, settings and arrays of a checkpoint, and where it is now."""
+
+_HEADS = {name: (f"heads.{name}",) for name in ("hidden", "dimensions", "layers", "batch_norm", "predictor_hidden")}
+
+# {method: {its setting method.NAME of old: the settings that hold it now}}; no settings where it had no effect.
+SETTINGS = {
+    **dict.fromkeys(("simclr", "simsiam", "momentum", "neighbours", "metric_learning"), _HEADS),
+    "continual": {**_HEADS, "hidden": ("heads.hidden", "heads.predictor_hidden")},
+    "classifier": dict.fromkeys((*_HEADS, "relu"), ()),
+}
+# {how the name of an array began: how it begins now}
+ARRAYS = {"method/keepers.": "method/loss_states."}
+
+
+def from_older_run(settings, method):
+    """The settings of a run in today's names; those that are so already stay.
+
+    Args:
+        method: today's name of its method.
+    """
+    sections = {name: dict(own) if isinstance(own, dict) else own for name, own in settings.items()}
+    for name in SETTINGS.get(method, {}).keys() & sections["method"].keys():
+        value = sections["method"].pop(name)
+        for place in SETTINGS[method][name]:
+            section, _, setting = place.partition(".")
+            sections.setdefault(section, {})[setting] = value
+    return sections
+
+
+def arrays_of_older_run(arrays):
+    """The arrays of a checkpoint {name: array} in today's names."""
+
+    def today(name):
+        for old, new in ARRAYS.items():
+            if name.startswith(old):
+                return new + name.removeprefix(old)
+        return name
+
+    return {today(name): array for name, array in arrays.items()}

@@ -1,0 +1,24 @@
+"""Pictures of tables (extra ``plot``)."""
+
+
+def figures():
+    """Matplotlib's class of figures.
+
+    Raises:
+        ValueError: matplotlib is not there.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ValueError("--plot: needs matplotlib: pip install 'mini-repr[plot]'") from None
+    return Figure
+
+
+def draw_layers(scores, path):
+    """Write a picture of ``evaluate_layers``' table: one panel a measure, layers from left to right."""
+    measures = [m for m in next(iter(scores.values())) if m != "dimensions"]
+    figure = figures()(figsize=(3 * len(measures), 3), layout="constrained")
+    for panel, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
+        panel.plot(range(1, len(scores) + 1), [row[measure] for row in scores.values()], marker="o")
+        panel.set(title=measure, xlabel="layer")
+    figure.savefig(path)

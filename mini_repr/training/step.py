@@ -1,0 +1,71 @@
+"""One training step on one screen: views, rows, loss, backward pass, clipping, update."""
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+from mini_repr.optim import SAM, backward_in_chunks, clip_by_global_norm
+from mini_repr.optim.sam import passing_state
+
+
+class Diverged(RuntimeError):
+    """The loss or the gradient is no finite number."""
+
+
+class Position(NamedTuple):
+    """How many steps a run has done, of how many."""
+
+    done: int
+    of: int
+
+
+def training_step(method, optimizer, batch, rng, sharding, position, *, lr, clip_norm=0.0, chunk=0):
+    """Train on one batch: (terms {name: number}, gradient norm before clipping, embeddings).
+
+    Args:
+        batch: this rank's rows, a ``Batch``. rng: generator of views and masks, in one state on all ranks.
+        sharding: ``BatchSharding`` of the batch. position: ``Position``, before this step.
+        clip_norm: largest norm of the gradient, 0 for any. chunk: rows to encode at once, 0 for all.
+    Raises:
+        Diverged: the loss or the gradient norm is NaN or infinite; parameters are those before the step.
+    """
+    passes = partial(forward_backward, method, batch, rng, sharding, position.done / position.of, chunk)
+    sharpness_aware = isinstance(optimizer, SAM)
+    before = passing_state(method, rng) if sharpness_aware else None
+
+    optimizer.zero_grad()
+    step = passes()
+    terms = {"loss": step.total.item(), **{name: float(value) for name, value in step.total.terms.items()}}
+    terms = sharding.of_batch(terms)
+    _require_finite(terms["loss"], "loss", method, position)
+    if sharpness_aware:
+        optimizer.second_pass(passes, method, rng, before)
+    norm = clip_by_global_norm(optimizer.parameters, clip_norm or math.inf)
+    _require_finite(norm, "gradient norm", method, position)
+    optimizer.step(lr)
+    method.after_step(position.done + 1, position.of)
+    return terms, norm, step.embeddings
+
+
+def forward_backward(method, batch, rng, sharding, progress=0.0, chunk=0):
+    """Leave the gradient of the whole batch's loss in the parameters; returns the ``Step``. Arguments as above."""
+    objective = partial(method.objective, progress=progress, evaluate=sharding.loss)
+    compare = partial(sharding.compare, method, objective, batch)
+    views = method.sample(*batch.inputs, sharding.draws(rng))
+    with sharding.batch_statistics():
+        if chunk:
+            step = backward_in_chunks(method, views, method.embed, method.targets, compare, chunk)
+        else:
+            step = compare(method.embed(*views), method.targets(*views))
+            step.total.backward()
+    sharding.sum_gradients(method)
+    return step
+
+
+def _require_finite(value, what, method, position):
+    if not math.isfinite(value):
+        raise Diverged(
+            f"step {position.done + 1}: the {what} of {method.objective.loss.name} is {value}. The last checkpoint is "
+            "intact. Try a lower --lr, --set optimizer.clip_norm=1, a longer optimizer.warmup_steps or a higher "
+            "temperature"
+        )

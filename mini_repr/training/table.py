@@ -1,0 +1,49 @@
+"""The scores of a report as aligned text."""
+
+from mini_repr.training.report import LABELS_A_CLASS, NEIGHBOURS
+
+COLUMNS = {
+    "recall_1": "recall@1",
+    "recall_10": "recall@10",
+    "reciprocal_rank": "MRR",
+    "knn": f"{NEIGHBOURS}-nn",
+    "probe": "probe",
+    "probe_few": f"probe, {LABELS_A_CLASS} a class",
+    "matrix_entropy": "entropy",
+    "prompt_entropy": "token entropy",
+    "curvature": "curvature",
+    "infonce_bound": "InfoNCE",
+    "lidar": "LiDAR",
+    "dime": "DiME",
+    "alignment": "alignment",
+    "uniformity": "uniformity",
+    "effective_rank": "eff. rank",
+    "dimensions": "dims",
+}
+
+
+def table(scores):
+    """The scores as aligned text, one row per representation; "-" where only others have a number."""
+    shown = [c for c in COLUMNS if any(c in row for row in scores.values())]
+    rows = [["", *(COLUMNS[c] for c in shown)]]
+    for name, row in scores.items():
+        rows.append([name, *(_cell(row, column) for column in shown)])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _cell(row, column):
+    if column not in row:
+        return "-"
+    value = row[column]
+    if column == "probe_few":
+        return f"{value:.3f} ± {row['probe_few_deviation']:.3f}"
+    if column == "dimensions":
+        return str(value)
+    return f"{value:.1f}" if column in ("effective_rank", "lidar") else f"{value:.3f}"
