@@ -5,9 +5,9 @@ import sys
 
 import click
 
+from mini_repr.commands.entries import entries_of
 from mini_repr.commands.errors import plain_errors
 from mini_repr.commands.tables import table
-from mini_repr.commands.things import things_of
 
 
 @click.command("list")
@@ -44,16 +44,16 @@ def everything(only=None, width=None):
 
 
 def _table_of_kind(title, kind, width):
-    return table(title, [_row(thing) for thing in things_of(kind).values()], width)
+    return table(title, [_row(entry) for entry in entries_of(kind).values()], width)
 
 
-def _row(thing):
-    text = f"{thing.description} ({thing.needs})" if thing.needs else thing.description
+def _row(entry):
+    text = f"{entry.description} ({entry.needs})" if entry.needs else entry.description
     of_page = []
-    if thing.page:
-        of_page = [thing.page.compares] if thing.kind == "loss" else []
-        of_page.append(" ".join(thing.page.papers))
-    return thing.name, *of_page, text
+    if entry.page:
+        of_page = [entry.page.compares] if entry.kind == "loss" else []
+        of_page.append(" ".join(entry.page.papers))
+    return entry.name, *of_page, text
 
 
 def _papers(width):

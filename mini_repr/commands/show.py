@@ -5,9 +5,9 @@ import textwrap
 
 import click
 
+from mini_repr.commands.entries import entries_of
 from mini_repr.commands.errors import plain_errors
 from mini_repr.commands.tables import table
-from mini_repr.commands.things import things_of
 
 # The sections of settings of a run whose name is not that of their kind of page.
 SECTIONS = {"optimiser": "optimizer"}
@@ -40,15 +40,15 @@ def _shown(name, code):
     from mini_repr.pages.names import suggestion
     from mini_repr.pages.page import KINDS
 
-    things = {kind: things_of(kind) for kind in KINDS}
-    for of_kind in things.values():
+    entries = {kind: entries_of(kind) for kind in KINDS}
+    for of_kind in entries.values():
         if name in of_kind:
-            thing = of_kind[name]
-            return _page(thing.page, code) if thing.page else _undeclared(thing, code)
+            entry = of_kind[name]
+            return _page(entry.page, code) if entry.page else _undeclared(entry, code)
     found = {key: p for p in papers() for key in (p.key, p.number)}.get(name.zfill(3) if name.isdecimal() else name)
     if found is None:
-        known = [*(n for of_kind in things.values() for n in of_kind), *(p.key for p in papers())]
-        kinds = ", ".join(kind for kind in KINDS if things[kind])
+        known = [*(n for of_kind in entries.values() for n in of_kind), *(p.key for p in papers())]
+        kinds = ", ".join(kind for kind in KINDS if entries[kind])
         raise ValueError(f"show {name!r}: no {kinds} or paper of that name{suggestion(name, known)}")
     return _paper(found)
 
@@ -67,16 +67,16 @@ def _paper(paper):
     return "\n".join(lines)
 
 
-def _undeclared(thing, code):
-    """A thing without a page: its text, its settings if it is a class, its code."""
+def _undeclared(entry, code):
+    """An entry without a page: its text, its settings if it is a class, its code."""
     from mini_repr.training.config import keyword_defaults
 
-    text = inspect.getdoc(thing.made)
-    title = f"{thing.kind} {thing.name}" + (f" ({thing.needs})" if thing.needs else "")
-    title += "" if text.startswith(thing.description) else f": {thing.description}"
-    settings = keyword_defaults(thing.made) if isinstance(thing.made, type) else {}
-    rows = [(f"{thing.kind}.{name}", f"default {value}") for name, value in settings.items()]
-    parts = [title, text, table("settings, for --set", rows), _source(thing.made) if code else ""]
+    text = inspect.getdoc(entry.made)
+    title = f"{entry.kind} {entry.name}" + (f" ({entry.needs})" if entry.needs else "")
+    title += "" if text.startswith(entry.description) else f": {entry.description}"
+    settings = keyword_defaults(entry.made) if isinstance(entry.made, type) else {}
+    rows = [(f"{entry.kind}.{name}", f"default {value}") for name, value in settings.items()]
+    parts = [title, text, table("settings, for --set", rows), _source(entry.made) if code else ""]
     return "\n\n".join(filter(None, parts))
 
 
