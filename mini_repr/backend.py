@@ -1,4 +1,4 @@
-"""NumPy or CuPy behind one small face; the only file that names either as a choice.
+"""One interface to NumPy and CuPy; only this file chooses between them.
 
 A *backend* knows one array library: its namespace ``xp`` and the few calls where NumPy and CuPy part ways.
 ``backend_of(array)`` finds the backend of an array, so that numerical code runs wherever its inputs live;
@@ -18,7 +18,7 @@ from threading import Lock
 
 import numpy as np
 
-# Elementwise kernels run on blocks of about this many bytes a row block: small enough that a kernel of several passes
+# Elementwise kernels run on blocks of rows of about this many bytes: small enough that a kernel of several passes
 # finds its operands in the second-level cache, large enough that the cost of a call does not show.
 BLOCK_BYTES = 256 * 1024
 # Blocks of rows that go through matrix products and elementwise passes in turn: larger, for the products' sake.
@@ -32,7 +32,7 @@ class DeviceError(ValueError):
 
 
 class NumpyBackend:
-    """Arrays in main memory. Also the face that every other backend implements."""
+    """Arrays in main memory; also the interface that every other backend implements."""
 
     name = "cpu"
     xp = np
@@ -50,7 +50,7 @@ class NumpyBackend:
         """Wait until all work queued on the device is done (immediate on the host)."""
 
     def memory_used(self):
-        """Bytes of peak resident memory of this process (host) or bytes held by the device's pool."""
+        """Bytes of peak resident memory of this process (host) or bytes of the device's memory pool."""
         import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -104,7 +104,7 @@ class NumpyBackend:
     def product_blocks(self, rows, row_bytes=None):
         """Slices of ``range(rows)`` for work with matrix products.
 
-        ``row_bytes``: of a row's widest array, for a block to stay in the cache between products and elementwise
+        ``row_bytes``: of the widest array, per row, for a block to stay in the cache between products and elementwise
         passes; None for products alone: one block a core.
         """
         if row_bytes is None:

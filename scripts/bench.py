@@ -6,7 +6,7 @@
 
 Each row runs ours and torch's in processes of their own, one after the other, several times in turn; the ratio is the
 median of the paired ratios. Time is the median of repetitions inside a process. Memory is the peak resident set of the
-process less what it held before the work (imports and inputs). float32, each library's own choice of threads.
+process less that before the work (imports and inputs). float32, each library's own choice of threads.
 """
 
 import argparse

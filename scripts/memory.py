@@ -3,7 +3,7 @@
     python scripts/memory.py                 both tables (about five minutes on 2 cores)
     python scripts/memory.py --out FILE      also as JSON
 
-Each number comes from a process of its own: its peak resident set less what it held before the step (imports,
+Each number comes from a process of its own: its peak resident set less that before the step (imports,
 parameters and images), in MiB. The step: 28x28 images, two views each, ViT (patch 4, width 128, depth 4, 4 heads),
 projector to 128, InfoNCE, float32.
 """

@@ -1,4 +1,4 @@
-"""What all tests share: the helpers beside this file can be imported, and ``gpu`` tests run only where a GPU is."""
+"""What all tests share: what stands in ``helpers/`` can be imported, and ``gpu`` tests run only where a GPU is."""
 
 import sys
 from functools import cache
@@ -8,7 +8,7 @@ import pytest
 
 from mini_repr.backend import DeviceError, get_backend
 
-sys.path.insert(0, str(Path(__file__).parent))  # importlib mode puts no test folder there
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))  # importlib mode puts no test folder there
 
 
 @cache

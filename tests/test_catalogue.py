@@ -11,15 +11,11 @@ from importlib import resources
 import pytest
 
 from mini_repr.catalogue import ROOMS, STATUSES, paper, papers
+from mini_repr.pages.page import KINDS
 from mini_repr.pages.registry import pages_of
 
 COUNT = 119
 CLAIMED = [pytest.param(p, id=p.key) for p in papers() if p.status in ("works", "partial")]
-REGISTRIES = {  # kind: (module, attribute); a callable attribute is called
-    "loss": ("mini_repr.pages.registry", "all_losses"),
-    "metric": ("mini_repr.metrics", "METRICS"),
-    "optim": ("mini_repr.optim", "OPTIMIZERS"),
-}
 
 
 def resolve(reference):
@@ -30,13 +26,9 @@ def resolve(reference):
         if not attribute:
             raise LookupError(f"{reference!r} names no attribute")
         return getattr(importlib.import_module(path), attribute)
-    if kind == "method":
-        return pages_of("method")[name]
-    if kind not in REGISTRIES:
-        raise LookupError(f"{reference!r}: unknown kind; there are {', '.join([*REGISTRIES, 'method', 'module'])}")
-    path, attribute = REGISTRIES[kind]
-    registry = getattr(importlib.import_module(path), attribute)
-    return (registry() if callable(registry) else registry)[name]
+    if kind not in KINDS:
+        raise LookupError(f"{reference!r}: unknown kind; there are {', '.join([*KINDS, 'module'])}")
+    return pages_of(kind)[name]
 
 
 def faults(p):
@@ -120,9 +112,9 @@ def test_what_a_working_paper_names_exists(p):
 
 
 def test_references_resolve_by_kind():
-    assert resolve("optim:sgd") is importlib.import_module("mini_repr.optim").OPTIMIZERS["sgd"]
+    assert resolve("optimiser:sgd") is pages_of("optimiser")["sgd"]
     assert resolve("module:mini_repr.catalogue:paper") is paper
-    for wrong in ("optim:none_such", "attic:sgd", "module:mini_repr.catalogue", "sgd"):
+    for wrong in ("optimiser:none_such", "attic:sgd", "module:mini_repr.catalogue", "sgd"):
         with pytest.raises(LookupError):
             resolve(wrong)
     with pytest.raises(AttributeError):

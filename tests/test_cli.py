@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from mini_repr import __version__
 from mini_repr.cli import main
-from mini_repr.listing import everything
+from mini_repr.commands.list import everything
 from mini_repr.pages.registry import all_losses
 from mini_repr.training import checkpoint
 

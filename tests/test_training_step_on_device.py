@@ -6,7 +6,7 @@ from device_double import DOUBLE, DoubleArray
 
 from mini_repr.autograd import concatenate, split
 from mini_repr.backend import CPU
-from mini_repr.nn import ENCODERS, ProjectionHead, Sequential, ViT, copy_of
+from mini_repr.nn import ImageMLP, LinearEncoder, ProjectionHead, Sequential, TextEncoder, ViT, copy_of
 from mini_repr.optim import AdamW, clip_by_global_norm, update_ema
 from mini_repr.pages.registry import all_losses
 
@@ -42,8 +42,8 @@ def trained(backend, make, steps=2):
     [
         lambda rng: ViT(SHAPE, rng, patch=4, width=16, depth=2, heads=2, dropout=0.1),
         lambda rng: ViT(SHAPE, rng, patch=4, width=16, depth=1, heads=2, pooling="mean", positions="sine"),
-        lambda rng: ENCODERS["mlp"].make(SHAPE, rng, width=16, hidden=16),
-        lambda rng: ENCODERS["linear"].make(SHAPE, rng, width=16),
+        lambda rng: ImageMLP(SHAPE, rng, width=16, hidden=16),
+        lambda rng: LinearEncoder(SHAPE, rng, width=16),
     ],
     ids=["vit", "vit-mean-sine", "mlp", "linear"],
 )
@@ -87,7 +87,7 @@ def test_vit_with_hidden_and_replaced_patches_on_the_double():
 
 
 def test_text_encoder_on_the_double():
-    encoder = ENCODERS["text"].make(np.random.default_rng(0), buckets=32, dropout=0.1)
+    encoder = TextEncoder(np.random.default_rng(0), buckets=32, dropout=0.1)
     tokens = encoder.tokenise(["one two", "", "three four five"])
     host = encoder.eval()(*tokens).pooled.data
     encoder.to(DOUBLE)

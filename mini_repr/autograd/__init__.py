@@ -1,7 +1,8 @@
 """A small reverse-mode automatic differentiation engine over NumPy and CuPy arrays.
 
 A primitive is a function from arrays to ``(output, backward)``; the engine records which was called on which tensors
-and walks back. Read ``tensor.py`` (the walk), ``primitive.py`` (the contract), then any file in ``primitives/``.
+and calls their backward functions in reverse. Read ``tensor.py`` (the backward pass), ``primitive.py`` (the contract),
+then any file in ``primitives/``.
 """
 
 from mini_repr.autograd import operators as _operators  # attaches +, @, [] ... to Tensor

@@ -1,7 +1,7 @@
-"""The tensor and the walk back: all that the engine itself does.
+"""The tensor and the backward pass: all that the engine itself does.
 
 Every recorded call gets the next number. What a call used was made before it, so taking the largest number first is a
-reverse topological order: no sorting, no recursion. A node forgets its saved arrays as soon as it has been walked.
+reverse topological order: no sorting, no recursion. A node forgets its saved arrays as soon as it has been visited.
 """
 
 import heapq
@@ -23,7 +23,7 @@ def is_recording():
 
 @contextmanager
 def no_grad():
-    """Within this block nothing is recorded: outputs have no history and ask for no memory beyond themselves."""
+    """Disable recording within this block; intermediate arrays are freed."""
     global _recording
     before, _recording = _recording, False
     try:
@@ -33,22 +33,35 @@ def no_grad():
 
 
 class Node:
-    """One recorded call: its number, how to go back, where its arguments came from, and the gradients that arrived.
+    """One recorded call: its number, its backward function, its arguments, and the gradients of its outputs so far.
 
-    ``parents`` holds, for each argument, a leaf tensor, the ``Origin`` of a computed one, or None for a constant. It
+    ``arguments`` holds, for each argument, a leaf tensor, the ``Origin`` of a computed one, or None for a constant. It
     never holds a computed tensor's array: what a primitive does not save for its backward is freed at once.
     """
 
-    __slots__ = ("number", "backward", "parents", "arrived")
+    __slots__ = ("number", "backward", "arguments", "gradients")
 
     def __init__(self, backward, args, outputs):
         self.number = next(_numbers)
         self.backward = backward
-        self.parents = [a.origin or a if isinstance(a, Tensor) and a.requires_grad else None for a in args]
-        self.arrived = [None] * outputs
+        self.arguments = [a.origin or a if isinstance(a, Tensor) and a.requires_grad else None for a in args]
+        self.gradients = [None] * outputs
 
     def __lt__(self, other):  # heapq pops the smallest: the latest call comes first
         return self.number > other.number
+
+    def differentiate(self):
+        """[(argument, its gradient)] from the gradients of the outputs; the node forgets all that it has saved."""
+        if self.backward is None:
+            raise RuntimeError("backward: this history was walked already; run the forward computation again")
+        backward, arguments, g = self.backward, self.arguments, self.gradients
+        self.backward = self.arguments = None
+        self.gradients = [None] * len(g)
+        found = backward(g[0] if len(g) == 1 else tuple(g))
+        if len(found) != len(arguments):
+            raise RuntimeError(f"backward returned {len(found)} gradients for {len(arguments)} arguments")
+        wanted = [(a, one) for a, one in zip(arguments, found, strict=True) if a is not None and one is not None]
+        return [(a, one() if callable(one) else one) for a, one in wanted]
 
 
 class Origin(NamedTuple):
@@ -124,7 +137,7 @@ class Tensor:
             gradient = backend_of(self.data).xp.ones_like(self.data)
         elif gradient.shape != self.shape:
             raise ValueError(f"backward: gradient has shape {gradient.shape}, the tensor has {self.shape}")
-        _walk_back(self, gradient)
+        _backpropagate(self, gradient)
 
     # The operators (+, @, [], ...) are attached in autograd/operators.py, below which the primitives stand.
 
@@ -134,63 +147,27 @@ def stop_gradient(tensor):
     return Tensor(tensor.data) if isinstance(tensor, Tensor) else Tensor(tensor)
 
 
-def _walk_back(root, gradient):
+def _backpropagate(root, gradient):
+    """Visit the recorded calls, the latest first, and add each gradient where it belongs."""
     waiting = []
-    _deliver(root.origin or root, gradient, False, waiting)
+    _accumulate(root.origin or root, gradient, waiting)
     while waiting:
-        node = heapq.heappop(waiting)
-        backward, parents, arrived = node.backward, node.parents, node.arrived
-        if backward is None:
-            raise RuntimeError("backward: this history was walked already; run the forward computation again")
-        node.backward = node.parents = None
-        node.arrived = [None] * len(arrived)
-        g = arrived[0][0] if len(arrived) == 1 else tuple(a and a[0] for a in arrived)
-        gradients = backward(g)
-        del backward, arrived  # saved arrays go before the next node allocates
-        if not isinstance(gradients, tuple):
-            gradients = (gradients,)
-        # Settings may stand among the arguments (x.sum(0)) or at their defaults: the counts may differ, but not in
-        # what wants or brings a gradient.
-        without, beyond = parents[len(gradients) :], gradients[len(parents) :]
-        if any(one is not None for one in (*without, *beyond)):
-            raise RuntimeError(f"backward returned {len(gradients)} gradients for {len(parents)} arguments")
-        incoming = g if isinstance(g, tuple) else (g,)
-        for parent, gradient in zip(parents, gradients, strict=False):
-            if gradient is not None and parent is not None:
-                if callable(gradient):
-                    gradient = gradient()
-                # Ours to write into only if no one else can hold it: not g, and not a view of something.
-                owned = gradient.base is None and not any(gradient is one for one in incoming)
-                summed = unbroadcast(gradient, parent.shape)
-                _deliver(parent, summed, owned or summed is not gradient, waiting)
+        for argument, gradient in heapq.heappop(waiting).differentiate():
+            _accumulate(argument, gradient, waiting)
 
 
-def _deliver(place, gradient, owned, waiting):
-    """Add a gradient to what has arrived for ``place``, a leaf tensor or an Origin.
-
-    ``owned``: no one else holds the array, so that later gradients may be added into it.
-    """
-    if not is_array(gradient):  # NumPy turns results without axes into scalars, which cannot be written into
+def _accumulate(argument, gradient, waiting):
+    """Add a gradient to those of a leaf tensor, or of a computed one by its Origin; its node then waits for a visit."""
+    if not is_array(gradient):  # NumPy turns results without axes into scalars
         gradient = backend_of(gradient).asarray(gradient)
-    if gradient.dtype != place.dtype:
-        gradient, owned = gradient.astype(place.dtype), True
-    if isinstance(place, Tensor):
-        if place.grad is None:
-            place.grad = gradient if owned else gradient.copy()
-        else:
-            place.grad += gradient
+    gradient = unbroadcast(gradient, argument.shape).astype(argument.dtype, copy=False)
+    if isinstance(argument, Tensor):  # a copy: two leaves may have been given one array
+        argument.grad = gradient.copy() if argument.grad is None else argument.grad + gradient
         return
-    node, position = place.node, place.position
-    before = node.arrived[position]
-    if before is None:
-        if all(a is None for a in node.arrived):
-            heapq.heappush(waiting, node)
-        node.arrived[position] = (gradient, owned)
-    elif before[1]:
-        total = before[0]
-        total += gradient
-    else:
-        node.arrived[position] = (before[0] + gradient, True)
+    gradients, position = argument.node.gradients, argument.position
+    if all(g is None for g in gradients):
+        heapq.heappush(waiting, argument.node)
+    gradients[position] = gradient if gradients[position] is None else gradients[position] + gradient
 
 
 def unbroadcast(gradient, shape):

@@ -4,9 +4,10 @@ Wang, Isola 2020, arXiv 2005.10242: over many encoders trained with different lo
 measures classify best, and neither measure alone tells. Here: 13 short runs of an MLP on digits (10 epochs): InfoNCE at
 six temperatures, and the loss ``align_uniform`` at seven pairs of weights, from alignment alone to uniformity alone.
 Both measures are of the encoder's rows of the test images (two views each), accuracy that of a linear probe with 5
-labels a class (with all labels, each of these encoders has 0.95 to 0.98). The numbers of "sweep" are rank correlations
-with that accuracy. The other arms are an InfoNCE run, at temperature 0.2, after its first and its last epoch. (Another
-sweep, ten runs and a probe with all labels, had its correlation on the wrong side on the one seed that was tried.)
+labels per class (with all labels, each of these encoders has 0.95 to 0.98). The numbers of "sweep" are rank
+correlations with that accuracy. The other arms are an InfoNCE run, at temperature 0.2, after its first and its last
+epoch. (Another sweep, ten runs and a probe with all labels, had its correlation on the wrong side on the one seed that
+was tried.)
 """
 
 from dataclasses import replace

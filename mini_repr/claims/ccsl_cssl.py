@@ -4,7 +4,7 @@ Garg, Jain 2022, arXiv 2204.04545, table 1 (STL10, linear evaluation): an encode
 with layer norm and standardised weights it comes near to one with it; CCSL adds most to BYOL, CSSL some. The official
 code keeps batch norm in projector and predictor. Digits, with batch norm, layer norm or none in the encoder and batch
 norm in the heads as there, and with layer norm in all; the two losses with batch norm, at the official threshold.
-``few``: linear evaluation with ten labels a class.
+``few``: linear evaluation with ten labels per class.
 """
 
 from functools import partial

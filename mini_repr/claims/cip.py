@@ -5,10 +5,10 @@ classifies digits; the loss acts on the rows that the classifier reads. Retrieva
 "within" and "across" are the mean cosines of pairs of one class and of two.
 """
 
+from mini_repr.autograd import unit_rows
 from mini_repr.claims.bench.claim import Claim, higher, lower
 from mini_repr.claims.bench.trained import SMALL, rows_of, trained
 from mini_repr.metrics import label_ndcg, tolerance
-from mini_repr.metrics.rows import unit_rows
 from mini_repr.training.config import merge
 
 ARMS = {
@@ -24,7 +24,7 @@ def measure(seed):
         run = trained(seed, **merge(SMALL, sections))
         test = run.data.test
         rows = rows_of(run, test)
-        u = unit_rows("cip", "rows", rows)
+        u = unit_rows.on_arrays(rows)[0]
         across = (u @ u.T)[test.labels[:, None] != test.labels].mean()
         arms[name] = {
             "ndcg": label_ndcg(rows, test.labels),

@@ -2,8 +2,9 @@
 
 Liao et al. 2022, arXiv 2210.01908, the experiments on label noise: with wrong labels among the training images the
 contextual loss keeps more retrieval quality than the contrastive loss with margins, its own other part. An MLP learns
-digits from images of which none or 40% have a random wrong label, in batches of 4 images a class (as labelled) like the
-paper's; ndcg of the test images among each other. "contextual" has the paper's weights, "contextual alone" that part.
+digits from images of which none or 40% have a random wrong label, in batches of 4 images per class (as labelled) like
+the paper's; ndcg of the test images among each other. "contextual" has the paper's weights, "contextual alone" that
+part.
 """
 
 import numpy as np

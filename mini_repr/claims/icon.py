@@ -3,7 +3,7 @@
 Alshammari et al. 2025, arXiv 2504.16929: methods are pairs of a supervisory and a learned distribution, and can be
 mixed. Two of its mixtures, small: contrastive learning (an MLP on digits, both views as one set of rows) whose targets
 are also the 15 nearest training images in pixels, no labels used; and targets, or both distributions, debiased with
-alpha = 0.2. *few labels*: a linear probe with 10 labels a class. Same temperature (0.2) and epochs (10) in all arms.
+alpha = 0.2. *few labels*: a linear probe with 10 labels per class. Same temperature (0.2) and epochs (10) in all arms.
 """
 
 import numpy as np

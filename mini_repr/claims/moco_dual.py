@@ -2,8 +2,8 @@
 
 Hoang et al. 2025, arXiv 2501.16360: both parts improve on MoCo (linear evaluation on CIFAR). Digits, queues of 1024,
 temperature 0.2 and momentum 0.99 for all; the encoder sees as many views in every arm. ``few``: linear evaluation with
-ten labels a class. *false* is the share of the kept negatives that have the query's class: what a filter by similarity
-gathers when no label tells it better.
+ten labels per class. *false* is the share of the kept negatives that have the query's class: what a filter by
+similarity gathers when no label tells it better.
 """
 
 import numpy as np

@@ -4,7 +4,7 @@ Khosla et al. 2020, arXiv 2004.11362: accuracy against cross-entropy, on corrupt
 The same MLP is trained on digits by supervised contrast, then a linear classifier on its rows ("supcon"), or by
 cross-entropy with its own linear classifier; "rows of cross-entropy" fits that classifier anew, as SupCon's is.
 Measured on the clean test images, on ones with Gaussian noise of deviation 0.3, on clean ones after training on 10
-images a class ("few"), and, which the paper does not speak of, after training with 40% of the labels wrong.
+images per class ("few"), and, which the paper does not speak of, after training with 40% of the labels wrong.
 """
 
 from dataclasses import replace

@@ -2,9 +2,9 @@
 
 Li et al. 2022, arXiv 2206.03012: better than BYOL at small batch sizes. Digits, batches of 16, both teachers moving in
 turn; BYOL has the same loss on two views and one teacher. As three views cost more a step, a third arm gives BYOL one
-and a half times the epochs, which is as many views. ``few``: linear evaluation with ten labels a class; with all labels
-(``probe``) there is no room left between them. (After a look at two seeds ``few`` took the place of ``probe``, which
-pointed the other way, and 4 epochs that of 6.)
+and a half times the epochs, which is as many views. ``few``: linear evaluation with ten labels per class; with all
+labels (``probe``) there is no room left between them. (After a look at two seeds ``few`` took the place of ``probe``,
+which pointed the other way, and 4 epochs that of 6.)
 """
 
 from mini_repr.claims.bench.bootstrap import bootstrapped, probe_scores

@@ -3,7 +3,8 @@
 Ermolov et al. 2020, arXiv 2007.06346: the mean squared error of positives alone invites collapse, whitening scatters
 them; W-MSE 4 (four views an image, six pairs) is better than W-MSE 2, and both stand beside contrastive losses. Here:
 an MLP on digits, batches of 256 whitened as one, 10 epochs of as many images in every arm. *few labels*: a linear probe
-with 10 labels a class (with all labels, every arm but the first is near the top). *rank*: effective rank of test rows.
+with 10 labels per class (with all labels, every arm but the first is near the top). *rank*: effective rank of test
+rows.
 """
 
 from itertools import combinations

@@ -1,13 +1,14 @@
-"""Call a user's loss in its own framework and bring back a number and gradients as NumPy arrays.
+"""Call a user's loss in its own framework; value and gradients come back as NumPy arrays.
 
-Each framework is imported when its adapter is made, never before. All of them share one face: ``evaluate(arguments)``.
+Each framework is imported when its adapter is made, never before. All have one method: ``evaluate(arguments)``.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from mini_repr.conformance.targets import Unusable, call_with, one_line
+from mini_repr.conformance.binding import call_with
+from mini_repr.conformance.user_code import Unusable, one_line
 
 
 class Outcome(NamedTuple):
@@ -26,7 +27,7 @@ class Adapter:
     """One callable in one framework.
 
     Args:
-        loss: the page. target, binding: see ``targets``.
+        loss: the page. target, binding: see ``user_code`` and ``binding``.
         wanted: names of the arguments whose gradient to ask for. values_only: ask for none.
     """
 
@@ -50,7 +51,7 @@ class Adapter:
         """The first call: find out whether learned scalars may come as arrays, and refuse what cannot be checked.
 
         Raises:
-            Unusable: the callable raises, or gives something else than a finite number, or no gradients.
+            Unusable: the callable raises, or gives something else than a number.
         """
         scalars = [
             n for n in self.wanted if n in self.binding.names and not self.loss.parameters[n].annotation.is_array
@@ -67,8 +68,6 @@ class Adapter:
             kind = type(self).__name__.removesuffix("Adapter").lower()
             hint = f"; it was given {kind} arrays, --framework says otherwise"
             raise Unusable(f"{self.target.label}: raised {raised}{hint}") from None
-        if not np.isfinite(outcome.value):
-            raise Unusable(f"{self.target.label}: returned {outcome.value} for ordinary random rows")
         if outcome.gradients is None:
             self.wanted = []
         return outcome
@@ -189,7 +188,7 @@ class TorchAdapter(Adapter):
         try:
             found = self.torch.autograd.grad(value.reshape(()), list(leaves.values()), allow_unused=True)
         except RuntimeError as error:
-            raise Raised(f"on the way back: {one_line(error)}") from None
+            raise Raised(f"in backward: {one_line(error)}") from None
         gradients = {}
         for (name, leaf), gradient in zip(leaves.items(), found, strict=True):
             is_number = not self.loss.parameters[name].annotation.is_array

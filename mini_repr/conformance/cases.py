@@ -84,7 +84,8 @@ def float_arrays(loss):
     return [p.name for p in loss.arrays if isinstance(p.annotation.bare, Rows)]
 
 
-def _fits(annotation, value):
+def accepts(annotation, value):
+    """Whether an annotation accepts a value, whatever the sizes."""
     try:
         annotation.check(value, {})
     except Misuse:
@@ -97,10 +98,10 @@ def _needed(loss, settings):
     for chosen in loss.variants.values():
         if chosen.needs and chosen.settings.items() <= settings.items():
             arguments = sample_inputs(loss, np.random.default_rng(0), chosen.needs)
-            if _result(loss, {**arguments, **settings}) != "error":  # other settings may rule the arrays out
+            if result_of(loss, {**arguments, **settings}) != "error":  # other settings may rule the arrays out
                 return tuple(chosen.needs)
     arguments = sample_inputs(loss, np.random.default_rng(0))
-    if _result(loss, {**arguments, **settings}) == "error":
+    if result_of(loss, {**arguments, **settings}) == "error":
         return tuple(p.name for p in loss.arrays if p.annotation.optional)
     return ()
 
@@ -127,13 +128,8 @@ class _Bench:
             paired = [p.annotation.bare.letters[0] for p in self.loss.arrays]
             paired = {k for k in paired if stated and self.loss.sizes.get(k) == stated}
             sizes = {**sizes, **dict.fromkeys(paired, sizes[self.rows])}
-        sizes = {**self.sizes, **{k: max(v, self.least[k]) for k, v in sizes.items()}}
-        inputs = {
-            p.name: sample(p.annotation, rng, sizes)
-            for rng in [self.rng(name)]
-            for p in self.loss.arrays
-            if not p.annotation.optional or p.name in self.needs
-        }
+        sizes = {k: max(v, self.least[k]) for k, v in sizes.items()}
+        inputs = sample_inputs(self.loss, self.rng(name), self.needs, sizes)
         return {n: float32_exact(x) for n, x in inputs.items()}
 
     def changed(self, name, change):
@@ -146,7 +142,7 @@ class _Bench:
             rows = inputs[n].reshape(-1, inputs[n].shape[-1])
             changed = np.asarray(change(rows, rng, k), dtype=np.float64)
             changed = float32_exact(changed).reshape(inputs[n].shape)
-            if _fits(self.loss.parameters[n].annotation, changed):
+            if accepts(self.loss.parameters[n].annotation, changed):
                 inputs[n] = changed
         return inputs
 
@@ -156,7 +152,7 @@ class _Bench:
 
     def case(self, name, comment, flags, arguments, dtype="float64"):
         arguments = {**arguments, **self.settings}
-        result = _result(self.loss, arguments)
+        result = result_of(self.loss, arguments)
         if result == "valid" and dtype == "float64":
             jumps, kinks = _not_smooth(self.loss, arguments, self.rng(name + "/direction"))
             if jumps or kinks:
@@ -309,7 +305,8 @@ def _layouts(bench):
 _FAMILIES = (_ordinary, _scalars, _rows, _edges, _labels, _masks, _layouts)
 
 
-def _result(loss, arguments):
+def result_of(loss, arguments):
+    """What a page says of these arguments, see ``Case.result``; that a value jumps is not seen here."""
     try:
         with np.errstate(all="ignore"):
             value = loss(**arguments).data

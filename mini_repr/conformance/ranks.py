@@ -1,16 +1,4 @@
-"""The distributed oracle in one process: W virtual ranks, and the factor by which each common scheme is off.
-
-A batch of rows is dealt to W ranks in order. The truth is the gradient of the whole batch's loss. On a real cluster
-each rank backpropagates a loss of its own into its own rows, and the parameters' gradients are then averaged (PyTorch's
-DDP) or summed over ranks. All ranks hold the same parameters, so these receive what they would from one process whose
-rows had received what the ranks left on theirs, divided by W where the average is taken: the *effective* gradient. Held
-against the truth it is a multiple, by the scheme's factor, or no multiple at all.
-
-What a rank leaves on its rows, with J[s, r] the gradient of rank s's loss for rank r's rows:
-
-    gather without gradient    J[r, r]                  rows of other ranks are constants; its own are put back
-    gather with gradient       sum over s of J[s, r]    the backward of all-gather adds up what other ranks send
-"""
+"""Check the loss of one rank, as a distributed training step computes it, on W virtual ranks in one process."""
 
 import json
 from types import SimpleNamespace
@@ -18,18 +6,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mini_repr.autograd import Tensor
 from mini_repr.conformance.adapters import Raised, adapter_for
-from mini_repr.conformance.agreement import complete, truth
+from mini_repr.conformance.binding import bind
 from mini_repr.conformance.check import resolve_settings
-from mini_repr.conformance.targets import Target, Unusable, bind, framework_of
+from mini_repr.conformance.compare import expected_outcome
+from mini_repr.conformance.schemes import (
+    CLOSE,
+    batch_of,
+    cross_gradients,
+    effective,
+    fit,
+    gives_rows,
+    scheme_fits,
+    sharded,
+    shards,
+)
+from mini_repr.conformance.user_code import Target, Unusable, framework_of
 from mini_repr.pages.arguments import Count
 from mini_repr.pages.names import find_loss
 from mini_repr.pages.page import Parameter
-from mini_repr.pages.samples import sample, sizes_of
 
-CLOSE = 1e-9
-ROWS_A_RANK = 3
 WAYS = {
     "gather with gradient, averaged": (True, True),
     "gather with gradient, summed": (True, False),
@@ -37,156 +33,6 @@ WAYS = {
     "gather without gradient, summed": (False, False),
 }
 JUDGED = "gather with gradient, averaged"
-
-
-class Scheme(NamedTuple):
-    """How a rank's loss is made and how gradients travel.
-
-    ``rank_loss``: "anchors" (mean over the rank's own rows as anchors, against all gathered rows), "whole" (every rank
-    computes the loss of the whole gathered batch) or "alone" (the loss of its own rows, no gather).
-    """
-
-    name: str
-    says: str
-    rank_loss: str
-    gather_gradient: bool
-    average: bool = True
-    divided: bool = False  # the loss is divided by the number of ranks besides
-
-
-SCHEMES = [
-    Scheme("local_gather_grad", "own anchors, gather with gradient, averaged", "anchors", True),
-    Scheme("local_gather_grad_sum", "own anchors, gather with gradient, summed", "anchors", True, average=False),
-    Scheme("local_gather", "own anchors, gather without gradient, averaged", "anchors", False),
-    Scheme("local_gather_sum", "own anchors, gather without gradient, summed", "anchors", False, average=False),
-    Scheme("local_divided", "own anchors, gather with gradient, loss / W, averaged", "anchors", True, divided=True),
-    Scheme("whole_gather_grad", "whole loss on every rank, gather with gradient, averaged", "whole", True),
-    Scheme("whole_gather_grad_sum", "whole loss on every rank, gather with gradient, summed", "whole", True, False),
-    Scheme("whole_gather", "whole loss on every rank, gather without gradient, averaged", "whole", False),
-    Scheme("whole_gather_sum", "whole loss on every rank, gather without gradient, summed", "whole", False, False),
-    Scheme("alone", "each rank's loss of its own rows, no gather, averaged", "alone", False),
-]
-
-
-class Fit(NamedTuple):
-    """Effective against true gradient: the best factor, and the share that it leaves over (0: a multiple)."""
-
-    factor: float
-    left_over: float
-
-    @property
-    def exact(self):
-        return self.left_over <= CLOSE
-
-    @property
-    def is_equal(self):
-        return self.exact and abs(self.factor - 1) <= CLOSE
-
-    def text(self, world):
-        if not self.exact:
-            return f"no multiple of the whole batch's gradient ({100 * self.left_over:.2g} % of it is something else)"
-        names = {1.0: "equal", float(world): f"W times (W = {world})", 1 / world: f"1/W (W = {world})"}
-        return next((t for f, t in names.items() if abs(self.factor - f) <= CLOSE * f), f"{self.factor:.9g} times")
-
-
-def sharded(loss, arguments):
-    """Names of the arrays that are dealt out: those with the first array's rows."""
-    rows = loss.arrays[0].annotation.letters[0]
-    return [p.name for p in loss.arrays if p.annotation.letters[0] == rows and arguments.get(p.name) is not None]
-
-
-def shards(rows, world):
-    """[slice of the rows of rank 0, 1, ...]; ValueError where they do not divide."""
-    if rows % world or rows < world:
-        raise ValueError(f"ranks: got {rows} rows for {world} ranks, expected a multiple")
-    return [slice(r * rows // world, (r + 1) * rows // world) for r in range(world)]
-
-
-def gives_rows(loss):
-    """Whether the loss can return one value a row."""
-    parameter = loss.parameters.get("reduction")
-    return parameter is not None and "none" in parameter.annotation.options
-
-
-def cross_gradients(loss, arguments, world, rank_loss="anchors"):
-    """Each rank's loss and its gradient for the rows of all ranks.
-
-    Args:
-        arguments: complete host arguments of the whole batch, B rows. rank_loss: see Scheme.
-    Returns:
-        (values (W,), {name: (W, B, ...)}): the first axis is the rank whose loss it is.
-    Raises:
-        ValueError: rows that do not divide; "anchors" for a loss that has no value for each row.
-    """
-    dealt = sharded(loss, arguments)
-    parts = shards(len(arguments[dealt[0]]), world)
-    if rank_loss == "anchors" and not gives_rows(loss):
-        raise ValueError(f"{loss.name}: has no value for each row, so a rank has no anchors of its own")
-    names = [n for n in loss.differentiable if n in dealt]
-    values, gradients = [], {n: np.zeros((world, *arguments[n].shape)) for n in names}
-    for rank, rows in enumerate(parts):
-        given = dict(arguments)
-        if rank_loss == "alone":
-            given.update({n: arguments[n][rows] for n in dealt})
-        elif rank_loss == "anchors":
-            given["reduction"] = "none"
-        tensors = {n: Tensor(given[n], requires_grad=True) for n in names}
-        output = loss(**{**given, **tensors})
-        if rank_loss == "anchors":
-            output = output[rows].mean()
-        output.backward()
-        values.append(float(output.data))
-        for n, t in tensors.items():
-            gradients[n][rank][rows if rank_loss == "alone" else slice(None)] = t.grad
-    return np.array(values), gradients
-
-
-def effective(gradients, parts, gather_gradient, average=True, divided=False):
-    """{name: (B, ...)} as it arrives at the parameters, from {name: (W, B, ...)} of ``cross_gradients``."""
-    world = len(parts)
-    share = 1 / (world if average else 1) / (world if divided else 1)
-    if gather_gradient:
-        return {n: g.sum(axis=0) * share for n, g in gradients.items()}
-    return {n: np.concatenate([g[rank][rows] for rank, rows in enumerate(parts)]) * share for n, g in gradients.items()}
-
-
-def fit(found, true):
-    """The Fit of {name: gradient} against {name: gradient}, all inputs together."""
-    x = np.concatenate([np.ravel(true[n]) for n in found])
-    y = np.concatenate([np.ravel(g) for g in found.values()])
-    factor = float(x @ y / (x @ x))
-    return Fit(factor, float(np.linalg.norm(y - factor * x) / (np.linalg.norm(y) or 1.0)))
-
-
-def scheme_fits(loss, arguments, world):
-    """[(Scheme, Fit)] of every scheme that this loss allows, at the whole batch ``arguments``."""
-    arguments = complete(loss, arguments)
-    true = truth(loss, arguments).gradients
-    parts = shards(len(arguments[loss.arrays[0].name]), world)
-    table = []
-    for scheme in SCHEMES:
-        if scheme.rank_loss == "anchors" and not gives_rows(loss):
-            continue
-        try:
-            _, gradients = cross_gradients(loss, arguments, world, scheme.rank_loss)
-        except ValueError:
-            if scheme.rank_loss != "alone":
-                raise
-            continue  # a rank's few rows may hold no pair of one class
-        found = effective(gradients, parts, scheme.gather_gradient, scheme.average, scheme.divided)
-        table.append((scheme, fit(found, true)))
-    return table
-
-
-def factor_table(against, world, variant=None, settings=None):
-    """Text: what each common scheme does to the gradient of a loss on ``world`` ranks."""
-    loss = find_loss(against)
-    settings, _ = resolve_settings(loss, variant, settings)
-    arguments = _batch(loss, world, settings, loss.variants[variant].needs if variant else ())
-    fits = scheme_fits(loss, arguments, world)
-    width = max(len(scheme.says) for scheme, _ in fits)
-    lines = [f"{loss.name} on W = {world} ranks: the gradient that arrives, against the whole batch's", ""]
-    return "\n".join([*lines, *(f"{scheme.says.ljust(width)}  {found.text(world)}" for scheme, found in fits)])
 
 
 class RanksReport(NamedTuple):
@@ -204,11 +50,11 @@ class RanksReport(NamedTuple):
     @property
     def exit_code(self):
         judged = self.fits.get(JUDGED)
-        return int(self.value_error > CLOSE or not (judged is None or judged.is_equal))
+        return int(not (self.value_error <= CLOSE and (judged is None or judged.is_equal)))
 
     @property
     def verdict(self):
-        if self.value_error > CLOSE:
+        if not self.value_error <= CLOSE:  # NaN too
             right = [rank for rank, error in enumerate(self.rank_errors) if error <= CLOSE]
             if right == [0]:
                 return "right on rank 0 only: the partner of local row i is row rank * rows + i of the gathered ones"
@@ -234,7 +80,7 @@ class RanksReport(NamedTuple):
                 "ranks": self.world,
                 "verdict": self.verdict,
                 "exit_code": self.exit_code,
-                "value_error": self.value_error,
+                "value_error": self.value_error if np.isfinite(self.value_error) else None,
                 "gradients": {how: {"factor": f.factor, "left_over": f.left_over} for how, f in self.fits.items()},
             },
             indent=2,
@@ -261,7 +107,7 @@ def check_ranks(target, against, world, variant=None, settings=None, mapping=Non
         raise ValueError(f"--ranks {world}: expected 2 or more")
     settings, extra = resolve_settings(loss, variant, settings)
     target = Target.load(target) if isinstance(target, str) else Target.of(target)
-    arguments = _batch(loss, world, settings, loss.variants[variant].needs if variant else ())
+    arguments = batch_of(loss, world, settings, loss.variants[variant].needs if variant else ())
     adapter = _rank_adapter(loss, target, arguments, settings, mapping, {**extra, **(constants or {})}, framework)
 
     dealt = sharded(loss, arguments)
@@ -277,7 +123,7 @@ def check_ranks(target, against, world, variant=None, settings=None, mapping=Non
         local.append(outcome.gradients)
         gathered.append(outcome.gradients)
 
-    exact = truth(loss, arguments)
+    exact = expected_outcome(loss, arguments)
     size = max(1.0, abs(exact.value))
     rank_values = exact.value
     if gives_rows(loss):
@@ -295,16 +141,6 @@ def check_ranks(target, against, world, variant=None, settings=None, mapping=Non
     cause = _cause(loss, arguments, world, fits, cut) if fits else ""
     value_error = abs(float(np.mean(values)) - exact.value) / size
     return RanksReport(loss, target.label, adapter.framework, world, value_error, rank_errors, fits, cause)
-
-
-def _batch(loss, world, settings, needs):
-    rng = np.random.default_rng(7)
-    rows = loss.arrays[0].annotation.letters[0]
-    sizes = {**sizes_of(loss), rows: ROWS_A_RANK * world}
-    drawn = {
-        p.name: sample(p.annotation, rng, sizes) for p in loss.arrays if not p.annotation.optional or p.name in needs
-    }
-    return complete(loss, {**drawn, **settings})
 
 
 def _rank_adapter(loss, target, arguments, settings, mapping, constants, framework):
@@ -336,5 +172,5 @@ def _cause(loss, arguments, world, fits, cut):
         return ": no gradient through the gather of a loss computed whole on every rank, or a loss divided by W"
     for scheme, known in scheme_fits(loss, arguments, world):
         if abs(known.factor - judged.factor) + abs(known.left_over - judged.left_over) <= CLOSE:
-            return f": {scheme.says}"
+            return f": {scheme.description}"
     return ": no gradient reaches the gathered rows, the rank's own among them" if cut else ""

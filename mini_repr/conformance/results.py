@@ -6,12 +6,11 @@ The npz file has, for every case that was run, ``CASE/value`` (one number) and, 
 
 import numpy as np
 
-from mini_repr.conformance import agreement
 from mini_repr.conformance.adapters import Outcome
 from mini_repr.conformance.cases import cases_for
 from mini_repr.conformance.check import Report, judge, resolve_settings
-from mini_repr.conformance.naming import Evidence, explain, gradient_names
-from mini_repr.conformance.targets import Unusable
+from mini_repr.conformance.explain import Evidence, explain, gradient_names
+from mini_repr.conformance.user_code import Unusable
 from mini_repr.data.readers.npz import read_arrays
 from mini_repr.pages.names import find_loss, suggestion
 
@@ -65,7 +64,7 @@ def read_outcomes(path, loss, cases):
 def _outcome(path, loss, case, parts):
     if "value" not in parts or parts["value"].size != 1:
         raise Unusable(f"{path}: {case.id}/value: expected one number")
-    arguments = agreement.complete(loss, case.arguments)
+    arguments = loss.complete(case.arguments)
     gradients = {}
     for part, array in parts.items():
         if part != "value":
@@ -88,7 +87,7 @@ def _evidence(loss, rows):
     shared = set.intersection(*(set(row.outcome.gradients or ()) for row in plain))
     return [
         Evidence(
-            agreement.complete(loss, row.case.arguments),
+            loss.complete(row.case.arguments),
             row.outcome._replace(gradients={n: row.outcome.gradients[n] for n in sorted(shared)} or None),
         )
         for row in plain

@@ -1,6 +1,4 @@
-"""What a file of golden vectors looks like, as a JSON Schema, and a check against the part of the language it uses."""
-
-import re
+"""What a file of golden vectors looks like, as a JSON Schema, which ``mini-repr vectors export`` writes beside them."""
 
 _NUMBER = {"type": "string", "pattern": "^(-?0x[01](\\.[0-9a-f]+)?p[+-][0-9]+)$"}
 _ARRAY = {
@@ -110,44 +108,3 @@ SCHEMA = {
     },
     "additionalProperties": False,
 }
-
-_TYPES = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "integer": int,
-    "boolean": bool,
-    "null": type(None),
-}
-
-
-def problems(document, schema=SCHEMA, place="the file"):
-    """What is wrong with a document: one line each, the place first; an empty list where it fits the schema."""
-    if "anyOf" in schema:
-        tries = [problems(document, one, place) for one in schema["anyOf"]]
-        return [] if any(not wrong for wrong in tries) else tries[0]
-    if "enum" in schema and document not in schema["enum"]:
-        return [f"{place}: is {document!r}, expected {' or '.join(map(str, schema['enum']))}"]
-    kinds = schema.get("type", [])
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    if kinds and not any(_is(document, kind) for kind in kinds):
-        return [f"{place}: is a {type(document).__name__}, expected {' or '.join(kinds)}"]
-    if "pattern" in schema and not re.search(schema["pattern"], document):
-        return [f"{place}: {document!r} is no hexadecimal floating-point number"]
-    wrong = []
-    if isinstance(document, dict):
-        wrong += [f"{place}: has no {name!r}" for name in schema.get("required", []) if name not in document]
-        others = schema.get("additionalProperties", {})
-        for name, value in document.items():
-            inner = schema.get("properties", {}).get(name, others)
-            wrong += (
-                problems(value, inner, f"{place}: {name}") if inner is not False else [f"{place}: unknown {name!r}"]
-            )
-    if isinstance(document, list):
-        for number, item in enumerate(document):
-            wrong += problems(item, schema.get("items", {}), f"{place}[{number}]")
-    return wrong
-
-
-def _is(value, kind):
-    return isinstance(value, _TYPES[kind]) and not (kind == "integer" and isinstance(value, bool))

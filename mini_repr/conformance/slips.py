@@ -25,19 +25,30 @@ class Alteration(NamedTuple):
     """A slip that changes the computation.
 
     ``applies(loss)``; ``evaluate(loss, arguments)`` -> tensor, from complete arguments whose differentiable ones are
-    tensors. ``says`` completes "it is the loss, but ...".
+    tensors. ``description`` completes "it is the loss, but ...".
     """
 
     name: str
-    says: str
+    description: str
     applies: Callable
     evaluate: Callable
+
+
+def value_of_slip(slip, loss, arguments):
+    """What a slip gives, as a tensor; None where it cannot be made at these arguments.
+
+    It may give a shape or a value that the rest of the definition cannot take.
+    """
+    try:
+        return slip.evaluate(loss, arguments)
+    except (ValueError, TypeError, LookupError):
+        return None
 
 
 class Factor(NamedTuple):
     """``number(sizes) * temperature ** power``, as in "2(N-1)" or "1/temperature"."""
 
-    says: str
+    description: str
     number: Callable  # of (N, D): rows and width of the first array
     power: int = 0
 
@@ -75,7 +86,7 @@ _POWERS = [
 FACTORS = [
     *_SIZES,
     *_POWERS,
-    *(Factor(f"{s.says} {p.says}", s.number, p.power) for s in _SIZES for p in _POWERS),
+    *(Factor(f"{s.description} {p.description}", s.number, p.power) for s in _SIZES for p in _POWERS),
 ]
 
 
@@ -103,20 +114,20 @@ def _is_rows(parameter):
     return isinstance(parameter.annotation.bare, Rows)
 
 
-def _replacing(name, says, needs, operations, applies=None):
+def _replacing(name, description, needs, operations, applies=None):
     """An alteration that replaces operations: ``operations(arguments)`` -> {name: function}."""
     return Alteration(
         name,
-        says,
+        description,
         lambda loss: uses(loss, *needs) and (applies is None or applies(loss)),
         lambda loss, arguments: evaluate_definition(loss, arguments, operations(arguments)),
     )
 
 
-def _changing(name, says, applies, change):
+def _changing(name, description, applies, change):
     """An alteration of arguments: ``change(loss, arguments)`` -> those that become something else."""
     return Alteration(
-        name, says, applies, lambda loss, arguments: loss.definition(**{**arguments, **change(loss, arguments)})
+        name, description, applies, lambda loss, arguments: loss.definition(**{**arguments, **change(loss, arguments)})
     )
 
 
@@ -264,8 +275,8 @@ def _scaled_diagonals(arguments):
     return {"diagonal": lambda m: ops.diagonal(m) * share, "off_diagonal": lambda m: ops.off_diagonal(m) * share}
 
 
-def _normalising(name, says, unit):
-    return _replacing(name, says, ["unit_rows"], lambda arguments: {"unit_rows": unit})
+def _normalising(name, description, unit):
+    return _replacing(name, description, ["unit_rows"], lambda arguments: {"unit_rows": unit})
 
 
 def _has_temperature(loss):
@@ -276,9 +287,9 @@ def _has_eps_in_root(loss):
     return "eps" in loss.parameters and uses(loss, "sqrt")
 
 
-def _with_temperature(name, says, change):
+def _with_temperature(name, description, change):
     return _changing(
-        name, says, _has_temperature, lambda loss, a: {"temperature": change(_as_tensor(a["temperature"]))}
+        name, description, _has_temperature, lambda loss, a: {"temperature": change(_as_tensor(a["temperature"]))}
     )
 
 

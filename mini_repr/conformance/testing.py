@@ -1,6 +1,7 @@
 """For other projects' test suites: one assertion that an implementation is the loss it claims to be."""
 
-from mini_repr.conformance.check import CONFORMS, check
+from mini_repr.conformance.check import check
+from mini_repr.conformance.report import CONFORMS
 
 
 def assert_matches(

@@ -12,7 +12,7 @@ TEST_EVERY = 5
 
 
 class DataError(ValueError):
-    """A data set that cannot be used as it is. One line: the file, what came and what was expected."""
+    """A data set that cannot be used as it is. One line: the file, the found and the expected values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class ImageSet:
         name: where the images came from.
         images: (N, C, H, W) float32 in [0, 1], C = 1 (grey) or 3 (red, green, blue), N >= 1.
         labels: (N,) int64 class indexes into ``label_names``, or None.
-        label_names: tuple of str, one a class; empty without labels.
+        label_names: tuple of str, one per class; empty without labels.
     Raises:
         DataError: another shape, dtype or range (NaN included), or labels that do not fit.
     """

@@ -60,7 +60,7 @@ class Batches(_Epochs):
 
     Args:
         count: number of rows.
-        batch_size: rows a batch.
+        batch_size: rows per batch.
         seed: non-negative int.
         drop_last: leave out the rows that do not fill a last batch (others each epoch). If False that batch is smaller.
     Raises:
@@ -93,7 +93,7 @@ class BalancedBatches(_Epochs):
 
     Args:
         labels: (N,) integer class of every row (host array).
-        classes, samples: classes a batch and rows a class, at least 2 each.
+        classes, samples: classes per batch and rows per class, at least 2 each.
         seed: non-negative int.
     Raises:
         ValueError: bad sizes, fewer classes than asked for, a class with fewer rows than ``samples``.
@@ -140,7 +140,7 @@ class BalancedBatches(_Epochs):
 
 
 class BoundBatches(_Epochs):
-    """Endless shuffled batches that all end with the same rows, one a class: batch-binding.
+    """Endless shuffled batches that all end with the same rows, one per class: batch-binding.
 
     The bound rows are drawn once, by the seed. Every other row comes once an epoch, as in ``Batches``. So each batch
     holds each class, and the batches of an epoch share rows that tie their geometry together.
@@ -149,11 +149,11 @@ class BoundBatches(_Epochs):
 
     Args:
         labels: (N,) integer class of every row (host array).
-        batch_size: rows a batch, the bound ones included: at least one more than the classes.
+        batch_size: rows per batch, the bound ones included: at least one more than the classes.
         seed: non-negative int.
         drop_last: leave out the rows that do not fill a last batch (others each epoch). If False that batch is smaller.
     Raises:
-        ValueError: bad sizes, a batch too small for one row a class and another, or larger than the data.
+        ValueError: bad sizes, a batch too small for one row per class and another, or larger than the data.
     """
 
     def __init__(self, labels, batch_size, seed=0, drop_last=True):
@@ -168,7 +168,7 @@ class BoundBatches(_Epochs):
         rng = np.random.default_rng(seed)
         self.bound = np.array([rng.choice(np.flatnonzero(labels == value)) for value in values])
         self._others = np.delete(np.arange(len(labels)), self.bound)
-        self._step = batch_size - len(values)  # other rows a batch
+        self._step = batch_size - len(values)  # other rows per batch
         per_epoch = len(self._others) // self._step if drop_last else -(-len(self._others) // self._step)
         settings = {
             "count": len(labels),

@@ -1,11 +1,74 @@
-"""Affinities l_ij of rows by a kernel, a tile at a time: their softmax is the learned distribution of I-Con."""
+"""Distributions over candidates by the kernel of two sets of rows, a tile of rows at a time."""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 from mini_repr.autograd import softmax, unit_rows
 from mini_repr.backend import backend_of
 
 
-def kernel_affinities(a, b, kernel, temperature):
-    """(``affinities(part)``: l of a tile of rows and its slope in x·y or |x - y|², and the way back).
+class KernelShares(NamedTuple):
+    """q_ij in proportion to e^{l_ij}: over the candidates j of each row i, or over all pairs and then times N.
+
+    ``log_q(part)``: log q of a tile of rows, (tile, K). ``backward(dl)``: the gradients of a, b and the temperature,
+    where ``dl(part, log_q)`` gives the gradient of a tile's l.
+    """
+
+    log_q: Callable
+    backward: Callable
+
+
+def kernel_shares(a, b, kernel, temperature, tiles, exclude_self=False, over_pairs=False):
+    """``KernelShares`` of rows a (N, D) and candidates b (K, D); the kernels l are those of the page ``icon``.
+
+    Args:
+        tiles: slices of the rows of a. exclude_self: row i is not its own candidate (needs N = K).
+    """
+    xp = backend_of(a).xp
+    affinities, back = _affinities(a, b, kernel, temperature)
+
+    def logits(part):
+        block, slope = affinities(part)
+        if exclude_self:
+            block[own_places(xp, part)] = -xp.inf
+        return block, slope
+
+    # The sum of e^l is e^top total; kept apart, as a large l has no digits left for the logarithm of the total.
+    top, total = (xp.empty(len(a), dtype=a.dtype) for _ in range(2))
+    for part in tiles:
+        block, _ = logits(part)
+        top[part] = block.max(axis=1)
+        block -= top[part, None]
+        total[part] = xp.exp(block, out=block).sum(axis=1)
+    if over_pairs:
+        total = xp.broadcast_to((total * xp.exp(top - top.max())).mean(), top.shape)
+        top = xp.broadcast_to(top.max(), top.shape)
+
+    def log_q_and_slope(part):
+        log_q, slope = logits(part)
+        log_q -= top[part, None]
+        log_q -= xp.log(total[part, None])
+        return log_q, slope
+
+    def backward(dl):
+        def weights(part):
+            log_q, slope = log_q_and_slope(part)
+            gradient = dl(part, log_q)
+            gradient *= slope
+            return gradient
+
+        return back(weights, tiles)
+
+    return KernelShares(lambda part: log_q_and_slope(part)[0], backward)
+
+
+def own_places(xp, part):
+    """The places in a tile where its rows meet themselves."""
+    return xp.arange(part.stop - part.start), xp.arange(part.start, part.stop)
+
+
+def _affinities(a, b, kernel, temperature):
+    """(``affinities(part)``: l of a tile of rows and its slope in x·y or |x - y|², and their backward).
 
     ``back(weights, tiles)`` takes the gradient of each tile's x·y or |x - y|² to those of a, b and the temperature.
     """

@@ -1,19 +1,25 @@
 """The entries of aᵀ b on its diagonal and the squares of those off it, for losses that decorrelate columns."""
 
+from typing import NamedTuple
+
+from mini_repr.autograd import primitive
 from mini_repr.backend import backend_of
 
 
-def cross_products(a, b=None):
-    """Diagonal (D,) and sum of the squared off-diagonal entries (0-d) of C = aᵀ b; ``b=None`` is a itself.
+class CrossProducts(NamedTuple):
+    """Of a matrix C: its diagonal (D,), and the sum of the squares off it (0-d); or their gradients."""
+
+    diagonal: object
+    off: object
+
+
+@primitive
+def cross_products(a, b, /):
+    """``CrossProducts`` of C = aᵀ b for rows a, b (N, D); b None is a itself.
 
     C costs O(N D²) time and D² memory. Rows far fewer than columns go through the N x N Gram matrices instead, since
     sum_kl C_kl² = sum_ij (a aᵀ)_ij (b bᵀ)_ij: O(N² D). Only where 2N <= D: the rank of C is then too low for it to be
     near diagonal (with columns of like size), so that taking the diagonal's squares away again loses few digits.
-
-    Args:
-        a, b: (N, D).
-    Returns:
-        ((diagonal, off), backward). ``backward(g_diagonal, g_off)`` returns the gradients of a and b, or of a alone.
     """
     xp = backend_of(a).xp
     alone = b is None
@@ -30,17 +36,18 @@ def cross_products(a, b=None):
         c[places, places] = 0
         off = (c * c).sum()
 
-    def backward(g_diagonal, g_off):
+    def backward(g):
+        g_diagonal, g_off = (0 if one is None else one for one in g)
         # d off/d a = 2 b C_offᵀ and d off/d b = 2 a C_off
         g_a = gram_b @ a - diagonal * b if few_rows else b @ c.T
         g_a *= 2 * g_off
         g_a += g_diagonal * b
         if alone:
             g_a *= 2
-            return g_a
+            return g_a, None
         g_b = gram_a @ b - diagonal * a if few_rows else a @ c
         g_b *= 2 * g_off
         g_b += g_diagonal * a
         return g_a, g_b
 
-    return (diagonal, off), backward
+    return CrossProducts(diagonal, off), backward

@@ -1,4 +1,4 @@
-"""Linear filters of images as products with small banded matrices: the transposed matrices are the way back."""
+"""Linear filters of images as products with small banded matrices, whose transposes are their backward."""
 
 import math
 

@@ -1,28 +1,21 @@
-"""Log-sum-exp over a similarity matrix that is never held whole.
+"""Log-sum-exp over a similarity matrix that is never stored whole, and over the candidates of contrastive losses.
 
-The one tiling helper of the pair losses. Rows are taken a tile at a time; the backward pass computes each tile again
-instead of storing it, so that memory is O(tile * K) for (M, K) similarities. Cheng et al. 2024, arXiv 2410.17243, do
-the same over GPU tiles and rings of devices.
+Rows are taken a tile at a time; the backward pass computes each tile again instead of storing it, so that memory is
+O(tile * K) for (M, K) similarities. Cheng et al. 2024, arXiv 2410.17243, do the same over GPU tiles and rings of
+devices.
 """
 
 import math
 import operator
 from functools import reduce
+from typing import NamedTuple
 
+from mini_repr.autograd import primitive
 from mini_repr.backend import backend_of, blocks_of
+from mini_repr.kernels.tiles import row_tiles
 
-# Columns a block: with the rows of a tile about the products' best shape.
+# Columns per block: with the rows of a tile about the products' best shape.
 COLUMNS = 4096
-
-
-def choose_tile(x, columns):
-    """Rows a tile of similarities of x with ``columns`` others: what suits the device of x."""
-    return max(16, backend_of(x).tile_bytes // (columns * x.dtype.itemsize))
-
-
-def row_tiles(x, columns, tile=None):
-    """Slices that cover the rows of x, ``tile`` rows each; None chooses."""
-    return blocks_of(len(x), tile or choose_tile(x, columns))
 
 
 def largest_similarity(x, y):
@@ -32,22 +25,32 @@ def largest_similarity(x, y):
         return float(backend.xp.sqrt((x * x).sum(axis=1).max() * (y * y).sum(axis=1).max()))
 
 
+class LogSums(NamedTuple):
+    """Log-sum-exps of the rows and of the columns of a matrix of logits, or their gradients; None for what is not used.
+
+    For two views: of the anchors in the one and in the other.
+    """
+
+    rows: object
+    columns: object = None
+
+
+@primitive
 def similarity_logsumexp(
-    x, y, scale, columns=False, skip_diagonal=False, tile=None, y_gradient=True, same=None, apart=None
+    x, y, scale, /, columns=False, skip_diagonal=False, tile=None, y_gradient=True, same=None, apart=None
 ):
-    """Row (and column) log-sum-exp of the logits L = scale * x yᵀ.
+    """Row (and column) log-sum-exp of the logits L = scale * x yᵀ, as ``LogSums``.
+
+    The gradient of L_ij is the softmax: e^(L_ij - sum of its row) times the gradient of that sum, likewise by columns.
 
     Args:
         x: (M, D). y: (K, D). scale: number.
-        columns: whether to give the column sums too, from the same product.
+        columns: whether to give the column sums (K,) too, from the same product.
         skip_diagonal: leave L_ii out (needs M = K).
-        tile: rows a tile; None chooses.
+        tile: rows per tile; None chooses.
         y_gradient: whether y takes a gradient.
         same: (M,) integers; with them, only pairs of equal ones count (needs M = K). A row without any gives -inf.
         apart: (M,) integers; with them, only pairs of different ones count, likewise.
-    Returns:
-        ((rows (M,), cols (K,) or None), backward). ``backward(g_rows, g_cols=None)`` takes the gradients of the two,
-        (M,) and (K,), and returns those of x, y (0 without ``y_gradient``) and scale.
     """
     backend = backend_of(x)
     xp = backend.xp
@@ -123,10 +126,11 @@ def similarity_logsumexp(
         col_total = sweep(sum_columns, zeros)
     else:
         sweep(sum_rows, no_sums)
-    over_rows = _log(xp, row_total) + row_top
-    over_cols = _log(xp, col_total) + col_top if columns else None
+    over = LogSums(_log(xp, row_total) + row_top, _log(xp, col_total) + col_top if columns else None)
 
-    def backward(g_rows, g_cols=None):
+    def backward(g):
+        g_rows, g_cols = g
+        g_rows = xp.zeros_like(row_total) if g_rows is None else g_rows
         row_weight = (g_rows / xp.where(row_total == 0, 1, row_total))[:, None]
         col_weight = None if g_cols is None else g_cols / xp.where(col_total == 0, 1, col_total)
         g_x = xp.zeros_like(x)
@@ -152,106 +156,131 @@ def similarity_logsumexp(
         g_y = sweep(visit, (lambda: xp.zeros_like(y)) if y_gradient else no_sums)
         g_scale = (x * g_x).sum()  # sum_ij weight_ij x_i·y_j
         g_x *= scale
-        return g_x, g_y * scale, g_scale
+        return g_x, g_y * scale if y_gradient else None, g_scale
 
-    return (over_rows, over_cols), backward
+    return over, backward
 
 
-def most_similar(x, y, count, ceiling=None, tile=None):
-    """The ``count`` rows of y with the largest x_i·y_j for each row x_i, its partner y_i left out, largest first.
+@primitive
+def candidate_logsumexp(u, v, scale, /, among="batch", queue=None, symmetric=True, partner=True, tile=None):
+    """Log-sum-exp of every anchor's logits scale * u_i·c over its candidates c, as ``LogSums`` of the two views.
 
     Args:
-        x, y: (B, D). count: how many; B - 1 where there are no more.
-        ceiling: (B,), similarities of row i above which none counts; None for no such limit.
-    Returns:
-        (similarities, columns), both (B, count); a similarity of -inf means that fewer were left.
+        u, v: (B, D), row i of the one is the partner of row i of the other. scale: number.
+        among: where the candidates besides the partner come from: "batch", the other rows of the other view; "views",
+            these and the other rows of the own view; "queue", the rows of ``queue`` (K, D), which takes no gradient.
+        symmetric: whether the rows of v are anchors too.
+        partner: whether the partner is a candidate.
+        tile: rows per tile; None chooses.
     """
-    xp = backend_of(x).xp
-    count = min(count, len(y) - 1)
-    similarities = xp.empty((len(x), count), dtype=x.dtype)
-    columns = xp.empty((len(x), count), dtype=xp.int64)
-    for rows in row_tiles(x, len(y), tile):
-        s = x[rows] @ y.T
-        numbers = xp.arange(rows.start, rows.stop)
-        s[numbers - rows.start, numbers] = -xp.inf
-        if ceiling is not None:
-            s[s > ceiling[rows, None]] = -xp.inf
-        chosen = xp.argpartition(s, len(y) - count, axis=1)[:, len(y) - count :]
-        found = xp.take_along_axis(s, chosen, axis=1)
-        order = xp.argsort(-found, axis=1)
-        similarities[rows] = xp.take_along_axis(found, order, axis=1)
-        columns[rows] = xp.take_along_axis(chosen, order, axis=1)
-    return similarities, columns
+    if among == "queue":
+        parts = [_queue_sums(u, v if symmetric else None, queue, scale, tile)]
+        if partner:
+            parts.append(partner_logit.on_arrays(u, v, scale))
+    else:
+        skip = not partner
+        parts = [similarity_logsumexp.on_arrays(u, v, scale, columns=symmetric, skip_diagonal=skip, tile=tile)]
+        if among == "views":
+            parts.append(_own_view_sums(u, v if symmetric else None, scale, tile))
+    return combine(parts)
 
 
-def within_logsumexp(u, v, scale, tile=None):
-    """Log-sum-exp of each row of u over the other rows of u, and the same for v (which may be None)."""
-    return _each(u, v, lambda x: similarity_logsumexp(x, x, scale, skip_diagonal=True, tile=tile), itself=True)
+def _own_view_sums(u, v, scale, tile):
+    """LogSums of each row of u over the other rows of u, and the same for v (which may be None)."""
+    over_u, back_u = within_logsumexp.on_arrays(u, scale, tile=tile)
+    over_v, back_v = (None, None) if v is None else within_logsumexp.on_arrays(v, scale, tile=tile)
+    return LogSums(over_u, over_v), _of_each(back_u, back_v)
 
 
-def queue_logsumexp(u, v, queue, scale, tile=None):
-    """Log-sum-exp of each row of u over the rows of a queue (K, D) that takes no gradient; the same for v (or None)."""
-    return _each(u, v, lambda x: similarity_logsumexp(x, queue, scale, tile=tile, y_gradient=False), itself=False)
+def _queue_sums(u, v, queue, scale, tile):
+    """LogSums of each row of u over the rows of a queue (K, D) without a gradient; the same for v (or None)."""
+
+    def sums_of(x):
+        over, back = similarity_logsumexp.on_arrays(x, queue, scale, tile=tile, y_gradient=False)
+        return over.rows, lambda g: back((g, None))[::2]
+
+    over_u, back_u = sums_of(u)
+    over_v, back_v = (None, None) if v is None else sums_of(v)
+    return LogSums(over_u, over_v), _of_each(back_u, back_v)
 
 
-def _each(u, v, sums_of, itself):
-    (over_u, _), back_u = sums_of(u)
-    (over_v, _), back_v = sums_of(v) if v is not None else ((None, None), None)
+def _of_each(back_u, back_v):
+    """The backward function of two sums, each over one view alone, with a common scale."""
 
-    def backward(g_u_sums, g_v_sums=None):
-        g_u, g_candidates, g_scale = back_u(g_u_sums)
-        if itself:
-            g_u += g_candidates
-        if v is None:
-            return g_u, 0, g_scale
-        g_v, g_candidates, more = back_v(g_v_sums)
-        if itself:
-            g_v += g_candidates
+    def backward(g):
+        g_u, g_scale = back_u(g[0])
+        if back_v is None:
+            return g_u, None, g_scale
+        g_v, more = back_v(g[1])
         return g_u, g_v, g_scale + more
 
-    return (over_u, over_v), backward
+    return backward
 
 
-def partner_logit(u, v, scale):
-    """The logit of each row with its partner, scale * u_i·v_i, in the form of the sums above: one candidate each."""
-    logit = (u * v).sum(axis=1) * scale
+@primitive
+def within_logsumexp(x, scale, /, tile=None, same=None, apart=None):
+    """Log-sum-exp (N,) of each row's logits scale * x_i·x_j with the other rows of x (N, D).
 
-    def backward(g_u_sums, g_v_sums=None):
-        g = (g_u_sums if g_v_sums is None else g_u_sums + g_v_sums)[:, None]
-        return g * scale * v, g * scale * u, (g[:, 0] * logit).sum() / scale
+    ``same`` and ``apart`` as for ``similarity_logsumexp``.
+    """
+    over, back = similarity_logsumexp.on_arrays(x, x, scale, skip_diagonal=True, tile=tile, same=same, apart=apart)
 
-    return (logit, logit), backward
+    def backward(g):
+        g_anchors, g_candidates, g_scale = back((g, None))
+        g_anchors += g_candidates
+        return g_anchors, g_scale
+
+    return over.rows, backward
+
+
+@primitive
+def partner_logit(u, v, scale, /, logit=None):
+    """The logit of each row with its partner, scale * u_i·v_i, as ``LogSums`` over one candidate each.
+
+    ``logit``: the same (B,) where the caller has it, perhaps with more digits.
+    """
+    logit = (u * v).sum(axis=1) * scale if logit is None else logit
+
+    def backward(g):
+        total = g[0] if g[1] is None else g[0] + g[1]
+        pull = (total * scale)[:, None]
+        return pull * v, pull * u, (total * logit).sum() / scale
+
+    return LogSums(logit, logit), backward
 
 
 def combine(parts):
     """Join log-sum-exps over disjoint sets of candidates.
 
     Args:
-        parts: list of ``((over_u (B,), over_v (B,) or None), backward)``, as the functions above return.
+        parts: list of ``(LogSums, backward)``, as the primitives above give on arrays.
     Returns:
-        The same form for the union: log sum_k e^{part_k}; a part's share of the gradient is e^{part_k - total}.
+        The same for the union: log sum_k e^{part_k}. The gradient of a part is e^{part_k - total} times that of the
+        total.
     """
     if len(parts) == 1:
         return parts[0]
-    xp = backend_of(parts[0][0][0]).xp
+    xp = backend_of(parts[0][0].rows).xp
+    columns = [over.columns for over, _ in parts]
+    both = all(over is not None for over in columns)
+    total = LogSums(
+        reduce(xp.logaddexp, [over.rows for over, _ in parts]), reduce(xp.logaddexp, columns) if both else None
+    )
 
-    def join(values):
-        total = values[0]
-        for value in values[1:]:
-            total = xp.logaddexp(total, value)
-        return total
-
-    over_u = join([over_u for (over_u, _), _ in parts])
-    over_v = None if any(over_v is None for (_, over_v), _ in parts) else join([over_v for (_, over_v), _ in parts])
-
-    def backward(g_u_sums, g_v_sums=None):
+    def backward(g):
         gradients = []
-        for (part_u, part_v), back in parts:
-            g_v_part = None if g_v_sums is None else g_v_sums * xp.exp(part_v - over_v)
-            gradients.append(back(g_u_sums * xp.exp(part_u - over_u), g_v_part))
-        return tuple(sum(one[1:], one[0]) for one in zip(*gradients, strict=True))
+        for over, back in parts:
+            g_columns = None if g[1] is None else g[1] * xp.exp(over.columns - total.columns)
+            gradients.append(back(LogSums(g[0] * xp.exp(over.rows - total.rows), g_columns)))
+        return tuple(_sum(one) for one in zip(*gradients, strict=True))
 
-    return (over_u, over_v), backward
+    return total, backward
+
+
+def _sum(gradients):
+    """The sum of those that are not None; None without any."""
+    given = [g for g in gradients if g is not None]
+    return reduce(operator.add, given) if given else None
 
 
 def _finite_or_zero(xp, values):

@@ -7,6 +7,7 @@ kinds are those of Alshammari et al. 2025, arXiv 2504.16929.
 import math
 
 from mini_repr.backend import backend_of
+from mini_repr.kernels.nearest import nearest_rows
 
 
 def same_group(groups, others=None, dtype="float32"):
@@ -19,7 +20,7 @@ def same_group(groups, others=None, dtype="float32"):
 
 
 def nearest_neighbours(x, k):
-    """1 for the k rows of x (N, D) nearest to each row, itself aside: (N, N). Of equally near ones the first count.
+    """1 for the k rows of x (N, D) nearest to each row, itself left out: (N, N). Ties are broken by row number.
 
     Raises:
         ValueError: not 1 <= k < N.
@@ -27,9 +28,8 @@ def nearest_neighbours(x, k):
     if not 1 <= k < len(x):
         raise ValueError(f"nearest_neighbours: k: got {k}, expected 1 to {len(x) - 1}, the other rows")
     xp = backend_of(x).xp
-    chosen = xp.argsort(_squared_distances(x), axis=1, kind="stable")[:, :k]
     marks = xp.zeros((len(x), len(x)), dtype=x.dtype)
-    marks[xp.arange(len(x))[:, None], chosen] = 1
+    marks[xp.arange(len(x))[:, None], nearest_rows(x - x.mean(axis=0), k)] = 1
     return marks
 
 

@@ -1,26 +1,35 @@
-"""Sums of a penalty over triplets of rows, for the triplet losses; the N x N distances are never held."""
+"""Sums of a penalty over triplets of rows; the N x N distances are never stored whole."""
 
-from mini_repr.autograd import relu, softplus
+from typing import NamedTuple
+
+from mini_repr.autograd import primitive, relu, softplus
 from mini_repr.backend import backend_of, blocks_of
-from mini_repr.kernels.log_sum_exp import choose_tile
+from mini_repr.kernels.tiles import choose_tile
 
 PENALTY = {"hinge": relu, "softplus": softplus}
 
 
-def triplet_sum(u, labels, anchors, others, margin, mining, distance, penalty, tile=None):
-    """The sum over triplets of penalty(d_ap - d_an + margin), its gradient, and how many triplets there are.
+class TripletSum(NamedTuple):
+    """The sum of the penalties (0-d), the number of triplets, and of those whose penalty is above 0."""
+
+    total: object
+    triplets: object
+    active: object
+
+
+@primitive
+def triplet_sum(u, /, labels, anchors, others, margin, mining, distance, penalty, tile=None):
+    """``TripletSum`` of penalty(d_ap - d_an + margin) over the triplets of rows u (N, D).
 
     A triplet is an anchor, another row of its label and a row of another label. Which ones count is taken as constant.
     Distances are taken about the mean row; what is below the round-off of their sum of squares is 0.
 
     Args:
-        u: (N, D). labels: (N,).
+        labels: (N,).
         anchors: (A,) indexes of the rows that are anchors, none twice. others: (N,) whether a row may be a negative.
         mining: "all"; "hard": an anchor's farthest positive and nearest negative; "semihard": a pair's nearest negative
-            that is farther than its positive. Of equally far rows the first.
-        distance: "squared" or "euclidean". penalty: a primitive of ``PENALTY``. tile: anchors a tile; None chooses.
-    Returns:
-        (sum, gradient of the sum as to u, {"mean": triplets, "mean_active": those of a penalty above 0, "sum": 1}).
+            that is farther than its positive. Ties are broken by row number.
+        distance: "squared" or "euclidean". penalty: a name of ``PENALTY``. tile: anchors per tile; None chooses.
     """
     xp = backend_of(u).xp
     points = u - u.mean(axis=0)
@@ -51,7 +60,7 @@ def triplet_sum(u, labels, anchors, others, margin, mining, distance, penalty, t
                 nearest = xp.argmin(candidates, axis=1)
                 far = candidates[here, nearest][:, None]
                 chosen = xp.isfinite(far)
-            cost, back = penalty.on_arrays(xp.where(chosen, near - far + margin, 0))
+            cost, back = PENALTY[penalty].on_arrays(xp.where(chosen, near - far + margin, 0))
             cost *= chosen
             slope = back(chosen.astype(u.dtype))
             total = total + cost.sum()
@@ -67,7 +76,7 @@ def triplet_sum(u, labels, anchors, others, margin, mining, distance, penalty, t
         g_d *= 2
         pull[rows] += g_d.sum(axis=1)[:, None] * points[rows] - g_d @ points
         pull += g_d.sum(axis=0)[:, None] * points - g_d.T @ points[rows]
-    return total, pull, {"mean": int(triplets), "mean_active": int(active), "sum": 1}
+    return TripletSum(xp.asarray(total, dtype=u.dtype), triplets, active), lambda g: pull * g[0]
 
 
 def _distances(points, rows, distance):

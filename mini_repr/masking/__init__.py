@@ -1,3 +1,3 @@
-"""Which patches or tokens to hide."""
+"""Which patches or tokens to hide. ``pages_of("mask")`` lists the ways."""
 
 from mini_repr.masking.random import random_mask, visible_patches

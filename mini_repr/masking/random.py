@@ -1,19 +1,34 @@
-"""Uniformly random masks, the same number of hidden patches in every image."""
+"""Uniformly random masks, the same number of hidden patches in every image.
+
+Source: He et al. 2021, arXiv 2111.06377, section 3; Xie et al. 2021, arXiv 2111.09886, section 3.2.
+"""
 
 import numpy as np
 
+from mini_repr.pages.arguments import Count, Scalar
+from mini_repr.pages.declare import mask
+from mini_repr.pages.page import definition
 
-def random_mask(rng, batch, patches, ratio):
-    """Host booleans (batch, patches), True = hidden: round(ratio * patches) an image, at least one each way.
 
-    He et al. 2021, arXiv 2111.06377, section 3; Xie et al. 2021, arXiv 2111.09886, section 3.2.
+@mask(paper=("020", "096"))
+def random_mask(rng, batch: Count(), patches: Count(2), ratio: Scalar(low=0, high=1, low_open=True, high_open=True)):
+    """Hide a share of the patches of every image, at random.
+
+    Returns:
+        Host booleans (batch, patches), True = hidden: round(ratio * patches) per image, at least one each way.
     """
-    if patches < 2:
-        raise ValueError(f"random_mask: patches: got {patches}, expected 2 or more, to hide one and show one")
-    if not 0 < ratio < 1:
-        raise ValueError(f"random_mask: ratio: got {ratio}, expected more than 0 and less than 1")
     hidden = min(max(round(ratio * patches), 1), patches - 1)
     return rng.random((batch, patches)).argsort(axis=1) < hidden
+
+
+@definition(random_mask)
+def random_mask_definition(rng, batch, patches, ratio):
+    hidden = sorted([1, round(ratio * patches), patches - 1])[1]
+    rows = []
+    for numbers in rng.random((batch, patches)):
+        shuffled = sorted(range(patches), key=lambda patch, numbers=numbers: numbers[patch])
+        rows.append([patch < hidden for patch in shuffled])
+    return np.array(rows)
 
 
 def visible_patches(mask):

@@ -1,8 +1,8 @@
 """Two images that lie near each other, each through one encoder and one projector."""
 
 from mini_repr.backend import backend_of
+from mini_repr.kernels.nearest import nearest_rows
 from mini_repr.methods.simclr import SimCLR
-from mini_repr.metrics.rows import row_tiles
 from mini_repr.nn import Heads
 from mini_repr.pages.arguments import Count
 from mini_repr.pages.declare import part
@@ -51,28 +51,3 @@ class Neighbours(SimCLR):
         which = rng.integers(self.neighbours, size=len(images))
         partners = self._images[self._nearest[index, backend_of(index).asarray(which)]]
         return self.with_patches((images, partners), rng)
-
-
-def nearest_rows(rows, k):
-    """Numbers (N, k) of the k rows nearest to each row (N, D) by Euclidean distance, itself left out, nearest first.
-
-    Ties are broken by row number. Exact but for the rounding of the rows' dtype, which costs more the
-    further they lie from the origin: centre such rows. Time O(N² (D + k)), memory O(N) per row of a tile.
-    """
-    backend = backend_of(rows)
-    xp = backend.xp
-    half_squares = (rows * rows).sum(axis=1) / 2
-    nearest = xp.empty((len(rows), k), dtype="int64")
-
-    def find(tiles):
-        for tile in tiles:
-            here = xp.arange(tile.stop - tile.start)
-            distance = half_squares - rows[tile] @ rows.T  # half its square less half the own square: the same order
-            distance[here, here + tile.start] = xp.inf
-            for place in range(k):
-                found = distance.argmin(axis=1)
-                nearest[tile, place] = found
-                distance[here, found] = xp.inf
-
-    backend.map_shares(find, row_tiles(len(rows), len(rows), rows.itemsize))
-    return nearest

@@ -8,7 +8,7 @@ from mini_repr.autograd import Tensor, exp
 from mini_repr.nn import Module
 from mini_repr.optim import REWEIGHTINGS
 from mini_repr.pages.arguments import Misuse
-from mini_repr.pages.reduction import reduced
+from mini_repr.pages.rows import reduced
 
 # Sow et al. 2025, arXiv 2502.06733: r = 0.4 in the authors' configurations, after a start with uniform weights.
 REWEIGHT_TEMPERATURE = 0.4

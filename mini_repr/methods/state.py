@@ -12,9 +12,9 @@ import numpy as np
 from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
 from mini_repr.data import PairSet
-from mini_repr.kernels.centred import centred
 from mini_repr.kernels.log_sum_exp import similarity_logsumexp
-from mini_repr.losses.pairs.isogclr import anchors_of
+from mini_repr.kernels.whitening import centred
+from mini_repr.losses.pairs.isogclr import anchor_estimates
 from mini_repr.nn import Module, word_counts
 
 NOISE_ROWS = 128
@@ -221,18 +221,15 @@ def updated_state(
     """
     xp = backend_of(a).xp
     u, v = unit_rows.on_arrays(a)[0], unit_rows.on_arrays(b)[0]
-    differences = estimate_of == "differences"
-    slopes, levels = [], []
+    slopes, log_ms = [], []
     for own, other in ((u, v), (v, u)) if symmetric else ((u, v),):
-        positive, share, level, back = anchors_of(
-            own, other, temperatures, estimates, estimate_rate, differences, negatives, None
-        )
-        mean = (own * back(xp.ones_like(share))[0]).sum(axis=1) - (positive if differences else 0)
-        slopes.append(level + radius - share * mean / temperatures)
-        levels.append(level)
+        view = anchor_estimates(own, other, temperatures, estimates, estimate_rate, estimate_of, negatives)
+        mean_h = view.mean_similarity(own) - (view.s if estimate_of == "differences" else 0)
+        slopes.append(view.log_m + radius - view.mass * mean_h / temperatures)
+        log_ms.append(view.log_m)
     slope = xp.clip(sum(slopes) / len(slopes), -clip, clip)
     momenta = (1 - momentum_rate) * momenta + momentum_rate * slope
-    estimates = reduce(xp.logaddexp, levels) - math.log(len(levels))
+    estimates = reduce(xp.logaddexp, log_ms) - math.log(len(log_ms))
     return xp.clip(temperatures - step * momenta, *bounds), estimates, momenta
 
 
@@ -257,10 +254,10 @@ def refine_noise(noise, a, b, temperature=0.05, steps=4, step_size=1e-3, tile=No
     """
     xp = backend_of(noise).xp
     u, v = unit_rows.on_arrays(a)[0], unit_rows.on_arrays(b)[0]
-    (over_batch, _), _ = similarity_logsumexp(u, v, 1 / temperature, tile=tile)
+    (over_batch, _), _ = similarity_logsumexp.on_arrays(u, v, 1 / temperature, tile=tile)
     for _ in range(steps):
         directions, to_noise = unit_rows.on_arrays(noise)
-        (over_noise, _), back = similarity_logsumexp(u, directions, 1 / temperature, tile=tile)
+        (over_noise, _), back = similarity_logsumexp.on_arrays(u, directions, 1 / temperature, tile=tile)
         share = xp.exp(over_noise - xp.logaddexp(over_batch, over_noise))
-        noise = noise + step_size * unit_rows.on_arrays(to_noise(back(share)[1]))[0]
+        noise = noise + step_size * unit_rows.on_arrays(to_noise(back((share, None))[1]))[0]
     return noise

@@ -1,29 +1,32 @@
 """The area under the ROC curve: does a wanted pair score higher than an unwanted one?"""
 
+from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.metrics.rows import row_tiles, unit_pairs
+from mini_repr.kernels.tiles import row_tiles
+from mini_repr.pages.arguments import Mask, Rows
+from mini_repr.pages.declare import checked, metric
+from mini_repr.pages.page import definition
 
 
-def auc(a, b):
-    """Probability that the cosine of a partner pair exceeds that of a non-partner pair; equal ones count one half.
+@metric()
+def auc(a: Rows("N>=2 D", no_zero_row=True), b: Rows("N>=2 D", no_zero_row=True)):
+    """Probability that a partner scores above another row.
 
-    Exact, over all N partners against all N (N - 1) others; 0.5 tells nothing. Source: Hanley & McNeil 1982, "The
-    meaning and use of the area under a ROC curve".
+    That the cosine of a partner pair exceeds that of a non-partner pair; equal ones count one half. Exact, over all N
+    partners against all N (N - 1) others; 0.5 tells nothing.
+
+    Source: Hanley & McNeil 1982, "The meaning and use of the area under a ROC curve".
 
     Args:
         a, b: (N, D), row i of a belongs to row i of b.
     Returns:
         float in [0, 1].
-    Raises:
-        ValueError: shapes, empty sets, values that are not finite, zero rows, fewer than two pairs.
     """
     xp = backend_of(a).xp
-    a, b = unit_pairs("auc", a, b)
+    a, b = unit_rows.on_arrays(a)[0], unit_rows.on_arrays(b)[0]
     count = len(a)
-    if count < 2:
-        raise ValueError(f"auc: a and b must have two pairs or more, got {count}")
     partners, below = xp.empty(count, dtype=a.dtype), 0.0
-    tiles = row_tiles(count, count, a.itemsize)
+    tiles = row_tiles(a, count)
     for tile in tiles:
         here = xp.arange(tile.start, tile.stop)
         partners[tile] = (a[tile] @ b.T)[here - tile.start, here]
@@ -36,23 +39,21 @@ def auc(a, b):
     return below / (count**2 * (count - 1))
 
 
-def auc_of_scores(scores, is_positive):
-    """The same for scores (N,) of single items, ``is_positive`` (N,) booleans.
+@definition(auc)
+def auc_definition(a, b):
+    norm, numbers = backend_of(a).xp.linalg.norm, range(len(a))
+    s = [[float(x @ y / norm(x) / norm(y)) for y in b] for x in a]
+    others = [s[i][j] for i in numbers for j in numbers if i != j]
+    return sum((s[i][i] > other) + (s[i][i] == other) / 2 for i in numbers for other in others) / len(a) / len(others)
 
-    Raises:
-        ValueError: shapes, scores that are not finite, no positive or no negative.
-    """
+
+@checked
+def auc_of_scores(scores: Rows("N"), is_positive: Mask("N")):
+    """The same for scores (N,) of single items, ``is_positive`` (N,) booleans, of either kind one at least."""
     xp = backend_of(scores).xp
-    if scores.ndim != 1 or is_positive.shape != scores.shape or is_positive.dtype.kind != "b":
-        raise ValueError(
-            f"auc_of_scores: is_positive must be booleans (N,) for scores (N,), got {is_positive.dtype} "
-            f"{is_positive.shape} for {scores.shape}"
-        )
-    if not bool(xp.isfinite(scores).all()):
-        raise ValueError("auc_of_scores: scores has values that are not finite")
     positives, negatives = xp.sort(scores[is_positive]), scores[~is_positive]
-    if not len(positives) or not len(negatives):
-        raise ValueError(f"auc_of_scores: got {len(positives)} positives, {len(negatives)} negatives, expected both")
+    if not len(negatives):
+        raise ValueError(f"auc_of_scores: is_positive: got {len(positives)} positives, 0 negatives, expected both")
     return float(_above(xp, positives, negatives).sum()) / (len(positives) * len(negatives))
 
 

@@ -5,23 +5,26 @@ El-Yaniv, Wiener 2010 (JMLR 11, "On the foundations of noise-free selective clas
 as a measure: Geifman, Uziel, El-Yaniv 2018, arXiv 1805.08206.
 """
 
-from mini_repr.backend import backend_of, is_array
+from mini_repr.backend import backend_of
+from mini_repr.pages.arguments import Mask, Real, Rows
+from mini_repr.pages.declare import checked
+
+CORRECT = Mask("N", may_be_empty=True)
 
 
-def coverage_risk(scores, correct):
+@checked
+def coverage_risk(scores: Rows("N"), correct: CORRECT):
     """The curve, from one accepted answer to all.
 
     Equal scores are accepted in random order: the curve is its expectation.
 
     Args:
-        scores: (N,) floating-point, larger is surer.
+        scores: (N,), larger is surer.
         correct: (N,) booleans, True where the predictor's answer is right.
     Returns:
         (coverage (N,), risk (N,)), on the device of the scores, in float64.
-    Raises:
-        ValueError: shapes, dtypes, empty arrays, scores that are not finite.
     """
-    xp = _checked("coverage_risk", scores, correct)
+    xp = backend_of(scores).xp
     order = xp.argsort(-scores)
     ranked = scores[order]
     accepted = xp.arange(1, len(scores) + 1, dtype="float64")
@@ -34,31 +37,18 @@ def coverage_risk(scores, correct):
     return accepted / len(scores), (before + share * (wrong[ends - 1] - before)) / accepted
 
 
-def area_under_coverage_risk(scores, correct):
+@checked
+def area_under_coverage_risk(scores: Rows("N"), correct: CORRECT):
     """Mean of the selective risk over all coverages k / N, in [0, 1]: lower is better.
 
     Random scores give the error rate; a perfect order of e wrong among N answers gives about e - (1 - e) log(1/(1 - e))
-    for the rate e. Arguments and errors as ``coverage_risk``.
+    for the rate e. Arguments as ``coverage_risk``.
     """
-    _checked("area_under_coverage_risk", scores, correct)
     return float(coverage_risk(scores, correct)[1].mean())
 
 
-def coverage_at_risk(scores, correct, risk):
+@checked
+def coverage_at_risk(scores: Rows("N"), correct: CORRECT, risk: Real):
     """The largest coverage whose selective risk is at most ``risk``, 0.0 where there is none."""
-    _checked("coverage_at_risk", scores, correct)
     coverages, risks = coverage_risk(scores, correct)
     return float(backend_of(scores).xp.where(risks <= risk, coverages, 0.0).max())
-
-
-def _checked(metric, scores, correct):
-    if not is_array(scores) or scores.ndim != 1 or scores.dtype.kind != "f" or scores.size == 0:
-        got = f"{scores.dtype} {scores.shape}" if is_array(scores) else type(scores).__name__
-        raise ValueError(f"{metric}: scores must be floating-point, one an answer (N,), got {got}")
-    if not is_array(correct) or correct.dtype.kind != "b" or correct.shape != scores.shape:
-        got = f"{correct.dtype} {correct.shape}" if is_array(correct) else type(correct).__name__
-        raise ValueError(f"{metric}: correct must be {len(scores)} booleans, got {got}")
-    xp = backend_of(scores).xp
-    if not bool(xp.isfinite(scores).all()):
-        raise ValueError(f"{metric}: scores has values that are not finite")
-    return xp

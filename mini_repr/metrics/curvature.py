@@ -1,26 +1,47 @@
 """How sharply the path of a text's tokens turns."""
 
+import math
+
 from mini_repr.backend import backend_of
-from mini_repr.metrics.rows import checked_rows
 from mini_repr.metrics.tokens import each_text
+from mini_repr.pages.arguments import Flag, Mask, Optional, Rows
+from mini_repr.pages.declare import metric
+from mini_repr.pages.page import definition
 
 
-def curvature(tokens, mask=None, absolute=False):
-    """Mean angle, in radians, between consecutive steps of the tokens (B, T, D) of a text; mean over texts.
+@metric(paper="048", sizes={"T": 6})
+def curvature(tokens: Rows("B T>=3 D"), mask: Optional(Mask("B T")) = None, absolute: Flag = False):
+    """Mean turn, in radians, of the path of a text's words.
 
-    With v_t = z_{t+1} - z_t, the mean over t of arccos(v_t·v_{t+1} / |v_t| |v_{t+1}|): 0 on a straight line, pi/2 for
-    unrelated steps, up to pi. A step of length 0 counts as no turn. Texts of fewer than three tokens are left out.
-    ``absolute`` takes |cos|, at most pi/2, as the official code of the layers paper does; its formula does not.
+    With v_t = z_{t+1} - z_t, the mean over t of arccos(v_t·v_{t+1} / |v_t| |v_{t+1}|), and over texts: 0 on a straight
+    line, pi/2 for unrelated steps, up to pi. A step of length 0 counts as no turn. Texts of fewer than three tokens are
+    left out. ``absolute`` takes |cos|, at most pi/2, as the official code of the layers paper does; its formula does
+    not.
 
     Source: Skean et al. 2025, arXiv 2502.02013, after Hosseini & Fedorenko 2023, arXiv 2311.04930.
 
     Args:
         mask: (B, T) booleans, True at words.
     Raises:
-        ValueError: shapes, values that are not finite, no text of three or more tokens.
+        ValueError: also where no text has three or more tokens.
     """
     texts = each_text("curvature", tokens, mask, least=3)
-    return sum(_mean_turn(checked_rows("curvature", "tokens", text), absolute) for text in texts) / len(texts)
+    return sum(_mean_turn(text, absolute) for text in texts) / len(texts)
+
+
+@definition(curvature)
+def curvature_definition(tokens, mask, absolute):
+    texts = list(tokens) if mask is None else [text[words] for text, words in zip(tokens, mask, strict=True)]
+    means = []
+    for text in texts:
+        turns = []
+        for t in range(len(text) - 2):
+            v, w = text[t + 1] - text[t], text[t + 2] - text[t + 1]
+            lengths = math.sqrt(float(v @ v) * float(w @ w))
+            cosine = float(v @ w) / lengths if lengths else 1.0
+            turns.append(math.acos(max(-1.0, min(1.0, abs(cosine) if absolute else cosine))))
+        means += [sum(turns) / len(turns)] if turns else []
+    return sum(means) / len(means)
 
 
 def _mean_turn(path, absolute):

@@ -2,27 +2,35 @@
 
 import math
 
+from mini_repr.backend import backend_of
 from mini_repr.losses.pairs.infonce import infonce
-from mini_repr.metrics.rows import unit_pairs
+from mini_repr.pages.arguments import Positive, Rows
+from mini_repr.pages.declare import metric
+from mini_repr.pages.page import definition
 
 
-def infonce_bound(a, b, temperature=0.1):
-    """1 - loss / log N, of the InfoNCE loss with anchors in a: 1 where every partner is told for sure, 0 by chance.
+@metric(paper="048")
+def infonce_bound(
+    a: Rows("N>=2 D", no_zero_row=True), b: Rows("N>=2 D", no_zero_row=True), temperature: Positive = 0.1
+):
+    """Share of the pairing that cosine similarities tell, at most 1.
 
-    log N - loss is a lower bound on the mutual information of the views (van den Oord et al. 2018, arXiv 1807.03748);
-    over log N it compares sets of one size N. Wrong for sure can be far below 0.
+    1 - loss / log N, of the InfoNCE loss with anchors in a: 1 where every partner is told for sure, 0 by chance. log N
+    - loss is a lower bound on the mutual information of the views (van den Oord et al. 2018, arXiv 1807.03748); over
+    log N it compares sets of one size N. Wrong for sure can be far below 0.
 
     Source: Skean et al. 2025, arXiv 2502.02013, official code ("mi-lower-bound", temperature 0.1), on unit rows.
 
     Args:
-        a, b: (N, D), N >= 2, row i of a belongs to row i of b. temperature: above 0.
-    Raises:
-        ValueError: shapes, fewer than two rows, values that are not finite, zero rows, temperature not above 0.
+        a, b: (N, D), row i of a belongs to row i of b.
     """
-    a, b = unit_pairs("infonce_bound", a, b)
-    if a.shape[0] < 2:
-        raise ValueError(f"infonce_bound: a must have at least two rows, got {a.shape[0]}")
-    if not temperature > 0.0:
-        raise ValueError(f"infonce_bound: temperature must be above 0, got {temperature}")
-    loss = infonce(a, b, temperature=temperature, symmetric=False, normalize=False).data
-    return 1.0 - float(loss) / math.log(a.shape[0])
+    return 1.0 - float(infonce(a, b, temperature=temperature, symmetric=False).data) / math.log(len(a))
+
+
+@definition(infonce_bound)
+def infonce_bound_definition(a, b, temperature):
+    xp = backend_of(a).xp
+    u, v = (x / xp.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+    p = xp.exp(u @ v.T / temperature)
+    loss = sum(-math.log(float(p[i, i] / p[i].sum())) for i in range(len(a))) / len(a)
+    return 1 - loss / math.log(len(a))

@@ -5,7 +5,7 @@ fitted in float64 on the host by L-BFGS, from zero: the same rows give the same 
 
     sum_n -log softmax(x_n W + b)[y_n] + l2/2 ||W||²
 
-with gradient Xᵀ(P - Y) + l2 W and, for the bias, the column sums of P - Y. The penalty stands against a sum, not a
+with gradient Xᵀ(P - Y) + l2 W and, for the bias, the column sums of P - Y. The penalty is added to a sum, not a
 mean: it is a Gaussian prior of variance 1/l2 on each weight, so that one default fits ten rows or ten thousand. It is
 never chosen on test rows.
 
@@ -13,54 +13,88 @@ Source: Alain & Bengio 2016, arXiv 1610.01644, for probes; Chen et al. 2020 (Sim
 linear evaluation; appendix B.8 there for L-BFGS on fixed features.
 """
 
+import math
+
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import softmax
 
 from mini_repr.backend import backend_of, single_threaded_products
-from mini_repr.metrics.rows import checked_labels, checked_rows
+from mini_repr.pages.arguments import Count, Labels, Positive, Rows
+from mini_repr.pages.declare import metric
+from mini_repr.pages.page import definition
 
 # L-BFGS stops when no component of the gradient of the mean loss exceeds this: accuracies no longer move.
 GRADIENT_TOLERANCE = 1e-5
 MAX_ITERATIONS = 1000
 
 
-def linear_probe(train_z, train_labels, test_z, test_labels, l2=1.0):
-    """Test accuracy in [0, 1] of the classifier fitted on the training rows.
+@metric(sizes={"N": 12, "D": 3})
+def linear_probe(
+    train_z: Rows("N D"),
+    train_labels: Labels("N"),
+    test_z: Rows("M D"),
+    test_labels: Labels("M"),
+    l2: Positive = 1.0,
+):
+    """Accuracy of logistic regression on frozen rows.
 
-    A test label that no training row has is never predicted.
+    Test accuracy in [0, 1] of the classifier fitted on the training rows. A test label that no training row has is
+    never predicted.
 
     Args:
-        train_z: (N, D), labels (N,), at least two classes. test_z: (M, D), labels (M,).
-        l2: penalty, above 0.
-    Raises:
-        ValueError: shapes, label types, empty sets, values that are not finite, one class only, l2 not above 0.
+        train_labels: at least two classes. l2: penalty.
     """
-    train, train_labels, test, test_labels = _on_host("linear_probe", train_z, train_labels, test_z, test_labels, l2)
-    return _accuracy(train, train_labels, test, test_labels, l2)
+    return _accuracy(*_on_host("linear_probe", train_z, train_labels, test_z, test_labels), l2)
 
 
-def few_label_probe(train_z, train_labels, test_z, test_labels, per_class=10, draws=5, seed=0, l2=1.0):
-    """Mean and population standard deviation of ``linear_probe`` over draws of ``per_class`` training rows a class.
+@definition(linear_probe)
+def linear_probe_definition(train_z, train_labels, test_z, test_labels, l2):
+    """The minimum by BFGS with gradients by differences."""
+    train, labels, test, test_labels = _on_host("linear_probe", train_z, train_labels, test_z, test_labels)
+    x, test = ((rows - train.mean(axis=0)) / train.std(axis=0) for rows in (train, test))
+    classes = sorted(set(labels.tolist()))
 
-    Each draw takes rows without replacement; the same seed gives the same draws.
+    def scores(flat, rows):
+        theta = flat.reshape(-1, len(classes))
+        return rows @ theta[:-1] + theta[-1]
 
-    Args:
-        as ``linear_probe``, and per_class, draws: at least 1.
+    def objective(flat):
+        p = softmax(scores(flat, x), axis=1)
+        penalty = l2 / 2 * (flat[: -len(classes)] ** 2).sum()
+        return penalty - sum(math.log(p[n, classes.index(label)]) for n, label in enumerate(labels))
+
+    best = minimize(objective, np.zeros((x.shape[1] + 1) * len(classes)), method="BFGS").x
+    found = zip(scores(best, test).argmax(axis=1), test_labels, strict=True)
+    return sum(classes[k] == label for k, label in found) / len(test)
+
+
+@metric(sizes={"N": 12, "D": 3})
+def few_label_probe(
+    train_z: Rows("N D"),
+    train_labels: Labels("N"),
+    test_z: Rows("M D"),
+    test_labels: Labels("M"),
+    per_class: Count() = 10,
+    draws: Count() = 5,
+    seed: Count(0) = 0,
+    l2: Positive = 1.0,
+):
+    """Accuracy of linear_probe with 10 labels per class, mean and deviation over draws.
+
+    Mean and population standard deviation of ``linear_probe`` over draws of ``per_class`` training rows per class. Each
+    draw takes rows without replacement; the same seed gives the same draws.
+
     Returns:
         (mean, std), floats.
     Raises:
-        ValueError: as ``linear_probe``, or a class with fewer than ``per_class`` training rows.
+        ValueError: also for a class with fewer than ``per_class`` training rows.
     """
-    train, train_labels, test, test_labels = _on_host("few_label_probe", train_z, train_labels, test_z, test_labels, l2)
-    for name, value in (("per_class", per_class), ("draws", draws)):
-        if value < 1:
-            raise ValueError(f"few_label_probe: {name} must be at least 1, got {value}")
+    train, train_labels, test, test_labels = _on_host("few_label_probe", train_z, train_labels, test_z, test_labels)
     classes, counts = np.unique(train_labels, return_counts=True)
     if counts.min() < per_class:
-        raise ValueError(
-            f"few_label_probe: class {classes[counts.argmin()]} has {counts.min()} training rows, "
-            f"per_class = {per_class} are needed"
-        )
+        fewest = f"the {counts.min()} training rows of class {classes[counts.argmin()]}"
+        raise ValueError(f"few_label_probe: per_class: got {per_class}, expected at most {fewest}")
     members = [np.flatnonzero(train_labels == label) for label in classes]
     generator = np.random.default_rng(seed)
     accuracies = []
@@ -68,6 +102,18 @@ def few_label_probe(train_z, train_labels, test_z, test_labels, per_class=10, dr
         chosen = np.concatenate([generator.choice(rows, per_class, replace=False) for rows in members])
         accuracies.append(_accuracy(train[chosen], train_labels[chosen], test, test_labels, l2))
     return float(np.mean(accuracies)), float(np.std(accuracies))
+
+
+@definition(few_label_probe)
+def few_label_probe_definition(train_z, train_labels, test_z, test_labels, per_class, draws, seed, l2):
+    train, labels, *test = _on_host("few_label_probe", train_z, train_labels, test_z, test_labels)
+    rng, scores = np.random.default_rng(seed), []
+    for _ in range(draws):
+        members = ([n for n, label in enumerate(labels) if label == k] for k in sorted(set(labels.tolist())))
+        chosen = np.concatenate([rng.choice(rows, per_class, replace=False) for rows in members])
+        scores.append(linear_probe_definition(train[chosen], labels[chosen], *test, l2))
+    mean = sum(scores) / draws
+    return mean, math.sqrt(sum((score - mean) ** 2 for score in scores) / draws)
 
 
 def logistic_regression(features, targets, classes, l2):
@@ -111,19 +157,11 @@ def _accuracy(train, train_labels, test, test_labels, l2):
     return float((predicted == test_labels).mean())
 
 
-def _on_host(metric, train_z, train_labels, test_z, test_labels, l2):
-    """All four arrays, checked, as host arrays; rows in float64."""
-    checked_rows(metric, "train_z", train_z)
-    checked_rows(metric, "test_z", test_z)
-    if train_z.shape[1] != test_z.shape[1]:
-        raise ValueError(f"{metric}: train_z has {train_z.shape[1]} dimensions, test_z has {test_z.shape[1]}")
-    checked_labels(metric, "train_labels", train_labels, train_z)
-    checked_labels(metric, "test_labels", test_labels, test_z)
-    if not l2 > 0.0:
-        raise ValueError(f"{metric}: l2 must be above 0, got {l2}")
+def _on_host(name, train_z, train_labels, test_z, test_labels):
+    """All four as host arrays, rows in float64."""
     train, train_labels, test, test_labels = (
         backend_of(array).to_numpy(array) for array in (train_z, train_labels, test_z, test_labels)
     )
     if (train_labels == train_labels[0]).all():
-        raise ValueError(f"{metric}: train_labels must have at least two classes, got only {train_labels[0]}")
+        raise ValueError(f"{name}: train_labels: got only {train_labels[0]}, expected at least two classes")
     return train.astype("float64"), train_labels, test.astype("float64"), test_labels

@@ -1,43 +1,66 @@
 """How far apart the two sides of aligned pairs lie as sets: images and texts, words and definitions."""
 
+import math
+
 import numpy as np
 
+from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.metrics.rows import unit_pairs
+from mini_repr.pages.arguments import Rows
+from mini_repr.pages.declare import metric
+from mini_repr.pages.page import definition
 
 
-def modality_gap(a, b):
-    """Distance between the mean unit row of a and that of b: 0 where the sets share a centre, at most 2.
+@metric(paper="104")
+def modality_gap(a: Rows("N D", no_zero_row=True), b: Rows("N D", no_zero_row=True)):
+    """Distance between the centres of the two sides, 0 to 2.
+
+    |mean u - mean v| of the rows scaled to length 1: 0 where the sets share a centre, at most 2.
 
     Source: Liang et al. 2022, arXiv 2203.02053, section 2; Fahim et al. 2024, arXiv 2405.18570, measures it so too.
 
     Args:
         a, b: (N, D), row i of a belongs to row i of b.
-    Raises:
-        ValueError: shapes, empty sets, values that are not finite, zero rows.
     """
-    a, b = unit_pairs("modality_gap", a, b)
-    return float(backend_of(a).xp.linalg.norm(a.mean(axis=0) - b.mean(axis=0)))
+    (u, _), (v, _) = unit_rows.on_arrays(a), unit_rows.on_arrays(b)
+    return float(backend_of(a).xp.linalg.norm(u.mean(axis=0) - v.mean(axis=0)))
 
 
-def modality_separability(a, b):
-    """Accuracy at telling unit rows of a from those of b by a plane: about 0.5 where they mix, 1 where one splits them.
+@definition(modality_gap)
+def modality_gap_definition(a, b):
+    norm = backend_of(a).xp.linalg.norm
+    centre_a, centre_b = (sum(row / norm(row) for row in rows) / len(rows) for rows in (a, b))
+    return math.sqrt(sum(float(x - y) ** 2 for x, y in zip(centre_a, centre_b, strict=True)))
 
-    The plane is the least-squares one of the pairs of even number, slightly ridged; those of odd number are scored.
-    Fahim et al. 2024, arXiv 2405.18570, report linear separability besides the gap.
 
-    Raises:
-        ValueError: as ``modality_gap``; fewer than two pairs.
+@metric(paper="104")
+def modality_separability(a: Rows("N>=2 D", no_zero_row=True), b: Rows("N>=2 D", no_zero_row=True)):
+    """Accuracy of a plane between the two sides, 0.5 where they mix.
+
+    1 where a plane splits the unit rows of a from those of b. The plane is the least-squares one of the pairs of even
+    number, slightly ridged; those of odd number are scored.
+
+    Source: Fahim et al. 2024, arXiv 2405.18570, report linear separability besides the gap.
     """
-    a, b = unit_pairs("modality_separability", a, b)
-    if len(a) < 2:
-        raise ValueError(
-            "modality_separability: a and b must have two pairs or more, to fit on one half and score another"
-        )
+    (u, _), (v, _) = unit_rows.on_arrays(a), unit_rows.on_arrays(b)
     backend = backend_of(a)
-    a, b = (backend.to_numpy(x).astype(np.float64) for x in (a, b))
+    a, b = (backend.to_numpy(x).astype(np.float64) for x in (u, v))
     middle = (a[::2].mean(axis=0) + b[::2].mean(axis=0)) / 2
     x = np.concatenate([a[::2], b[::2]]) - middle
     sides = np.repeat([1.0, -1.0], len(a[::2]))
     plane = np.linalg.solve(x.T @ x + 1e-6 * len(x) * np.eye(x.shape[1]), x.T @ sides)
     return float(((a[1::2] - middle) @ plane > 0).mean() + ((b[1::2] - middle) @ plane < 0).mean()) / 2
+
+
+@definition(modality_separability)
+def modality_separability_definition(a, b):
+    a, b = (backend_of(x).to_numpy(x) for x in (a, b))
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+    middle = (a[::2].mean(axis=0) + b[::2].mean(axis=0)) / 2
+    x = np.concatenate([a[::2], b[::2]]) - middle
+    # The ridge as further rows of a least-squares problem.
+    ridge = np.sqrt(1e-6 * len(x)) * np.eye(x.shape[1])
+    sides = [*[1.0] * len(a[::2]), *[-1.0] * len(b[::2]), *[0.0] * len(ridge)]
+    plane = np.linalg.lstsq(np.concatenate([x, ridge]), np.array(sides))[0]
+    right = [(row - middle) @ plane > 0 for row in a[1::2]] + [(row - middle) @ plane < 0 for row in b[1::2]]
+    return sum(map(bool, right)) / len(right)

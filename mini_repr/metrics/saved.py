@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mini_repr.metrics import METRICS
+from mini_repr.pages.registry import pages_of
 
 ROWS = ("z", "a", "b", "queries", "candidates")
 READ = ("z", "a", "b", "labels", "is_test", "queries", "candidates", "relevance", "tokens", "mask")
@@ -35,16 +35,16 @@ def metrics_of_arrays(arrays, source):
         test |= {"train_z": arrays["z"][~is_test], "train_labels": arrays["labels"][~is_test]}
         test |= {"test_z": test["z"], "test_labels": test["labels"]}
     numbers, failed = {}, {}
-    for name, metric in METRICS.items():
-        for label, needs in _ways(name, metric.needs.split(","), test):
-            rows = len(test[needs[0]])
+    for metric in pages_of("metric").values():
+        for label, needs in _ways(metric, test).items():
+            rows = len(test[next(iter(needs.values()))])
             if metric.most_rows and rows > metric.most_rows:
                 failed[label] = (
                     f"{rows} rows, of which it takes {metric.most_rows} in reasonable time; call it yourself"
                 )
                 continue
             try:
-                value = metric.function(*(test[one] for one in needs))
+                value = metric(**{argument: test[one] for argument, one in needs.items()})
             except ValueError as error:
                 failed[label] = str(error)
             else:
@@ -73,10 +73,10 @@ def _check(arrays, source):
             raise ValueError(f"{source}: labels: got {labels.dtype} {labels.shape}, expected {expected}")
 
 
-def _ways(name, needs, arrays):
-    """(label, names of the arrays) of each way in which a metric applies."""
-    if set(needs) <= arrays.keys():
-        return [(name, needs)]
-    if "z" in needs and {"a", "b"} <= arrays.keys() and set(needs) - {"z"} <= arrays.keys():
-        return [(f"{name} of {side}", [side if one == "z" else one for one in needs]) for side in "ab"]
-    return []
+def _ways(metric, arrays):
+    """{label: {argument: name of its array}} of each way in which a metric applies."""
+    own = {p.name: p.name for p in metric.arrays if p.name in arrays}
+    missing = set(metric.needs) - own.keys()
+    if missing == {"z"} and {"a", "b"} <= arrays.keys():
+        return {f"{metric.name} of {side}": own | {"z": side} for side in "ab"}
+    return {} if missing else {metric.name: own}

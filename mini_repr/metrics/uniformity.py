@@ -2,44 +2,31 @@
 
 import math
 
+from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.metrics.rows import row_tiles, unit_rows
+from mini_repr.kernels.distinct_pairs import pair_log_mean_exp
+from mini_repr.pages.arguments import Positive, Rows
+from mini_repr.pages.declare import metric
+from mini_repr.pages.page import definition
 
 
-def uniformity(z, t=2.0):
-    """log of the mean over distinct pairs i < j of exp(-t ||z_i - z_j||²), rows scaled to length 1.
+@metric(paper=("001", "092"))
+def uniformity(z: Rows("N>=2 D", no_zero_row=True), t: Positive = 2.0):
+    """Log energy between rows on the sphere, lower is more uniform.
 
-    0 when all rows are the same, lower when they spread; never below -4t. Works in tiles of rows: O(N * tile) memory.
+    log of the mean over distinct pairs i < j of exp(-t |u_i - u_j|²), u the rows scaled to length 1. 0 when all rows
+    are the same, lower when they spread; never below -4t. Works in tiles of rows: O(N * tile) memory.
 
     Source: Wang & Isola 2020, arXiv 2005.10242, section 4.1 (t = 2).
-
-    Args:
-        z: (N, D), at least two rows.
-        t: above 0.
-    Raises:
-        ValueError: shape, fewer than two rows, values that are not finite, zero rows, t not above 0.
     """
-    xp = backend_of(z).xp
-    z = unit_rows("uniformity", "z", z)
-    rows = z.shape[0]
-    if rows < 2:
-        raise ValueError(f"uniformity: z must have at least two rows, got {rows}")
-    if not t > 0.0:
-        raise ValueError(f"uniformity: t must be above 0, got {t}")
+    return float(pair_log_mean_exp.on_arrays(unit_rows.on_arrays(z)[0], t)[0])
 
-    log_sums = []  # one a tile
-    for tile in row_tiles(rows - 1, rows, z.itemsize):
-        later = z[tile.start + 1 :]  # column c is row start + 1 + c: distinct and counted once where c >= r
-        exponent = z[tile] @ later.T
-        xp.minimum(exponent, 1.0, out=exponent)  # rounding must not make a distance negative
-        exponent -= 1.0
-        exponent *= 2.0 * t  # ||x - y||² = 2 - 2 x.y
-        square = exponent[:, : exponent.shape[0]]
-        square[xp.tri(exponent.shape[0], k=-1, dtype=bool)] = -math.inf
-        largest = float(exponent.max())
-        exponent -= largest
-        xp.exp(exponent, out=exponent)
-        log_sums.append(largest + math.log(float(exponent.sum())))
-    largest = max(log_sums)
-    log_sum = largest + math.log(sum(math.exp(value - largest) for value in log_sums))
-    return log_sum - math.log(rows * (rows - 1) / 2)
+
+@definition(uniformity)
+def uniformity_definition(z, t):
+    xp = backend_of(z).xp
+    u = z / xp.linalg.norm(z, axis=1, keepdims=True)
+    pairs = [(i, j) for j in range(len(z)) for i in range(j)]
+    exponents = xp.stack([-t * ((u[i] - u[j]) ** 2).sum() for i, j in pairs])
+    largest = exponents.max()
+    return float(largest + xp.log(xp.exp(exponents - largest).sum())) - math.log(len(pairs))

@@ -2,10 +2,9 @@
 
 An *encoder* is a module with a ``width`` that returns ``Encoded``. Image encoders are made by
 ``make(image_shape, rng)`` and called on images (B, C, H, W); text encoders by ``make(rng)``, called on
-``*encoder.tokenise(texts)``. Their keyword-only arguments are what a user may set.
+``*encoder.tokenise(texts)``; ``takes`` says which. ``pages_of("encoder")`` lists them: ``page.thing`` is the class, and
+what is annotated among its arguments is what a user may set.
 """
-
-from typing import NamedTuple
 
 from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.heads import Heads, LinearHead, PredictionHead, ProjectionHead
@@ -29,20 +28,3 @@ from mini_repr.nn.text import TextEncoder, tokenise, word_counts
 from mini_repr.nn.text_transformer import LanguageHead, TextTransformer
 from mini_repr.nn.transformer import Block
 from mini_repr.nn.vit import ViT, sine_positions
-
-
-class Encoder(NamedTuple):
-    """An entry of the registry: the class, one line about it, and what it takes, "images" or "texts"."""
-
-    make: type
-    description: str
-    takes: str
-
-
-ENCODERS = {
-    "vit": Encoder(ViT, "small vision transformer: patches, pre-norm blocks, class token or mean", "images"),
-    "mlp": Encoder(ImageMLP, "multi-layer perceptron on flattened images", "images"),
-    "linear": Encoder(LinearEncoder, "one matrix on flattened images", "images"),
-    "text": Encoder(TextEncoder, "mean of hashed word embeddings, then an MLP", "texts"),
-    "text_transformer": Encoder(TextTransformer, "words and positions through pre-norm blocks", "texts"),
-}

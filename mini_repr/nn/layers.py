@@ -145,7 +145,7 @@ class Dropout(Module):
 
 
 @primitive
-def _times_constant(x, kept, scale):
+def _times_constant(x, /, kept, scale):
     """x * kept * scale with boolean ``kept``."""
 
     def scaled(x):
@@ -153,7 +153,7 @@ def _times_constant(x, kept, scale):
         output *= scale
         return output
 
-    return scaled(x), lambda g: (scaled(g), None, None)
+    return scaled(x), scaled
 
 
 class Sequential(Module):

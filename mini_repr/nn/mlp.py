@@ -1,4 +1,7 @@
-"""The multi-layer perceptron, and an image encoder made of one."""
+"""The multi-layer perceptron, and an image encoder made of one.
+
+Source of the parts: batch norm, Ioffe & Szegedy 2015, arXiv 1502.03167; dropout, Srivastava et al. 2014.
+"""
 
 import math
 
@@ -6,8 +9,11 @@ import numpy as np
 
 from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.init import he_normal, xavier_uniform
-from mini_repr.nn.layers import BatchNorm, Dropout, LayerNorm, Linear, activation_named
+from mini_repr.nn.layers import ACTIVATIONS, BatchNorm, Dropout, LayerNorm, Linear, activation_named
 from mini_repr.nn.module import Module
+from mini_repr.pages.arguments import Choice, Count, FractionBelowOne, Optional
+from mini_repr.pages.declare import part
+from mini_repr.pages.page import definition
 
 NORMS = {"batch": BatchNorm, "layer": LayerNorm}
 
@@ -62,8 +68,11 @@ class MLP(Module):
         yield x if self.last_norm is None else self.last_norm(x)
 
 
+@part("encoder", "mlp")
 class ImageMLP(Module):
-    """An MLP on flattened images: (B, C, H, W) to ``Encoded`` with pooled (B, width) and no tokens.
+    """Multi-layer perceptron on flattened images.
+
+    Images (B, C, H, W) to ``Encoded`` with pooled (B, width) and no tokens.
 
     Args:
         image_shape: (C, H, W).
@@ -71,21 +80,21 @@ class ImageMLP(Module):
         norm, activation, dropout: as in ``MLP``.
     """
 
+    takes = "images"
+
     def __init__(
         self,
         image_shape,
         rng,
         dtype=np.float32,
         *,
-        width=128,
-        hidden=512,
-        depth=3,
-        activation="relu",
-        norm="batch",
-        dropout=0.0,
+        width: Count() = 128,
+        hidden: Count() = 512,
+        depth: Count() = 3,
+        activation: Choice(*ACTIVATIONS) = "relu",
+        norm: Optional(Choice(*NORMS)) = "batch",
+        dropout: FractionBelowOne = 0.0,
     ):
-        if depth < 1:
-            raise ValueError(f"ImageMLP: depth: got {depth}, expected 1 or more")
         self.image_shape, self.width = tuple(image_shape), width
         sizes = (math.prod(image_shape), *[hidden] * (depth - 1), width)
         self.mlp = MLP(sizes, rng, activation=activation, norm=norm, dropout=dropout, dtype=dtype)
@@ -96,8 +105,39 @@ class ImageMLP(Module):
         return Encoded(self.mlp(images.reshape(len(images), -1)))
 
     def layer_rows(self, images):
-        """One row an image after each layer: a list of (B, width of the layer)."""
+        """One row per image after each layer: a list of (B, width of the layer)."""
         return list(self.mlp.layers(images.reshape(len(images), -1)))
+
+
+@definition(ImageMLP)
+def image_mlp_definition(encoder, images):
+    return mlp_definition(encoder.mlp, images.reshape(len(images), -1))
+
+
+def mlp_definition(mlp, x):
+    """An MLP without ``last_norm``, in evaluation mode."""
+    state, activation = mlp.state_dict(), mlp._activation.__name__
+    for k in range(len(mlp.linears)):
+        x = x @ state[f"linears.{k}.weight"] + state.get(f"linears.{k}.bias", 0)
+        if k == len(mlp.linears) - 1:
+            return x
+        norm = {name.rpartition(".")[2]: value for name, value in state.items() if name.startswith(f"norms.{k}.")}
+        if "running_mean" in norm:
+            x = (x - norm["running_mean"]) / np.sqrt(norm["running_variance"] + 1e-5) * norm["gain"] + norm["bias"]
+        elif norm:
+            x = normalised(x, norm["gain"], norm["bias"])
+        x = np.maximum(x, 0) if activation == "relu" else np.tanh(x) if activation == "tanh" else tanh_gelu(x)
+
+
+def normalised(x, gain, bias):
+    """Layer norm in plain NumPy."""
+    mean = x.mean(axis=-1, keepdims=True)
+    return (x - mean) / np.sqrt(((x - mean) ** 2).mean(axis=-1, keepdims=True) + 1e-6) * gain + bias
+
+
+def tanh_gelu(x):
+    """GELU by its tanh form (Hendrycks & Gimpel 2016, arXiv 1606.08415) in plain NumPy."""
+    return x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def _listed(sizes):

@@ -1,4 +1,8 @@
-"""A small text encoder: hashed words, the mean of their embeddings, an MLP."""
+"""A small text encoder: hashed words, the mean of their embeddings, an MLP.
+
+Source: the mean of word embeddings through a deep network, Iyyer et al. 2015 (deep averaging network); hashing,
+Weinberger et al. 2009, arXiv 0902.2206.
+"""
 
 import re
 import zlib
@@ -9,8 +13,11 @@ from mini_repr.autograd import matmul
 from mini_repr.backend import backend_of
 from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.layers import Embedding
-from mini_repr.nn.mlp import MLP
+from mini_repr.nn.mlp import MLP, mlp_definition
 from mini_repr.nn.module import Module
+from mini_repr.pages.arguments import Count, FractionBelowOne
+from mini_repr.pages.declare import part
+from mini_repr.pages.page import definition
 
 _WORD = re.compile(r"\w+")
 
@@ -72,7 +79,7 @@ def even_shares(mask):
 
 
 def weighted_words(shares, tokens):
-    """One row a text, (B, D): the sum of its tokens (B, T, D) by their shares (B, T)."""
+    """One row per text, (B, D): the sum of its tokens (B, T, D) by their shares (B, T)."""
     return matmul(shares.astype(tokens.dtype)[:, None, :], tokens).reshape(len(tokens), -1)
 
 
@@ -85,11 +92,11 @@ def word_counts(texts, buckets=1024):
     return counts
 
 
+@part("encoder", "text")
 class TextEncoder(Module):
-    """Hashed words to ``Encoded``: pooled (B, width), no tokens. The order of words does not count.
+    """Mean of hashed word embeddings, then an MLP.
 
-    The mean of word embeddings through a deep network: Iyyer et al. 2015 (deep averaging network); hashing: Weinberger
-    et al. 2009, arXiv 0902.2206.
+    Hashed words to ``Encoded``: pooled (B, width), no tokens. The order of words does not count.
 
     Args:
         rng: host generator.
@@ -97,21 +104,21 @@ class TextEncoder(Module):
         embedding: width of a word. width: of the output. hidden, depth, dropout: of the MLP, ``depth`` linear layers.
     """
 
+    takes = "texts"
+
     def __init__(
         self,
         rng,
         dtype=np.float32,
         *,
-        buckets=4096,
-        max_tokens=64,
-        embedding=128,
-        width=128,
-        hidden=256,
-        depth=2,
-        dropout=0.0,
+        buckets: Count() = 4096,
+        max_tokens: Count() = 64,
+        embedding: Count() = 128,
+        width: Count() = 128,
+        hidden: Count() = 256,
+        depth: Count() = 2,
+        dropout: FractionBelowOne = 0.0,
     ):
-        if depth < 1:
-            raise ValueError(f"TextEncoder: depth: got {depth}, expected 1 or more")
         self.width, self.buckets, self.max_tokens = width, buckets, max_tokens
         self.words = Embedding(buckets, embedding, rng, init=_unit_variance, dtype=dtype)
         self.mlp = MLP(
@@ -127,13 +134,22 @@ class TextEncoder(Module):
         return Encoded(self.mlp(self._mean(ids, mask)))
 
     def layer_rows(self, ids, mask):
-        """One row a text after each layer of the MLP: a list of (B, width of the layer)."""
+        """One row per text after each layer of the MLP: a list of (B, width of the layer)."""
         return list(self.mlp.layers(self._mean(ids, mask)))
 
     def _mean(self, ids, mask):
         """(B, embedding): the mean of the words' embeddings."""
         check_words("TextEncoder", ids, mask)
         return weighted_words(even_shares(mask), self.words(ids))
+
+
+@definition(TextEncoder)
+def text_encoder_definition(encoder, ids, mask):
+    table = encoder.state_dict()["words.weight"]
+    means = [
+        table[words[kept]].mean(axis=0) if kept.any() else 0 * table[0] for words, kept in zip(ids, mask, strict=True)
+    ]
+    return mlp_definition(encoder.mlp, np.stack(means))
 
 
 def _unit_variance(rng, shape, dtype):

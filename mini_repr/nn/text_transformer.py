@@ -1,4 +1,7 @@
-"""A transformer over words: an encoder of texts, or with ``causal`` a language model's body; and the head for words."""
+"""A transformer over words: an encoder of texts, or with ``causal`` a language model's body; and the head for words.
+
+Source: Vaswani et al. 2017, arXiv 1706.03762, in the pre-norm form of Xiong et al. 2020, arXiv 2002.04745.
+"""
 
 import numpy as np
 
@@ -6,17 +9,23 @@ from mini_repr.autograd import Tensor, linear
 from mini_repr.backend import backend_of
 from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.init import truncated_normal
-from mini_repr.nn.layers import Embedding, LayerNorm, at_least_one
+from mini_repr.nn.layers import Embedding, LayerNorm
+from mini_repr.nn.mlp import normalised
 from mini_repr.nn.module import Module
 from mini_repr.nn.text import check_words, even_shares, numbered, tokenise, weighted_words
-from mini_repr.nn.transformer import Block
+from mini_repr.nn.transformer import Block, block_definition
+from mini_repr.pages.arguments import Choice, Count, Flag, FractionBelowOne, Positive
+from mini_repr.pages.declare import part
+from mini_repr.pages.page import definition
 
 
+@part("encoder", "text_transformer")
 class TextTransformer(Module):
-    """Words to ``Encoded``: pooled (B, width) and tokens (B, T, width), after the last layer norm.
+    """Words and positions through pre-norm blocks.
 
-    Word embeddings plus positions through pre-norm blocks; nothing looks at padding. Where a text has no word, tokens
-    hold numbers without meaning. A text without any word has the pooled row 0.
+    Words to ``Encoded``: pooled (B, width) and tokens (B, T, width), after the last layer norm. Nothing looks at
+    padding. Where a text has no word, tokens hold numbers without meaning. A text without any word has the pooled row
+    0.
 
     Args:
         rng: host generator.
@@ -30,31 +39,27 @@ class TextTransformer(Module):
         dropout: rate on the branches of every block.
     """
 
+    takes = "texts"
+
     def __init__(
         self,
         rng,
         dtype=np.float32,
         *,
-        buckets=4096,
+        buckets: Count() = 4096,
         vocabulary=None,
-        max_tokens=32,
-        width=64,
-        depth=2,
-        heads=4,
-        mlp_ratio=2.0,
-        positions="learned",
-        pooling="mean",
-        causal=False,
-        attention="softmax",
-        dropout=0.0,
+        max_tokens: Count() = 32,
+        width: Count() = 64,
+        depth: Count() = 2,
+        heads: Count() = 4,
+        mlp_ratio: Positive = 2.0,
+        positions: Choice("learned", "sine") = "learned",
+        pooling: Choice("mean", "first", "last") = "mean",
+        causal: Flag = False,
+        attention: Choice("softmax", "sparsemax") = "softmax",
+        dropout: FractionBelowOne = 0.0,
     ):
-        if positions not in ("learned", "sine"):
-            raise ValueError(f"TextTransformer: positions: got {positions!r}, expected learned or sine")
-        if pooling not in ("mean", "first", "last"):
-            raise ValueError(f"TextTransformer: pooling: got {pooling!r}, expected mean, first or last")
-        self.width = at_least_one("TextTransformer: width", width)
-        self.depth = at_least_one("TextTransformer: depth", depth)
-        self.max_tokens = at_least_one("TextTransformer: max_tokens", max_tokens)
+        self.width, self.depth, self.max_tokens = width, depth, max_tokens
         self.vocabulary = None if vocabulary is None else tuple(vocabulary)
         self.words = Embedding(buckets if vocabulary is None else len(self.vocabulary), width, rng, dtype=dtype)
         if positions == "learned":
@@ -105,7 +110,7 @@ class TextTransformer(Module):
         return Encoded(self.pool(tokens, mask), tokens, tuple(kept[number] for number in layers), tuple(weights_of))
 
     def layer_rows(self, ids, mask):
-        """One row a text after each block, pooled as the output is: a list of (B, D)."""
+        """One row per text after each block, pooled as the output is: a list of (B, D)."""
         return [self.pool(tokens, mask) for tokens in self.layer_tokens(ids, mask)]
 
     def layer_tokens(self, ids, mask):
@@ -113,7 +118,7 @@ class TextTransformer(Module):
         return list(self(ids, mask, layers=tuple(range(1, self.depth + 1))).layers)
 
     def pool(self, tokens, mask):
-        """One row a text, (B, D), of tokens (B, T, D), as ``pooling`` says."""
+        """One row per text, (B, D), of tokens (B, T, D), as ``pooling`` says."""
         return weighted_words(self._shares(mask), tokens)
 
     def _shares(self, mask):
@@ -122,6 +127,20 @@ class TextTransformer(Module):
             return even_shares(mask)
         before = backend_of(mask).xp.cumsum(mask, axis=1)  # words up to here: 1 at the first, all of them at the last
         return mask & (before == (1 if self._pooling == "first" else mask.sum(axis=1, keepdims=True)))
+
+
+@definition(TextTransformer)
+def text_transformer_definition(encoder, ids, mask):
+    state, pooled = encoder.state_dict(), []
+    for words, kept in zip(ids, mask, strict=True):
+        x = state["words.weight"][words] + state["positions"][: len(words)]
+        sees = np.array([[kept[j] and (j <= i or not encoder._causal) for j in range(len(x))] for i in range(len(x))])
+        for block in encoder.blocks:
+            x = block_definition(block, x, sees)
+        rows = normalised(x, state["norm.gain"], state["norm.bias"])[kept]
+        chosen = {"mean": rows, "first": rows[:1], "last": rows[-1:]}[encoder._pooling]
+        pooled.append(sum(chosen, 0 * x[0]) / max(len(chosen), 1))
+    return np.stack(pooled)
 
 
 class LanguageHead(Module):

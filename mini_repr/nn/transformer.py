@@ -1,10 +1,13 @@
 """The transformer block: attention and an MLP, each behind a layer norm and beside a residual path."""
 
+import math
+
 import numpy as np
 
 from mini_repr.autograd import attention_branch, mlp_branch
 from mini_repr.nn.init import xavier_uniform
 from mini_repr.nn.layers import Dropout, LayerNorm, Linear, at_least_one
+from mini_repr.nn.mlp import normalised, tanh_gelu
 from mini_repr.nn.module import Module
 
 
@@ -55,6 +58,37 @@ class Block(Module):
         x = mixed if fused else x + self.dropout(mixed)
         branch = mlp_branch(x, *norm2, *expand, *contract, eps=self.norm2.eps, residual=fused)
         return branch if fused else x + self.dropout(branch), weights.data
+
+
+def block_definition(block, x, sees=None):
+    """The block in plain NumPy, in evaluation mode, on the tokens x (N, D) of one input, one head and token at a time.
+
+    Args:
+        sees: (N, N) booleans, True where a token (axis 0) may look (axis 1); None for everywhere.
+    """
+    state, size = block.state_dict(), x.shape[1] // block._heads
+
+    def layer(x, name):
+        return x @ state[f"{name}.weight"] + state[f"{name}.bias"]
+
+    q, k, v = np.split(layer(normalised(x, state["norm1.gain"], state["norm1.bias"]), "qkv"), 3, axis=1)
+    mixed = np.zeros_like(x)
+    for i in range(len(x)):
+        seen = np.arange(len(x)) if sees is None else np.flatnonzero(sees[i])
+        for start in range(0, x.shape[1] if len(seen) else 0, size):
+            head = slice(start, start + size)
+            scores = k[seen, head] @ q[i, head] / math.sqrt(size)
+            weights = _sparsemax(scores) if block._sparse else np.exp(scores) / np.exp(scores).sum()
+            mixed[i, head] = weights @ v[seen, head]
+    x = x + layer(mixed, "out")
+    return x + layer(tanh_gelu(layer(normalised(x, state["norm2.gain"], state["norm2.bias"]), "expand")), "contract")
+
+
+def _sparsemax(scores):
+    """max(scores - tau, 0), tau so that they sum to 1: found among the candidates that the k largest scores give."""
+    largest = np.sort(scores)[::-1]
+    tau = max((largest[: k + 1].sum() - 1) / (k + 1) for k in range(len(scores)))
+    return np.maximum(scores - tau, 0)
 
 
 def _three_square(rng, shape, dtype):

@@ -1,4 +1,7 @@
-"""ViT-lite: a small vision transformer (Dosovitskiy et al. 2020, arXiv 2010.11929)."""
+"""ViT-lite: a small vision transformer.
+
+Source: Dosovitskiy et al. 2020, arXiv 2010.11929.
+"""
 
 import math
 
@@ -8,14 +11,21 @@ from mini_repr.autograd import Tensor, primitive, split, where
 from mini_repr.backend import backend_of
 from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.init import truncated_normal
-from mini_repr.nn.layers import LayerNorm, Linear, at_least_one
+from mini_repr.nn.layers import LayerNorm, Linear
+from mini_repr.nn.mlp import normalised
 from mini_repr.nn.module import Module
 from mini_repr.nn.patches import patchify
-from mini_repr.nn.transformer import Block
+from mini_repr.nn.transformer import Block, block_definition
+from mini_repr.pages.arguments import Choice, Count, FractionBelowOne, Positive
+from mini_repr.pages.declare import part
+from mini_repr.pages.page import definition
 
 
+@part("encoder", "vit")
 class ViT(Module):
-    """Images (B, C, H, W) to ``Encoded``: pooled (B, width) and tokens (B, P, width), after the last layer norm.
+    """Small vision transformer, patches through pre-norm blocks, class token or mean.
+
+    Images (B, C, H, W) to ``Encoded``: pooled (B, width) and tokens (B, P, width), after the last layer norm.
 
     Args:
         image_shape: (C, H, W). rng: host generator.
@@ -27,32 +37,30 @@ class ViT(Module):
         dropout: rate on the branches of every block.
     """
 
+    takes = "images"
+
     def __init__(
         self,
         image_shape,
         rng,
         dtype=np.float32,
         *,
-        patch=None,
-        width=64,
-        depth=2,
-        heads=4,
-        mlp_ratio=4.0,
-        positions="learned",
-        pooling="cls",
-        attention="softmax",
-        dropout=0.0,
+        patch: Count(choose="chosen by choose_patch") = None,
+        width: Count() = 64,
+        depth: Count() = 2,
+        heads: Count() = 4,
+        mlp_ratio: Positive = 4.0,
+        positions: Choice("learned", "sine") = "learned",
+        pooling: Choice("cls", "mean") = "cls",
+        attention: Choice("softmax", "sparsemax") = "softmax",
+        dropout: FractionBelowOne = 0.0,
     ):
-        if positions not in ("learned", "sine"):
-            raise ValueError(f"ViT: positions: got {positions!r}, expected learned or sine")
-        if pooling not in ("cls", "mean"):
-            raise ValueError(f"ViT: pooling: got {pooling!r}, expected cls or mean")
         channels, height, across = self.image_shape = tuple(image_shape)
-        self.patch = choose_patch(height, across) if patch is None else at_least_one("ViT: patch", patch)
+        self.patch = choose_patch(height, across) if patch is None else patch
         if height % self.patch or across % self.patch:
             raise ValueError(f"ViT: patch: got {patch}, expected a common divisor of {height} and {across}")
         self.grid = (height // self.patch, across // self.patch)
-        self.width, self.depth = at_least_one("ViT: width", width), at_least_one("ViT: depth", depth)
+        self.width, self.depth = width, depth
         self.patch_count = math.prod(self.grid)
 
         self.embed = Linear(self.patch**2 * channels, width, rng, dtype=dtype)
@@ -106,7 +114,7 @@ class ViT(Module):
         return Encoded(pooled, tokens, tuple(kept[number] for number in layers), tuple(weights_of))
 
     def layer_rows(self, images):
-        """One row an image after each block, the mean of its patch tokens: a list of (B, D)."""
+        """One row per image after each block, the mean of its patch tokens: a list of (B, D)."""
         return [tokens.mean(axis=1) for tokens in self.layer_tokens(images)]
 
     def layer_tokens(self, images):
@@ -146,8 +154,25 @@ class ViT(Module):
             raise ValueError(f"ViT: layers: got {tuple(layers)}, expected numbers from 1 to {self.depth}")
 
 
+@definition(ViT)
+def vit_definition(encoder, images):
+    state, side, pooled = encoder.state_dict(), encoder.patch, []
+    for image in images:
+        height, width = image.shape[1:]
+        corners = [(top, left) for top in range(0, height, side) for left in range(0, width, side)]
+        patches = [image[:, i : i + side, j : j + side].transpose(1, 2, 0).reshape(-1) for i, j in corners]
+        x = np.stack(patches) @ state["embed.weight"] + state["embed.bias"] + state["positions"]
+        if "class_token" in state:
+            x = np.concatenate([state["class_token"][None], x])
+        for block in encoder.blocks:
+            x = block_definition(block, x)
+        rows = normalised(x, state["norm.gain"], state["norm.bias"])
+        pooled.append(rows[0] if "class_token" in state else rows.mean(axis=0))
+    return np.stack(pooled)
+
+
 @primitive
-def _placed(rows, positions, first):
+def _placed(rows, positions, first, /):
     """rows (B, P, D) + positions (P, D) or (B, P, D), behind the row ``first`` (D,) where there is one."""
     if first is None:
         return rows + positions, lambda g: (g, g, None)

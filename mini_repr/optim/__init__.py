@@ -1,4 +1,4 @@
-"""Optimisers, schedules, clipping, moving averages and gradient caching; ``OPTIMIZERS``: those that users can name."""
+"""Optimisers, schedules, clipping, moving averages and gradient caching; ``pages_of("optimiser")``: what users name."""
 
 from mini_repr.optim.adamw import AdamW
 from mini_repr.optim.clip import clip_by_global_norm, global_norm
@@ -11,24 +11,3 @@ from mini_repr.optim.sam import SAM
 from mini_repr.optim.schedule import constant, cosine_with_warmup
 from mini_repr.optim.sgd import SGD
 from mini_repr.optim.soup import average_parameters
-
-OPTIMIZERS = {"sgd": SGD, "adamw": AdamW}
-
-__all__ = [
-    "OPTIMIZERS",
-    "REWEIGHTINGS",
-    "SAM",
-    "SGD",
-    "AdamW",
-    "FactoredOutput",
-    "annealed_temperature",
-    "average_parameters",
-    "backward_in_chunks",
-    "clip_by_global_norm",
-    "constant",
-    "cosine_momentum",
-    "cosine_with_warmup",
-    "decays",
-    "global_norm",
-    "update_ema",
-]

@@ -9,18 +9,29 @@ public implementations (the paper's schedule multiplier is then lr itself). t co
 
 import math
 
+import numpy as np
+
 from mini_repr.backend import backend_of
 from mini_repr.optim.optimizer import Optimizer
+from mini_repr.pages.arguments import FractionBelowOne, NonNegative, Positive, Several
+from mini_repr.pages.declare import part
+from mini_repr.pages.page import definition
 
 
+@part("optimiser", "adamw")
 class AdamW(Optimizer):
-    """See ``Optimizer`` for the shared arguments; ``betas`` both in [0, 1), ``eps`` above 0."""
+    """Adam with decoupled weight decay. See ``Optimizer`` for the shared arguments."""
 
-    def __init__(self, parameters, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.05, exclude=()):
-        self._betas = self._fraction("betas[0]", betas[0]), self._fraction("betas[1]", betas[1])
-        if not 0.0 < eps < math.inf:
-            raise ValueError(f"AdamW: eps must be finite and above 0, got {eps}")
-        self._eps = eps
+    def __init__(
+        self,
+        parameters,
+        lr: NonNegative,
+        betas: Several(FractionBelowOne, FractionBelowOne) = (0.9, 0.999),
+        eps: Positive = 1e-8,
+        weight_decay: NonNegative = 0.05,
+        exclude=(),
+    ):
+        self._betas, self._eps = betas, eps
         super().__init__(parameters, lr, weight_decay, exclude, ("first_moment", "second_moment"))
 
     def _update(self, lr, weight_decay, step):
@@ -49,3 +60,19 @@ class AdamW(Optimizer):
             data -= scratch
 
         return kernel
+
+
+@definition(AdamW)
+def adamw_definition(data, gradients, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.05):
+    """A host array after one update per gradient, number by number."""
+    result = data.copy()
+    for place in np.ndindex(data.shape):
+        p, m, v = result[place], 0.0, 0.0
+        for t, gradient in enumerate(gradients, 1):
+            g = gradient[place]
+            m = betas[0] * m + (1 - betas[0]) * g
+            v = betas[1] * v + (1 - betas[1]) * g * g
+            step = m / (1 - betas[0] ** t) / (math.sqrt(v / (1 - betas[1] ** t)) + eps)
+            p = p - lr * weight_decay * p - lr * step
+        result[place] = p
+    return result

@@ -19,26 +19,25 @@ def decays(name, tensor, exclude=()):
 
 
 class Optimizer:
-    """Base of the optimisers: a subclass names its moments and writes ``_update``.
+    """Base of the optimisers: a subclass declares its arguments, names its moments and writes ``_update``.
 
     Args:
         parameters: dict name -> Tensor with floating-point data.
-        lr: learning rate, >= 0; ``step(lr=...)`` overrides it for one step.
-        weight_decay: coefficient >= 0, applied where ``decays`` says so.
+        lr: learning rate; ``step(lr=...)`` overrides it for one step.
+        weight_decay: coefficient, applied where ``decays`` says so.
         exclude: names that do not decay, see ``decays``.
         moments: names of the arrays that are kept for each parameter, zero at first.
     Raises:
-        ValueError: no parameters, or a value out of range.
+        ValueError: no parameters, or ``exclude`` is a string.
     """
 
     def __init__(self, parameters, lr, weight_decay, exclude, moments):
         if not parameters:
-            raise ValueError(f"{self._name}: parameters is empty")
+            raise ValueError(f"{self.page.title}: parameters: got none, expected one or more")
         self.parameters = dict(parameters)
-        self.lr = self._at_least_zero("lr", lr)
-        self._weight_decay = self._at_least_zero("weight_decay", weight_decay)
+        self.lr, self._weight_decay = lr, weight_decay
         if isinstance(exclude, str):
-            raise ValueError(f"{self._name}: exclude must be a collection of names, got the string {exclude!r}")
+            raise ValueError(f"{self.page.title}: exclude: got the string {exclude!r}, expected a collection of names")
         self._exclude = frozenset(exclude)
         self._steps = dict.fromkeys(self.parameters, 0)
         self._moments = {
@@ -48,7 +47,9 @@ class Optimizer:
 
     def step(self, lr=None):
         """Update ``.data`` of every parameter that has a gradient, in place."""
-        lr = self.lr if lr is None else self._at_least_zero("lr", lr)
+        lr = self.lr if lr is None else lr
+        if not 0.0 <= lr < math.inf:
+            raise ValueError(f"{self.page.title}: lr: got {lr}, expected a number (>= 0)")
         for name, parameter in self.parameters.items():
             if parameter.grad is None:
                 continue
@@ -89,29 +90,13 @@ class Optimizer:
         expected = targets.keys() | counts.keys()
         for problem, names in (("misses", expected - state.keys()), ("has unexpected", state.keys() - expected)):
             if names:
-                raise ValueError(f"{self._name}: state {problem} {', '.join(sorted(names))}")
+                raise ValueError(f"{self.page.title}: state {problem} {', '.join(sorted(names))}")
         for key in sorted(expected):
             shape, dtype = (targets[key].shape, targets[key].dtype) if key in targets else ((), "int64")
             if state[key].shape != shape or state[key].dtype != dtype:
-                raise ValueError(
-                    f"{self._name}: state {key} must have shape {shape} and dtype {dtype}, "
-                    f"got {state[key].shape} and {state[key].dtype}"
-                )
+                came = f"shape {state[key].shape}, dtype {state[key].dtype}"
+                raise ValueError(f"{self.page.title}: state {key}: got {came}, expected shape {shape}, dtype {dtype}")
         for key, target in targets.items():
             target[...] = backend_of(target).asarray(state[key])
         for key, name in counts.items():
             self._steps[name] = int(state[key])
-
-    @property
-    def _name(self):
-        return type(self).__name__
-
-    def _at_least_zero(self, argument, value):
-        if not 0.0 <= value < math.inf:
-            raise ValueError(f"{self._name}: {argument} must be finite and at least 0, got {value}")
-        return value
-
-    def _fraction(self, argument, value):
-        if not 0.0 <= value < 1.0:
-            raise ValueError(f"{self._name}: {argument} must lie in [0, 1), got {value}")
-        return value

@@ -97,7 +97,8 @@ class _Array(Annotation):
         known = dict(sizes)
         for axis, size in zip(self.axes, value.shape, strict=True):
             if size < axis.least or known.setdefault(axis.letter, Size(size, argument)).number != size:
-                raise Misuse(f"shape {value.shape}", f"shape {self._wanted(sizes)}")
+                came = f"shape {value.shape}" if value.size else f"shape {value.shape}, which is empty"
+                raise Misuse(came, f"shape {self._wanted(sizes)}")
         sizes.update(known)
         self._check_dtype(value)
         return value
@@ -122,7 +123,8 @@ class Rows(_Array):
     """Floating-point numbers, float32 or float64.
 
     They receive a gradient, unless ``frozen`` (teachers, targets, queues: behind a stop-gradient, nothing is returned
-    for them). ``least`` and ``above`` bound every number. ``no_zero_row``: some number of each row is not 0.
+    for them). ``least`` and ``above`` bound every number. ``no_zero_row``: each row has a direction; one below the
+    smallest normal number counts as zero, as in ``unit_rows``.
     """
 
     frozen: bool = False
@@ -153,13 +155,33 @@ class Rows(_Array):
             raise Misuse(came, f"numbers {self._bounds()}")
         if self.above > -math.inf and not bool((value > self.above).all()):
             raise Misuse(f"a number that is not above {self.above:g}", f"numbers {self._bounds()}")
-        if self.no_zero_row and not bool((value != 0).any(axis=-1).all()):
+        if self.no_zero_row and bool((backend_of(value).xp.abs(value).max(axis=-1) < np.finfo(value.dtype).tiny).any()):
             raise Misuse("a row of zeros", "some number other than 0 in each row")
         return value
 
     def __str__(self):
         parts = [self._declared("float"), "stop-gradient" if self.frozen else "", self._bounds()]
         return ", ".join(filter(None, [*parts, "no row of zeros" if self.no_zero_row else ""]))
+
+
+@dataclass(frozen=True)
+class Amounts(_Array):
+    """Numbers of any kind, at least 0: booleans, integers or floating-point."""
+
+    noun = "an array of numbers >= 0"
+
+    def _check_dtype(self, value):
+        if value.dtype.kind not in "biuf":
+            raise Misuse(f"dtype {value.dtype}", "numbers")
+
+    def check(self, value, sizes, argument=""):
+        super().check(value, sizes, argument)
+        if value.dtype.kind in "if" and bool((value < 0).any()):
+            raise Misuse("a negative number", "numbers >= 0")
+        return value
+
+    def __str__(self):
+        return f"{self._declared('any')}, >= 0"
 
 
 @dataclass(frozen=True)
@@ -187,8 +209,9 @@ class Labels(_Array):
 
 @dataclass(frozen=True)
 class Mask(_Array):
-    """Booleans; True marks what takes part. At least one must be True."""
+    """Booleans; True marks what takes part. At least one must be True, unless it ``may_be_empty``."""
 
+    may_be_empty: bool = False
     noun = "a boolean mask"
 
     def _check_dtype(self, value):
@@ -197,7 +220,7 @@ class Mask(_Array):
 
     def check(self, value, sizes, argument=""):
         super().check(value, sizes, argument)
-        if not bool(value.any()):
+        if not self.may_be_empty and not bool(value.any()):
             raise Misuse("a mask that is False everywhere", "at least one True")
         return value
 

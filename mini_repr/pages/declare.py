@@ -13,11 +13,18 @@ class Function(Page):
 
     Args:
         most_rows: above it the time, cubic in rows, is minutes: whoever computes all metrics leaves this one out.
+        one_dtype: whether all floating-point arrays of a call must be of one dtype.
+        tolerance: how far, relatively, the literal form may be from it; above round-off where one of them is iterative.
     """
 
-    def __init__(self, kind, function, papers, *, most_rows=None, **declared):
+    def __init__(self, kind, function, papers, *, most_rows=None, one_dtype=False, tolerance=1e-10, **declared):
         super().__init__(kind, function, papers, **declared)
-        self.most_rows = most_rows
+        self.most_rows, self.one_dtype, self.tolerance = most_rows, one_dtype, tolerance
+
+    @property
+    def needs(self):
+        """Names of the arrays that a call cannot do without."""
+        return [p.name for p in self.arrays if not p.annotation.optional]
 
     def __call__(self, *args, **params):
         return self.thing(**self.checked(self.bind(args, params)))
@@ -38,6 +45,11 @@ class Function(Page):
 def metric(paper=(), **declared):
     """Declare and register a metric: a function from arrays to a number."""
     return lambda function: register(Function("metric", function, paper, **declared))
+
+
+def checked(function):
+    """Declare a function beside a metric: its arguments are checked as a metric's are. It is not registered."""
+    return Function("metric", function, ())
 
 
 def mask(paper=(), **declared):

@@ -18,9 +18,11 @@ from mini_repr.autograd.primitive import record, value_of
 from mini_repr.autograd.tensor import Tensor
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Mask, finite
-from mini_repr.pages.page import Page
+from mini_repr.pages.page import Page, definition, variant
 from mini_repr.pages.registry import register
 
+# All that a loss page declares itself with.
+__all__ = ["Loss", "definition", "evaluate_definition", "loss", "variant"]
 # What a loss compares, which is the folder it lives in: see losses/.
 COMPARES = ("pairs", "labels", "scores", "teachers", "reconstruction", "embeddings")
 

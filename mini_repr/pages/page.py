@@ -16,9 +16,9 @@ from mini_repr.pages.arguments import Annotation, Misuse
 # The kinds of pages, each with the package that holds them.
 KINDS = {
     "loss": "losses",
-    "metric": "metrics",
     "method": "methods",
     "encoder": "nn",
+    "metric": "metrics",
     "optimiser": "optim",
     "mask": "masking",
 }
@@ -56,6 +56,8 @@ class Page:
         variants: {name: variant(...)}. sizes: {letter: size} for sampled inputs, where the general ones do not fit.
     """
 
+    one_dtype = True  # whether all floating-point arrays of a call must be of one dtype
+
     def __init__(self, kind, thing, papers, *, name=None, aliases=(), variants=None, invariants=(), sizes=None):
         self.kind = kind
         self.thing = thing
@@ -83,9 +85,9 @@ class Page:
 
     @property
     def text(self):
-        """What it is, its equations, shapes, errors and source: of a class, its module's text and then its own."""
+        """What it is, its equations, shapes, errors and source: its module's text, and its own where it has one."""
         module_text = inspect.cleandoc(sys.modules[self.__module__].__doc__)
-        return f"{module_text}\n\n{self.__doc__}" if isinstance(self.thing, type) else self.__doc__
+        return self.__doc__ if self.__doc__ == module_text else f"{module_text}\n\n{self.__doc__}"
 
     @property
     def summary(self):
@@ -113,6 +115,11 @@ class Page:
         bound.apply_defaults()
         return bound.arguments
 
+    def complete(self, arguments):
+        """``arguments`` {name: value} with the defaults of those left out; without ``tile``, which changes no value."""
+        defaults = {p.name: p.default for p in self.parameters.values() if p.default is not p.required}
+        return {name: value for name, value in {**defaults, **arguments}.items() if name != "tile"}
+
     def checked(self, arguments):
         """``arguments`` {name: plain value}, each checked against its annotation; arrays of one dtype and device.
 
@@ -127,7 +134,7 @@ class Page:
                     continue
                 if value.dtype.kind == "f":
                     first = first or (name, value)
-                    if value.dtype != first[1].dtype:
+                    if self.one_dtype and value.dtype != first[1].dtype:
                         raise Misuse(f"dtype {value.dtype}", f"{first[1].dtype}, as {first[0]} has")
                 if first is not None:
                     here, there = backend_of(value).name, backend_of(first[1]).name

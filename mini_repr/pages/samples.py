@@ -7,6 +7,7 @@ import numpy as np
 
 from mini_repr.pages.arguments import (
     LARGEST_COUNT,
+    Amounts,
     Annotation,
     Choice,
     Count,
@@ -30,9 +31,13 @@ def sizes_of(page):
     return {letter: page.sizes.get(letter, GENERAL_SIZES.get(letter, ANY_OTHER_SIZE)) for letter in letters}
 
 
-def sample_inputs(page, rng, needs=()):
-    """{name: host array} for every array the page cannot do without, and the optional ones named in ``needs``."""
-    sizes = sizes_of(page)
+def sample_inputs(page, rng, needs=(), sizes=None):
+    """{name: host array} for every array the page cannot do without, and the optional ones named in ``needs``.
+
+    Args:
+        sizes: {letter: size}, some or all; by default those of the page.
+    """
+    sizes = {**sizes_of(page), **(sizes or {})}
     chosen = [p for p in page.arrays if not p.annotation.optional or p.name in needs]
     return {p.name: sample(p.annotation, rng, sizes) for p in chosen}
 
@@ -64,6 +69,11 @@ def _(annotation: Rows, rng, sizes):
         return drawn
     sparse = np.where(rng.random(shape) < 0.5, drawn, low)  # the lower end itself occurs
     return sparse + ((sparse == 0).all(axis=-1, keepdims=True) if annotation.no_zero_row else 0)
+
+
+@sample.register
+def _(annotation: Amounts, rng, sizes):
+    return rng.integers(0, 4, _shape(annotation, sizes))
 
 
 @sample.register
@@ -143,6 +153,14 @@ def _(annotation: Rows, rng, sizes):
 
 
 @wrong_values.register
+def _(annotation: Amounts, rng, sizes):
+    yield from _wrong_arrays(annotation, rng, sizes)
+    good = sample(annotation, rng, sizes)
+    yield "a negative number", good - good.max() - 1
+    yield "complex numbers", good * 1j
+
+
+@wrong_values.register
 def _(annotation: Labels, rng, sizes):
     yield from _wrong_arrays(annotation, rng, sizes)
     good = sample(annotation, rng, sizes)
@@ -156,7 +174,8 @@ def _(annotation: Labels, rng, sizes):
 def _(annotation: Mask, rng, sizes):
     yield from _wrong_arrays(annotation, rng, sizes)
     shape = _shape(annotation, sizes)
-    yield "all False", np.zeros(shape, dtype=bool)
+    if not annotation.may_be_empty:
+        yield "all False", np.zeros(shape, dtype=bool)
     yield "numbers", np.ones(shape)
 
 

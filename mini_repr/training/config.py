@@ -11,9 +11,8 @@ import tomllib
 from dataclasses import asdict
 
 from mini_repr.methods.build import default_encoder, find_method
-from mini_repr.nn import ENCODERS
-from mini_repr.optim import OPTIMIZERS
-from mini_repr.pages.names import choose, find_loss, suggestion
+from mini_repr.pages.names import choose, find, find_loss, suggestion
+from mini_repr.pages.registry import pages_of
 from mini_repr.training import moved
 from mini_repr.training.recipes import recipe_of
 from mini_repr.training.sections import CLIMBING, SAM_SETTINGS, LearningRate, Training
@@ -21,7 +20,6 @@ from mini_repr.training.sections import CLIMBING, SAM_SETTINGS, LearningRate, Tr
 # learn: scalars of the loss that training moves. matryoshka: numbers of leading columns to compare, none for all.
 # reweight: how much each row counts by its loss, see ``mini_repr.optim.REWEIGHTINGS``.
 OBJECTIVE = {"learn": [], "matryoshka": [], "reweight": ""}
-OPTIMIZER_NAMES = (*OPTIMIZERS, *(f"{CLIMBING}{name}" for name in OPTIMIZERS))
 PYTHON_WORDS = {"True": True, "False": False, "None": None}
 SECTIONS = ("loss", "add", "method", "heads", "encoder", "data", "optimizer", "train", "device")
 
@@ -45,8 +43,10 @@ def resolve(chosen, takes="images"):
     loss = find_loss(chosen.get("loss", {}).get("name", "infonce"))
     chosen = merge(recipe_of(loss), chosen)
     method = find_method(chosen.get("method", {}).get("name") or None, loss, takes)
-    encoder = choose("encoder", chosen.get("encoder", {}).get("name") or default_encoder(takes), ENCODERS)
-    optimizer = choose("optimizer", chosen.get("optimizer", {}).get("name", "adamw"), OPTIMIZER_NAMES)
+    encoder = find("encoder", chosen.get("encoder", {}).get("name") or default_encoder(takes))
+    bases = pages_of("optimiser")
+    names = [*bases, *(f"{CLIMBING}{name}" for name in bases)]
+    optimizer = choose("optimizer", chosen.get("optimizer", {}).get("name", "adamw"), names)
     base = optimizer.removeprefix(CLIMBING)
 
     settings = {
@@ -54,9 +54,9 @@ def resolve(chosen, takes="images"):
         "add": {},
         "method": {"name": method.page.name, "views": None, **{p.name: p.default for p in method.page.settings}},
         "heads": asdict(method.heads) if method.heads else {},
-        "encoder": {"name": encoder, **keyword_defaults(ENCODERS[encoder].make)},
+        "encoder": {"name": encoder.name, **keyword_defaults(encoder.thing)},
         "data": {"name": "digits"},
-        "optimizer": {"name": optimizer, **keyword_defaults(OPTIMIZERS[base]), **asdict(LearningRate())},
+        "optimizer": {"name": optimizer, **keyword_defaults(bases[base].thing), **asdict(LearningRate())},
         "train": asdict(Training()),
         "device": "cpu",
     }

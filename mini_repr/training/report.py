@@ -7,7 +7,6 @@ import numpy as np
 
 from mini_repr.data import PairSet
 from mini_repr.metrics import (
-    METRICS,
     alignment,
     curvature,
     dime,
@@ -93,7 +92,7 @@ def by_layer(sides, tokens_of, data, views=None):
         {"layer 1": {metric: number}, ...}. What compares two views, or the tokens of an image or text, takes the first
         1,000 of the test part.
     """
-    most = METRICS["dime"].most_rows
+    most = dime.most_rows
     if isinstance(data.test, PairSet):
         train, test = data.train.b, data.test.b
         a, b = data.test.a[:most], data.test.b[:most]

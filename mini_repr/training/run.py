@@ -11,7 +11,8 @@ from mini_repr.data import BalancedBatches, Batches, BoundBatches
 from mini_repr.methods import Batch, build_method
 from mini_repr.metrics import dimension_std, effective_rank
 from mini_repr.nn import BatchNorm
-from mini_repr.optim import OPTIMIZERS, SAM
+from mini_repr.optim import SAM
+from mini_repr.pages.names import find
 from mini_repr.training import checkpoint
 from mini_repr.training.distributed import ALONE, BatchSharding
 from mini_repr.training.folder import CHECKPOINT
@@ -47,7 +48,7 @@ class Run:
         self.labels = None if data.train.labels is None else backend.asarray(data.train.labels)
         name = optimizer["name"].removeprefix(CLIMBING)
         own = {n: v for n, v in optimizer.items() if n not in ("name", *shared, *SAM_SETTINGS)}
-        self.optimizer = OPTIMIZERS[name](self.method.trained_parameters(), self.rate.lr, **own)
+        self.optimizer = find("optimiser", name).thing(self.method.trained_parameters(), self.rate.lr, **own)
         if name != optimizer["name"]:
             self.optimizer = SAM(self.optimizer, **{name: optimizer[name] for name in SAM_SETTINGS})
         self.rng = np.random.default_rng([self.train.seed, VIEWS])

@@ -84,7 +84,7 @@ def test_history_is_freed_as_it_goes():
     saved = []
 
     @primitive
-    def first(x):
+    def first(x, /):
         def backward(g):
             gc.collect()
             alive_at_first_op.extend(reference() is not None for reference in saved)
@@ -93,7 +93,7 @@ def test_history_is_freed_as_it_goes():
         return x * 1, backward
 
     @primitive
-    def saver(x):
+    def saver(x, /):
         kept = x * 2
         saved.append(weakref.ref(kept))
         return x * 2, lambda g: g * 2 + kept * 0
@@ -234,7 +234,7 @@ def test_an_exception_in_a_forward_leaves_the_engine_usable():
 
 def test_an_exception_in_a_backward_leaves_the_engine_usable():
     @primitive
-    def failing(x):
+    def failing(x, /):
         def backward(g):
             raise FloatingPointError("no")
 
@@ -337,7 +337,7 @@ def test_a_costly_gradient_is_made_only_where_it_is_wanted():
     made = []
 
     @primitive
-    def product(x, y):
+    def product(x, y, /):
         def backward(g):
             def of_x():
                 made.append("x")

@@ -28,7 +28,7 @@ each_analytic = pytest.mark.parametrize(
 
 
 def test_no_primitive_is_missing_from_the_table():
-    assert exported() == set(TABLE)
+    assert exported().keys() == set(TABLE)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_gpu_agrees(name, number, gpu):
 
 
 @primitive
-def broken_tanh(x):
+def broken_tanh(x, /):
     """Its gradient is wrong by a thousandth in one element."""
     output = np.tanh(x)
 

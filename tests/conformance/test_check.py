@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ from click.testing import CliRunner
 
 from mini_repr.cli import main
 from mini_repr.conformance import assert_matches
-from mini_repr.conformance.agreement import allowed_errors, compare, complete, truth
 from mini_repr.conformance.cases import cases_for
 from mini_repr.conformance.check import check
-from mini_repr.conformance.targets import Target, Unusable, framework_of
+from mini_repr.conformance.compare import allowed_errors, compare, expected_outcome
+from mini_repr.conformance.user_code import Target, Unusable, framework_of
 from mini_repr.pages.registry import all_losses
 
 HERE = Path(__file__).parent
@@ -221,8 +222,8 @@ def test_tolerances_forgive_rounding_and_nothing_else(name):
     """In float64 an ordinary case allows less than 1e-11: an error of a millionth stands out in every part."""
     loss = all_losses()[name]
     case = cases_for(loss)[0]
-    arguments = complete(loss, case.arguments)
-    exact = truth(loss, arguments)
+    arguments = loss.complete(case.arguments)
+    exact = expected_outcome(loss, arguments)
     allowed = allowed_errors(loss, arguments, exact, np.float64)
     right = compare(exact, exact, allowed)
     assert right.agrees and max(right.allowed.values()) < 1e-11
@@ -232,6 +233,27 @@ def test_tolerances_forgive_rounding_and_nothing_else(name):
             gradients = {n: g * (1 + 1e-6 * (f"grad {n}" == part)) for n, g in exact.gradients.items()}
             wrong = exact._replace(gradients=gradients)
         assert not compare(exact, wrong, allowed).nearly_agrees
+
+
+@pytest.mark.parametrize("name", all_losses())
+def test_code_that_returns_nan_gets_its_table_and_code_1(name, written):
+    """Whatever the loss; a NaN on ordinary rows is an answer, and a wrong one."""
+    loss = all_losses()[name]
+    arrays = ", ".join(p.name for p in loss.arrays if not p.annotation.optional)
+    report = check(written(f"def loss({arrays}):\n    return np.nan\n"), name)
+    assert report.exit_code == 1
+    text = report.text()
+    assert re.search(r"^ordinary +inf +VALUE NOT FINITE", text, flags=re.MULTILINE)
+    assert f"does not conform to {name}: its value is not finite on ordinary rows." in text
+    assert "# value: got nan, expected" in text
+    assert "NaN" not in report.json() and "Infinity" not in report.json()
+
+
+def test_nan_on_the_command_line_and_on_ranks(run, written):
+    result = run(written("def loss(a, b):\n    return float('nan')\n"), "--against", "infonce")
+    assert result.exit_code == 1 and result.stderr == "" and "Verdict: does not conform" in result.stdout
+    target = written("def loss(a, b, all_a, all_b, rank):\n    return np.nan\n")
+    assert run(target, "--against", "infonce", "--ranks", 2).exit_code == 1
 
 
 def test_float32_results_are_judged_as_float32(written):
@@ -253,7 +275,6 @@ BAD_CODE = [
         "def loss(a, b):\n    raise RuntimeError('no\\nluck')\n",
         "raised RuntimeError: no luck; it was given numpy arrays",
     ),
-    ("def loss(a, b):\n    return float('nan')\n", "returned nan for ordinary random rows"),
     ("def loss(a, b):\n    return a\n", "of shape (6, 5), expected one number"),
     ("def loss(a, b):\n    return 'text'\n", "returned a str, expected a number"),
     ("def loss(a, b):\n    return None\n", "returned a NoneType, expected a number"),
@@ -359,7 +380,7 @@ def results_of(loss, change=lambda value, gradients: (value, gradients), **setti
     arrays = {}
     for case in cases_for(loss, settings):
         if case.result == "valid" and case.dtype == "float64":
-            exact = truth(loss, complete(loss, case.arguments))
+            exact = expected_outcome(loss, loss.complete(case.arguments))
             value, gradients = change(exact.value, exact.gradients)
             arrays[f"{case.id}/value"] = np.array(value)
             arrays.update({f"{case.id}/grad_{n}": g for n, g in gradients.items()})

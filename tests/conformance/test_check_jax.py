@@ -8,7 +8,7 @@ import jax.numpy as jnp  # noqa: E402  (after the skip)
 from jax.scipy.special import logsumexp  # noqa: E402
 
 from mini_repr.conformance.check import check  # noqa: E402
-from mini_repr.conformance.targets import Unusable  # noqa: E402
+from mini_repr.conformance.user_code import Unusable  # noqa: E402
 
 
 def unit(x):

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: E402  (after the skip)
 
 from mini_repr.conformance import assert_matches  # noqa: E402
 from mini_repr.conformance.check import check  # noqa: E402
-from mini_repr.conformance.targets import Target, Unusable, framework_of  # noqa: E402
+from mini_repr.conformance.user_code import Target, Unusable, framework_of  # noqa: E402
 
 pytestmark = [pytest.mark.crosscheck, pytest.mark.filterwarnings("ignore:Converting a tensor")]
 FILE = Path(__file__).parent / "faithful_torch.py"
@@ -199,12 +199,16 @@ def test_targets_that_the_caller_detaches_need_no_stop_gradient():
         (lambda a, b: a @ b.t(), "returned a tensor of shape"),
         (lambda a, b: (a.sum(), b), "returned a tuple, expected a torch tensor"),
         (lambda a, b: torch.nope(a), "raised AttributeError"),
-        (lambda a, b: a.sum() * float("nan"), "returned nan for ordinary random rows"),
     ],
 )
 def test_unusable_torch_functions(function, words):
     with pytest.raises(Unusable, match=words):
         check(function, "infonce", framework="torch")
+
+
+def test_nan_on_ordinary_rows_is_a_wrong_answer():
+    report = check(lambda a, b: a.sum() * b.sum() * float("nan"), "infonce", framework="torch")
+    assert report.exit_code == 1 and "its value is not finite on ordinary rows" in report.verdict
 
 
 def test_values_only_needs_no_gradient():

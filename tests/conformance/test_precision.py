@@ -63,6 +63,18 @@ def test_errors_are_counted_in_units_of_the_largest_element():
     assert precision._ulps(1e-20, 1e-30, "float32", 1000.0) < 1e-10
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_measured(name, monkeypatch):
+    """At few points, among them results beyond float64 and inputs that underflow."""
+    monkeypatch.setattr(precision, "_DRAWS", 1)
+    monkeypatch.setattr(precision, "_SCALES", [2.0**-80, 1.0, 2.0**10, 2.0**80])
+    monkeypatch.setattr(precision, "_SWEPT", {n: [ends[0], ends[-1]] for n, ends in precision._SWEPT.items()})
+    result = precision.measure(LOSSES[name])
+    ordinary = at(result, "scale of rows", 1.0)
+    assert all(math.isfinite(ordinary[f][part]) for f in precision.FORMATS for part in ("value", "gradient"))
+    assert precision.table(result) and json.dumps(precision.as_json(result), allow_nan=False)
+
+
 def test_safe_range_is_around_the_default():
     rows = [
         {"at": at, "errors": {"float32": {"value": error, "gradient": 0.0}}}

@@ -6,10 +6,11 @@ from click.testing import CliRunner
 
 from mini_repr.autograd import Tensor
 from mini_repr.cli import main
-from mini_repr.conformance.agreement import complete, truth
-from mini_repr.conformance.ranks import CLOSE, check_ranks, cross_gradients, effective, scheme_fits, shards
+from mini_repr.conformance.compare import expected_outcome
+from mini_repr.conformance.ranks import check_ranks
+from mini_repr.conformance.schemes import CLOSE, cross_gradients, effective, scheme_fits, shards
 from mini_repr.pages.registry import all_losses
-from mini_repr.pages.samples import sample
+from mini_repr.pages.samples import sample_inputs
 
 DECOMPOSABLE = ("infonce", "siglip", "supcon")
 WORLDS = (1, 2, 4)
@@ -19,9 +20,7 @@ def batch(name, rows=8):
     loss = all_losses()[name]
     rng = np.random.default_rng(0)
     sizes = {"B": rows, "N": rows, "D": 5, "K": 7}
-    return loss, complete(
-        loss, {p.name: sample(p.annotation, rng, sizes) for p in loss.arrays if not p.annotation.optional}
-    )
+    return loss, loss.complete(sample_inputs(loss, rng, sizes=sizes))
 
 
 @pytest.mark.parametrize("name", DECOMPOSABLE)
@@ -29,7 +28,7 @@ def batch(name, rows=8):
 def test_anchors_dealt_to_ranks_give_the_whole_loss(name, world):
     loss, arguments = batch(name)
     values, gradients = cross_gradients(loss, arguments, world)
-    exact = truth(loss, arguments)
+    exact = expected_outcome(loss, arguments)
     assert values.shape == (world,)
     assert values.mean() == pytest.approx(exact.value, rel=1e-12)
     found = effective(gradients, shards(8, world), gather_gradient=True)

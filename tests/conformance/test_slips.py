@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from mutants import differentiated
 
 from mini_repr import autograd as ops
 from mini_repr.autograd import stop_gradient
 from mini_repr.conformance.check import check
-from mini_repr.conformance.mutants import differentiated
 
 
 def unit(x):

@@ -14,13 +14,13 @@ from mini_repr.nn import Dropout
 from mini_repr.training.distributed import BatchSharding
 from mini_repr.training.distributed.draws import OwnRows
 
-TESTS = Path(__file__).parent.parent
+HELPERS = Path(__file__).parents[1] / "helpers"
 
 
 @needs_mpi
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_messages_and_ring(ranks):
-    done = run_on(ranks, TESTS / "mpi_messages.py")
+    done = run_on(ranks, HELPERS / "mpi_messages.py")
     assert done.returncode == 0, done.stderr
 
 

@@ -1,24 +1,16 @@
 """The whole loss table on a device: the strict double everywhere, a real one where there is a GPU."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from device_double import DOUBLE
 
 from mini_repr.autograd import Tensor
 from mini_repr.backend import is_array
+from mini_repr.pages.check_page import differentiable, sampled_arguments, sampled_weights, weighted_gradients
+from mini_repr.pages.registry import all_losses
 
-
-def _load_table():
-    spec = importlib.util.spec_from_file_location("loss_table", Path(__file__).with_name("test_table.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-table = _load_table()
+LOSSES = all_losses()
+CASES = [(name, variant) for name, loss in LOSSES.items() for variant in ("default", *loss.variants)]
 
 
 def on_device(backend, arguments):
@@ -26,9 +18,9 @@ def on_device(backend, arguments):
 
 
 def gradients_on(backend, evaluate, loss, arguments, weights):
-    """As the table's ``weighted_gradients``, computed on ``backend`` and brought back."""
+    """As ``weighted_gradients``, computed on ``backend`` and brought back."""
     moved = on_device(backend, arguments)
-    names = table.differentiable(loss, arguments)
+    names = differentiable(loss, arguments)
     tensors = {n: Tensor(backend.asarray(moved[n]), requires_grad=True) for n in names}
     output = evaluate(**{**moved, **tensors})
     device_type = type(backend.asarray(0.0))
@@ -44,10 +36,10 @@ def gradients_on(backend, evaluate, loss, arguments, weights):
 
 def check(backend, name, variant, tolerance):
     rng = np.random.default_rng(0)
-    loss, arguments = table.arguments_of(name, variant, rng)
-    weights = table.scalar_weights(loss(**arguments).data, rng)
+    loss, arguments = LOSSES[name], sampled_arguments(LOSSES[name], variant, rng)
+    weights = sampled_weights(loss(**arguments).data, rng)
     for evaluate in (loss, loss.definition):
-        value, gradients = table.weighted_gradients(evaluate, loss, arguments, weights)
+        value, gradients = weighted_gradients(evaluate, loss, arguments, weights)
         other, moved = gradients_on(backend, evaluate, loss, arguments, weights)
         np.testing.assert_allclose(other, value, rtol=tolerance, atol=tolerance)
         for n in gradients:
@@ -55,21 +47,21 @@ def check(backend, name, variant, tolerance):
             np.testing.assert_allclose(moved[n], gradients[n], rtol=0, atol=tolerance * size, err_msg=n)
 
 
-@pytest.mark.parametrize("name, variant", table.CASES)
+@pytest.mark.parametrize("name, variant", CASES)
 def test_value_and_gradients_equal_those_on_the_host(name, variant):
     check(DOUBLE, name, variant, 1e-12)
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name, variant", table.CASES)
+@pytest.mark.parametrize("name, variant", CASES)
 def test_value_and_gradients_on_a_gpu_equal_those_on_the_host(name, variant, gpu):
     check(gpu, name, variant, 1e-8)
 
 
-@pytest.mark.parametrize("name", table.LOSSES)
+@pytest.mark.parametrize("name", LOSSES)
 def test_value_and_grad_and_tiles_stay_on_the_device(name):
     rng = np.random.default_rng(1)
-    loss, arguments = table.arguments_of(name, "default", rng)
+    loss, arguments = LOSSES[name], sampled_arguments(LOSSES[name], "default", rng)
     value, gradients = loss.value_and_grad(**on_device(DOUBLE, arguments))
     assert all(is_array(x) and not isinstance(x, np.ndarray) for x in (value, *gradients.values()))
     if "tile" in loss.parameters:
@@ -77,10 +69,10 @@ def test_value_and_grad_and_tiles_stay_on_the_device(name):
         np.testing.assert_allclose(tiled.get(), value.get(), rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", [n for n, x in table.LOSSES.items() if len([p for p in x.arrays]) > 1])
+@pytest.mark.parametrize("name", [n for n, x in LOSSES.items() if len([p for p in x.arrays]) > 1])
 def test_arrays_of_two_devices_are_refused(name):
     rng = np.random.default_rng(2)
-    loss, arguments = table.arguments_of(name, "default", rng)
+    loss, arguments = LOSSES[name], sampled_arguments(LOSSES[name], "default", rng)
     given = [p.name for p in loss.arrays if arguments.get(p.name) is not None]
     if len(given) < 2:
         pytest.skip("the default takes one array")

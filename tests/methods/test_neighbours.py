@@ -6,10 +6,9 @@ from device_double import DOUBLE, DoubleArray
 
 from mini_repr.backend import CPU
 from mini_repr.data import ImageSet, load
+from mini_repr.kernels.nearest import nearest_rows
 from mini_repr.methods import Batch, build_method
 from mini_repr.methods.method import needs_queue
-from mini_repr.methods.neighbours import nearest_rows
-from mini_repr.metrics import rows as metric_rows
 from mini_repr.pages.registry import all_losses
 from mini_repr.training import config
 
@@ -31,28 +30,6 @@ def stepped(method, index, backend=CPU):
     inputs = method.to(backend).load(DATA.train, backend)
     index = backend.asarray(index)
     return method.step(Batch(tuple(x[index] for x in inputs), None, index), np.random.default_rng(1))
-
-
-def brute_force(rows, k):
-    """Sorting all others by distance, then by number."""
-    found = []
-    for i, row in enumerate(rows):
-        others = [j for j in range(len(rows)) if j != i]
-        found.append(sorted(others, key=lambda j: (((rows[j] - row) ** 2).sum(), j))[:k])
-    return np.array(found)
-
-
-@pytest.mark.parametrize("tile_bytes", [1, 3000, 10**6])
-def test_nearest_rows_in_tiles_of_any_size(tile_bytes, monkeypatch):
-    monkeypatch.setattr(metric_rows, "TILE_BYTES", tile_bytes)
-    rows = np.random.default_rng(0).standard_normal((50, 4))
-    np.testing.assert_array_equal(nearest_rows(rows, 5), brute_force(rows, 5))
-
-
-def test_of_equally_near_rows_the_first_and_never_the_row_itself():
-    rows = np.array([[0.0], [0.0], [0.0], [2.0], [1.0]], np.float32)
-    expected = [[1, 2, 4, 3], [0, 2, 4, 3], [0, 1, 4, 3], [4, 0, 1, 2], [0, 1, 2, 3]]
-    np.testing.assert_array_equal(nearest_rows(rows, 4), expected)
 
 
 def test_a_step_compares_images_as_they_are_with_a_neighbour_of_each():

@@ -49,14 +49,14 @@ def test_runs_on_the_device_double():
 @pytest.mark.parametrize(
     "scores, correct, message",
     [
-        (np.ones((2, 2)), np.ones(2, bool), "scores must be"),
-        (np.ones(0), np.ones(0, bool), "scores must be"),
-        (np.ones(3), np.ones(2, bool), "correct must be 3 booleans"),
-        (np.ones(3), np.ones(3), "correct must be 3 booleans"),
-        (np.array([1.0, np.nan]), np.ones(2, bool), "not finite"),
+        (np.ones((2, 2)), np.ones(2, bool), r"scores: got shape \(2, 2\), expected an array of shape \(N\)"),
+        (np.ones(0), np.ones(0, bool), r"scores: got shape \(0,\), which is empty"),
+        (np.ones(3), np.ones(2, bool), r"correct: got shape \(2,\), expected shape \(N=3 as in scores\)"),
+        (np.ones(3), np.ones(3), "correct: got dtype float64, expected booleans"),
+        (np.array([1.0, np.nan]), np.ones(2, bool), "scores: got a NaN"),
     ],
 )
 @pytest.mark.parametrize("metric", [coverage_risk, area_under_coverage_risk])
 def test_bad_arguments_are_named(metric, scores, correct, message):
-    with pytest.raises(ValueError, match=f"^{metric.__name__}: .*{message}"):
+    with pytest.raises(ValueError, match=f"^{metric.__name__}: {message}"):
         metric(scores, correct)

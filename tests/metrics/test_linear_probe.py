@@ -137,14 +137,14 @@ def test_digits():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"l2": 0.0}, "l2 must be above 0, got 0.0"),
-        ({"train_labels": np.full(80, 4)}, "train_labels must have at least two classes, got only 4"),
-        ({"train_labels": np.zeros(80)}, "train_labels must be 80 integer labels"),
-        ({"test_labels": np.zeros(49, int)}, r"test_labels must be 50 integer labels, one a row, got int64 \(49,\)"),
-        ({"train_z": np.full((80, 5), np.inf)}, "train_z has values that are not finite"),
-        ({"test_z": np.ones((0, 5))}, "test_z is empty"),
-        ({"test_z": np.ones((50, 6))}, "train_z has 5 dimensions, test_z has 6"),
-        ({"test_z": np.ones((50, 5), int)}, "test_z must be float32 or float64 rows"),
+        ({"l2": 0.0}, "l2: got 0, expected a number"),
+        ({"train_labels": np.full(80, 4)}, "train_labels: got only 4, expected at least two classes"),
+        ({"train_labels": np.zeros(80)}, "train_labels: got dtype float64, expected integers"),
+        ({"test_labels": np.zeros(49, int)}, r"test_labels: got shape \(49,\), expected shape \(M=50 as in test_z\)"),
+        ({"train_z": np.full((80, 5), np.inf)}, "train_z: got a NaN or an infinity"),
+        ({"test_z": np.ones((0, 5))}, r"test_z: got shape \(0, 5\), which is empty"),
+        ({"test_z": np.ones((50, 6))}, r"test_z: got shape \(50, 6\), expected shape \(M, D=5 as in train_z\)"),
+        ({"test_z": np.ones((50, 5), int)}, "test_z: got dtype int64, expected float32 or float64"),
     ],
 )
 def test_bad_arguments(probe, change, message):
@@ -156,9 +156,9 @@ def test_bad_arguments(probe, change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"per_class": 27}, "class 6 has 26 training rows, per_class = 27 are needed"),
-        ({"per_class": 0}, "per_class must be at least 1, got 0"),
-        ({"draws": 0}, "draws must be at least 1, got 0"),
+        ({"per_class": 27}, "per_class: got 27, expected at most the 26 training rows of class 6"),
+        ({"per_class": 0}, "per_class: got 0, expected a whole number from 1"),
+        ({"draws": 0}, "draws: got 0, expected a whole number from 1"),
     ],
 )
 def test_bad_draws(change, message):

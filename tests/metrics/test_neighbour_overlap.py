@@ -50,7 +50,7 @@ def test_how_to_compare_with_a_ratio_that_counts_the_row_itself():
 def test_a_zero_row_has_neighbours_by_distance_alone():
     rows = np.concatenate([A, np.zeros((1, 4))])
     assert neighbour_overlap(rows, rows, 3, normalize=False) == 1.0
-    with pytest.raises(ValueError, match="a has a zero row"):
+    with pytest.raises(ValueError, match="neighbour_overlap: a: got a row of zeros"):
         neighbour_overlap(rows, rows, 3)
 
 

@@ -119,17 +119,29 @@ X = patches()
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"train_patches": X[0]}, "train_patches: got shape .3, 4., expected items by patches by dimensions"),
-        ({"test_patches": [[1.0]]}, "test_patches: got list, expected items"),
-        ({"train_projected": X * np.nan}, "train_projected has values that are not finite"),
-        ({"test_patches": X.astype(int)}, "test_patches must be float32 or float64"),
-        ({"test_projected": X.astype("float32")}, "test_projected: got float32 and float64, expected one type"),
-        ({"test_patches": X[:, :2]}, r"test_patches: got shape .460, 2, 4., expected .N, 3, 4."),
-        ({"test_projected": X[:, :, :2]}, r"test_projected: got shape .460, 3, 2., expected .N, 3, 4."),
-        ({"train_projected": X[1:]}, "train_projected: got 459 items, expected the 460 of train_patches"),
-        ({"layers": 0}, "layers: got 0, expected 1 or more"),
-        ({"steps": 0}, "steps: got 0, expected 1 or more"),
-        ({"lr": 0.0}, "lr: got 0.0, expected above 0"),
+        ({"train_patches": X[0]}, r"train_patches: got shape \(3, 4\), expected an array of shape \(K, P, D\)"),
+        ({"test_patches": [[1.0]]}, "test_patches: got list, expected an array"),
+        ({"train_projected": X * np.nan}, "train_projected: got a NaN"),
+        ({"test_patches": X.astype(int)}, "test_patches: got dtype int64, expected float32 or float64"),
+        (
+            {"test_projected": X.astype("float32")},
+            "test_projected: got dtype float32, expected float64, as train_patches has",
+        ),
+        (
+            {"test_patches": X[:, :2]},
+            r"test_patches: got shape .460, 2, 4., expected shape .N, P=3 as in train_patches, D=4",
+        ),
+        (
+            {"test_projected": X[:, :, :2]},
+            r"test_projected: got shape .460, 3, 2., expected shape .N=460 as in test_patches, M=3 as in train_pr",
+        ),
+        (
+            {"train_projected": X[1:]},
+            r"train_projected: got shape .459, 3, 4., expected shape .K=460 as in train_patches",
+        ),
+        ({"layers": 0}, "layers: got 0, expected a whole number from 1"),
+        ({"steps": 0}, "steps: got 0, expected a whole number from 1"),
+        ({"lr": 0.0}, "lr: got 0, expected a number"),
     ],
 )
 def test_bad_arguments(change, message):

@@ -142,18 +142,33 @@ def test_constant_columns_and_the_device_do_not_matter():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda z, y: variance_subspace(z, 0.0), "share must lie in"),
-        (lambda z, y: variance_subspace(z, 0.5, "middle"), "part must be top or bottom"),
-        (lambda z, y: variance_subspace(z * 0), "z has no variance"),
-        (lambda z, y: variance_subspace(z, 1e-9, "bottom"), "no direction lies within the bottom share"),
-        (lambda z, y: reconstruction_codes(z * 0), "z has no variance"),
-        (lambda z, y: reconstruction_codes(z, "fog"), "noise must be none, additive or masking"),
-        (lambda z, y: reconstruction_codes(z, "masking", 1.0), "strength out of range for masking noise, got 1.0"),
-        (lambda z, y: reconstruction_codes(z, "masking", 0.5, [0, 1]), "patches must have shape"),
-        (lambda z, y: alignment_curve(z, y * 1.0), "labels must be 400 integer labels"),
-        (lambda z, y: alignment_curve(z, y * 0), "no linear function of z tells the labels apart"),
-        (lambda z, y: reconstruction_alignment(z, y, 0), "dimensions must be at least 1"),
-        (lambda z, y: subspace_probe(z, y, z[:, :2], y), "test_z must have 3 columns"),
+        (
+            lambda z, y: variance_subspace(z, 0.0),
+            r"variance_subspace: share: got 0, expected a number \(> 0 and <= 1\)",
+        ),
+        (
+            lambda z, y: variance_subspace(z, 0.5, "middle"),
+            "variance_subspace: part: got 'middle', expected one of top, bottom",
+        ),
+        (lambda z, y: variance_subspace(z * 0), "variance_subspace: z: got rows that are all the same"),
+        (
+            lambda z, y: variance_subspace(z, 1e-9, "bottom"),
+            "variance_subspace: share: got 1e-09, expected one that holds a direction",
+        ),
+        (lambda z, y: reconstruction_codes(z * 0), "reconstruction_codes: z: got rows that are all the same"),
+        (lambda z, y: reconstruction_codes(z, "fog"), "noise: got 'fog', expected one of none, additive, masking"),
+        (lambda z, y: reconstruction_codes(z, "masking", 1.0), "strength: got 1, expected below 1"),
+        (
+            lambda z, y: reconstruction_codes(z, "masking", 0.5, [0, 1]),
+            "patches: got list, expected integer labels of shape",
+        ),
+        (lambda z, y: alignment_curve(z, y * 1.0), "labels: got dtype float64, expected integers"),
+        (lambda z, y: alignment_curve(z, y * 0), "labels: got classes that no linear function of z tells apart"),
+        (lambda z, y: reconstruction_alignment(z, y, 0), "dimensions: got 0, expected a whole number from 1"),
+        (
+            lambda z, y: subspace_probe(z, y, z[:, :2], y),
+            r"subspace_probe: test_z: got shape \(400, 2\), expected shape \(M, D=3 as in train_z\)",
+        ),
     ],
 )
 def test_bad_arguments(call, message):

@@ -30,7 +30,7 @@ def test_plain_rows():
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match="outputs: got 0"):
+    with pytest.raises(ValueError, match=r"^encoder linear: width: got 0"):
         LinearEncoder((3, 4, 5), np.random.default_rng(0), width=0)
     encoder = LinearEncoder((3, 5, 4), np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"LinearEncoder: images: got shape \(6, 3, 4, 5\), expected \(B, 3, 5, 4\)"):

@@ -57,7 +57,7 @@ def test_heads():
         (lambda rng: MLP((3, 2), rng, last_norm="layer"), "MLP: last_norm"),
         (lambda rng: MLP((3, 2), rng, activation="x"), "activation: got 'x'"),
         (lambda rng: ProjectionHead(3, 2, 2, rng, layers=0), "ProjectionHead: layers: got 0"),
-        (lambda rng: ImageMLP((1, 4, 4), rng, depth=0), "ImageMLP: depth: got 0"),
+        (lambda rng: ImageMLP((1, 4, 4), rng, depth=0), "^encoder mlp: depth: got 0"),
         (lambda rng: ImageMLP((1, 4, 4), rng)(np.zeros((2, 1, 4, 5), np.float32)), "ImageMLP: images: got shape"),
     ],
 )

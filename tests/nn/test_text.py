@@ -44,7 +44,7 @@ def test_dropout_makes_two_views_of_a_text():
         (lambda e: tokenise(["a"], 8, 0), "tokenise: max_tokens: got 0"),
         (lambda e: e(np.zeros((2, 3), int), np.ones((2, 4), bool)), "TextEncoder: mask: got shape"),
         (lambda e: e(np.zeros((2, 3), int), np.ones((2, 3))), "TextEncoder: mask: .*dtype float64"),
-        (lambda e: TextEncoder(np.random.default_rng(0), depth=0), "TextEncoder: depth"),
+        (lambda e: TextEncoder(np.random.default_rng(0), depth=0), "^encoder text: depth: got 0"),
     ],
 )
 def test_bad_arguments_are_named(make, message):

@@ -156,11 +156,11 @@ def test_runs_on_the_device():
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: small(positions="none"), "TextTransformer: positions: got 'none'"),
-        (lambda: small(pooling="max"), "TextTransformer: pooling: got 'max'"),
+        (lambda: small(positions="none"), "^encoder text_transformer: positions: got 'none'"),
+        (lambda: small(pooling="max"), "^encoder text_transformer: pooling: got 'max'"),
         (lambda: small(width=7, heads=1, positions="sine"), "line_positions: width: got 7"),
         (lambda: small(heads=3), "Block: heads: got 3"),
-        (lambda: small(max_tokens=0), "TextTransformer: max_tokens: got 0"),
+        (lambda: small(max_tokens=0), "^encoder text_transformer: max_tokens: got 0"),
         (lambda: small()(np.zeros((2, 3), int), np.ones((2, 4), bool)), "TextTransformer: mask: got shape"),
         (lambda: small()(np.zeros((2, 3), int), np.ones((2, 3))), "TextTransformer: mask: .*dtype float64"),
         (lambda: small()(np.zeros((1, 10), int), np.ones((1, 10), bool)), "ids: got 10 tokens, expected at most 9"),

@@ -256,15 +256,15 @@ TOKEN = Tensor(np.zeros(8, np.float32))
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"patch": 3}, "ViT: patch: got 3"),
-        ({"patch": 0}, "ViT: patch: got 0"),
-        ({"width": 0}, "ViT: width: got 0"),
+        ({"patch": 3}, "^ViT: patch: got 3"),
+        ({"patch": 0}, "^encoder vit: patch: got 0"),
+        ({"width": 0}, "^encoder vit: width: got 0"),
         ({"heads": 3}, "heads: got 3, expected a divisor of width 8"),
-        ({"depth": 0}, "ViT: depth: got 0"),
-        ({"positions": "rotary"}, "ViT: positions: got 'rotary'"),
+        ({"depth": 0}, "^encoder vit: depth: got 0"),
+        ({"positions": "rotary"}, "^encoder vit: positions: got 'rotary'"),
         ({"positions": "sine", "width": 6}, "sine_positions: width: got 6"),
-        ({"pooling": "max"}, "ViT: pooling: got 'max'"),
-        ({"dropout": 1.5}, "Dropout: rate: got 1.5"),
+        ({"pooling": "max"}, "^encoder vit: pooling: got 'max'"),
+        ({"dropout": 1.5}, "^encoder vit: dropout: got 1.5"),
     ],
 )
 def test_bad_settings_are_named(settings, message):

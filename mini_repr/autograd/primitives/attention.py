@@ -13,7 +13,7 @@ from mini_repr.backend import backend_of
 
 
 @primitive
-def attention(query, key, value, mask=None, heads=1, sparse=False):
+def attention(query, key, value, /, mask=None, heads=1, sparse=False):
     """softmax(q kᵀ / sqrt(D/heads)) v for each head.
 
     Args:
@@ -30,13 +30,13 @@ def attention(query, key, value, mask=None, heads=1, sparse=False):
     def backward(gradients):
         g_query, g_key, g_value = xp.empty_like(query), xp.empty_like(key), xp.empty_like(value)
         back(gradients[0], g_query, g_key, g_value)
-        return g_query, g_key, g_value, None
+        return g_query, g_key, g_value
 
     return outputs, backward
 
 
 @primitive
-def self_attention(packed, mask=None, heads=1, sparse=False):
+def self_attention(packed, /, mask=None, heads=1, sparse=False):
     """``attention`` of rows with themselves, from queries, keys and values side by side: packed (B, N, 3 D).
 
     The gradient is written into one array, where three slices would cost three more passes.
@@ -46,7 +46,7 @@ def self_attention(packed, mask=None, heads=1, sparse=False):
     def backward(gradients):
         g_packed = backend_of(packed).xp.empty_like(packed)
         back(gradients[0], *thirds(g_packed))
-        return g_packed, None
+        return g_packed
 
     return outputs, backward
 

@@ -9,7 +9,7 @@ def _t(x):
 
 
 @primitive
-def matmul(x, y):
+def matmul(x, y, /):
     """Matrix product x (..., N, K) @ y (..., K, M), leading axes broadcast; both need two axes or more."""
     if x.ndim < 2 or y.ndim < 2:
         raise ValueError(f"matmul: both arguments need at least two axes, got shapes {x.shape} and {y.shape}")
@@ -17,7 +17,7 @@ def matmul(x, y):
 
 
 @primitive
-def linear(x, weight, bias):
+def linear(x, weight, bias, /):
     """x (..., I) @ weight (I, O) + bias (O,), over all leading axes at once. ``bias`` may be None."""
     backend = backend_of(x)
     xp = backend.xp
@@ -57,7 +57,7 @@ def linear(x, weight, bias):
 
 
 @primitive
-def cholesky(matrix):
+def cholesky(matrix, /):
     """Lower L with L Lᵀ = matrix, symmetric positive definite (D, D).
 
     Gradient (Smith 1995; Murray 2016, arXiv 1602.07527, eq. 10): with Phi = lower triangle, diagonal halved, it is
@@ -78,7 +78,7 @@ def cholesky(matrix):
 
 
 @primitive
-def solve_triangular(matrix, right, lower=True):
+def solve_triangular(matrix, right, /, lower=True):
     """X with matrix @ X = right, matrix (D, D) triangular, right (D, N). The other triangle is not read."""
     backend = backend_of(matrix, right)
     xp = backend.xp
@@ -93,14 +93,14 @@ def solve_triangular(matrix, right, lower=True):
 
 
 @primitive
-def inverse(matrix):
+def inverse(matrix, /):
     """Inverse of (..., D, D)."""
     output = backend_of(matrix).xp.linalg.inv(matrix)
     return output, lambda g: -_t(output) @ g @ _t(output)
 
 
 @primitive
-def log_determinant(matrix):
+def log_determinant(matrix, /):
     """log |det| of a symmetric positive definite (..., D, D); gradient the inverse."""
     xp = backend_of(matrix).xp
     value = xp.linalg.slogdet(matrix)[1]
@@ -108,14 +108,14 @@ def log_determinant(matrix):
 
 
 @primitive
-def eigvalsh(matrix):
+def eigvalsh(matrix, /):
     """Eigenvalues, ascending, of a symmetric (D, D). d lambda_k = v_kᵀ dA v_k."""
     values, vectors = backend_of(matrix).xp.linalg.eigh(matrix)
     return values, lambda g: (vectors * g) @ vectors.T
 
 
 @primitive
-def eigh(matrix):
+def eigh(matrix, /):
     """Eigenvalues (D,) ascending and eigenvectors (D, D, in columns) of a symmetric matrix (D, D).
 
     Gradient (Giles 2008, section 3.1): V (diag(g_values) + F * (Vᵀ g_vectors)) Vᵀ, symmetrised, with
@@ -138,7 +138,7 @@ def eigh(matrix):
 
 
 @primitive
-def diagonal(matrix):
+def diagonal(matrix, /):
     """Diagonal (D,) of a matrix (D, D)."""
     xp = backend_of(matrix).xp
     places = xp.arange(matrix.shape[0])

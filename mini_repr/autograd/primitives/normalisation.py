@@ -5,7 +5,7 @@ from mini_repr.backend import backend_of
 
 
 @primitive
-def unit_rows(x, eps=0.0):
+def unit_rows(x, /, eps=0.0):
     """x / max(|x|, eps) along the last axis. A zero row stays zero and, the subgradient chosen here, gets no gradient.
 
     Gradient: (g - u (u·g)) / |x|, so that x·gradient = 0. A row below the smallest normal number counts as zero.
@@ -45,7 +45,7 @@ def _squared(x, backend):
 
 
 @primitive
-def layer_norm(x, gain, bias, eps=1e-5):
+def layer_norm(x, gain, bias, /, eps=1e-5):
     """(x - mean) / sqrt(var + eps) * gain + bias over the last axis, population variance.
 
     Ba, Kiros, Hinton 2016, arXiv 1607.06450. With n the normalised rows and h = g * gain:
@@ -107,7 +107,7 @@ def _averaging(xp, rows):
 
 
 @primitive
-def batch_norm(x, gain, bias, eps=1e-5):
+def batch_norm(x, gain, bias, /, eps=1e-5):
     """Rows (N, D) normalised by each column's batch mean and population variance, then * gain + bias.
 
     Ioffe, Szegedy 2015, arXiv 1502.03167. Returns (output, mean (D,), variance (D,)); the statistics are for running
@@ -130,7 +130,7 @@ def batch_norm(x, gain, bias, eps=1e-5):
 
 
 @primitive
-def standardise_columns(x, eps=0.0, ddof=0):
+def standardise_columns(x, /, eps=0.0, ddof=0):
     """(x - mean) / sqrt(var + eps) for each column of (N, D); variance divided by N - ddof. No learned scale."""
     xp = backend_of(x).xp
     count = len(x) - ddof

@@ -16,7 +16,7 @@ def _restore(g, x, axis, keepdims):
 
 
 @primitive
-def sum(x, axis=None, keepdims=False):
+def sum(x, /, axis=None, keepdims=False):
     """Sum of the elements."""
     xp = backend_of(x).xp
 
@@ -27,7 +27,7 @@ def sum(x, axis=None, keepdims=False):
 
 
 @primitive
-def mean(x, axis=None, keepdims=False):
+def mean(x, /, axis=None, keepdims=False):
     """Mean of the elements."""
     xp = backend_of(x).xp
     output = x.mean(axis=axis, keepdims=keepdims)
@@ -39,13 +39,13 @@ def mean(x, axis=None, keepdims=False):
 
 
 @primitive
-def max(x, axis=None, keepdims=False):
+def max(x, /, axis=None, keepdims=False):
     """Largest element; equal ones share the gradient evenly."""
     return _extreme(x, axis, keepdims, "max")
 
 
 @primitive
-def min(x, axis=None, keepdims=False):
+def min(x, /, axis=None, keepdims=False):
     """Smallest element; equal ones share the gradient evenly."""
     return _extreme(x, axis, keepdims, "min")
 
@@ -63,7 +63,7 @@ def _extreme(x, axis, keepdims, method):
 
 
 @primitive
-def logsumexp(x, axis=None, keepdims=False):
+def logsumexp(x, /, axis=None, keepdims=False):
     """log sum e ** x, shifted by the largest element. A slice that is all -inf gives -inf and a zero gradient."""
     xp = backend_of(x).xp
     top = x.real.max(axis=axis, keepdims=True)

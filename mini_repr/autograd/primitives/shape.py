@@ -8,22 +8,22 @@ from mini_repr.backend import backend_of
 
 
 @primitive
-def reshape(x, shape):
+def reshape(x, /, shape):
     """The same elements in another shape."""
-    return x.reshape(shape), lambda g: (g.reshape(x.shape), None)
+    return x.reshape(shape), lambda g: g.reshape(x.shape)
 
 
 @primitive
-def transpose(x, axes=None):
+def transpose(x, /, axes=None):
     """Axes permuted (reversed for ``None``)."""
     back = None if axes is None else tuple(sorted(range(len(axes)), key=lambda i: axes[i] % len(axes)))
     return x.transpose(axes), lambda g: g.transpose(back)
 
 
 @primitive
-def broadcast_to(x, shape):
+def broadcast_to(x, /, shape):
     """x repeated to ``shape`` by the broadcasting rules; the engine sums the gradient back."""
-    return backend_of(x).xp.broadcast_to(x, shape), lambda g: (g, None)
+    return backend_of(x).xp.broadcast_to(x, shape), lambda g: g
 
 
 @primitive
@@ -52,7 +52,7 @@ def stack(*parts, axis=0):
 
 
 @primitive
-def split(x, sizes, axis=0):
+def split(x, /, sizes, axis=0):
     """x cut along an axis into pieces of the given sizes: a tuple of tensors."""
     ends = [0]
     for size in sizes:
@@ -67,13 +67,13 @@ def split(x, sizes, axis=0):
         for g, (start, stop) in zip(gradients, pairwise(ends), strict=True):
             if g is not None:
                 _slice(gradient, axis, start, stop)[...] = g
-        return gradient, None
+        return gradient
 
     return pieces, backward
 
 
 @primitive
-def getitem(x, index):
+def getitem(x, /, index):
     """x[index] for slices, integers, boolean masks and integer arrays; repeated positions add their gradients."""
     backend = backend_of(x)
 
@@ -83,13 +83,13 @@ def getitem(x, index):
             backend.scatter_add(gradient, index, g)
         else:
             gradient[index] = g
-        return gradient, None
+        return gradient
 
     return x[index], backward
 
 
 @primitive
-def take_along(x, indices, axis):
+def take_along(x, /, indices, axis):
     """Elements picked along ``axis`` by an integer array of the same number of axes (``take_along_axis``)."""
     backend = backend_of(x)
     xp = backend.xp
@@ -102,13 +102,13 @@ def take_along(x, indices, axis):
         ]
         places[axis] = indices
         backend.scatter_add(gradient, tuple(places), g)
-        return gradient, None
+        return gradient
 
     return xp.take_along_axis(x, indices, axis=axis), backward
 
 
 @primitive
-def off_diagonal(matrix):
+def off_diagonal(matrix, /):
     """The matrix (N, N) without its diagonal, as (N, N - 1)."""
     xp = backend_of(matrix).xp
     rows = xp.arange(len(matrix))[:, None]
@@ -124,12 +124,12 @@ def off_diagonal(matrix):
 
 
 @primitive
-def scatter_rows(rows, index, count):
+def scatter_rows(rows, /, index, count):
     """(N, ...) rows added into ``count`` rows of zeros at integer positions ``index`` (N,)."""
     backend = backend_of(rows)
     output = backend.xp.zeros((count,) + rows.shape[1:], dtype=rows.dtype)
     backend.scatter_add(output, index, rows)
-    return output, lambda g: (g[index], None, None)
+    return output, lambda g: g[index]
 
 
 def _slice(x, axis, start, stop):

@@ -5,7 +5,7 @@ from mini_repr.backend import backend_of
 
 
 @primitive
-def softmax(x):
+def softmax(x, /):
     """e ** x / sum e ** x over the last axis. Gradient p (g - p·g)."""
     xp = backend_of(x).xp
     p = xp.exp(x - x.max(axis=-1, keepdims=True))
@@ -20,7 +20,7 @@ def softmax(x):
 
 
 @primitive
-def log_softmax(x):
+def log_softmax(x, /):
     """x - log sum e ** x over the last axis. Gradient g - p sum(g)."""
     xp = backend_of(x).xp
     output = x - x.max(axis=-1, keepdims=True)

@@ -8,7 +8,7 @@ from mini_repr.backend import backend_of
 
 
 @primitive
-def sparsemax(x):
+def sparsemax(x, /):
     """max(x - tau, 0) with the threshold tau that makes it sum to 1.
 
     With x sorted downwards, the support holds the k largest elements, k the last place where 1 + k x_(k) exceeds the

@@ -13,7 +13,7 @@ from mini_repr.backend import backend_of
 
 
 @primitive
-def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, eps=1e-5, residual=False):
+def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, /, eps=1e-5, residual=False):
     """gelu(layer_norm(x) @ weight_in + bias_in) @ weight_out + bias_out over the last axis.
 
     Args:
@@ -77,6 +77,7 @@ def attention_branch(
     bias_qkv,
     weight_out,
     bias_out,
+    /,
     mask=None,
     heads=1,
     eps=1e-5,

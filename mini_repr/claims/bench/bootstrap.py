@@ -18,7 +18,7 @@ def bootstrapped(part, loss_of, seed, *, views=2, teachers=1, norms=("batch", "b
     Args:
         loss_of: takes the predictions of the views and, for each teacher, its projections of them (lists of tensors and
             of arrays (B, 64)), returns the loss.
-        teachers: how many; they move in turn, one a step. With 0 the student's own projections (tensors) are targets.
+        teachers: how many; they move in turn, one per step. With 0 the student's own projections (tensors) are targets.
         norms: of the encoder's hidden layer and of the heads': "batch", "layer" or None.
     Returns:
         (encoder, projector), trained.

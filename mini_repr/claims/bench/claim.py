@@ -63,8 +63,8 @@ def run(claim, seeds=None, watch=lambda seed: None):
     """Measure a claim over seeds 0, 1, ...: plain values that JSON can hold.
 
     Returns:
-        {"paper", "says", "seeds", "seconds", "arms": {arm: {measure: [value a seed]}}, "expects": [{"says",
-        "difference": [value a seed], "verdict"}], "verdict"}.
+        {"paper", "says", "seeds", "seconds", "arms": {arm: {measure: [value per seed]}}, "expects": [{"says",
+        "difference": [value per seed], "verdict"}], "verdict"}.
     Raises:
         ValueError: fewer than one seed, or a measure that is not finite.
     """
@@ -97,7 +97,7 @@ def run(claim, seeds=None, watch=lambda seed: None):
 
 
 def verdict(differences):
-    """Whether differences, one a seed, lie above 0 by more than their standard error."""
+    """Whether differences, one per seed, lie above 0 by more than their standard error."""
     mean, error = statistics.fmean(differences), 0.0
     if len(differences) > 1:
         error = statistics.stdev(differences) / math.sqrt(len(differences))
@@ -107,7 +107,7 @@ def verdict(differences):
 
 
 def table(result):
-    """The result as text: one row an arm with mean ± deviation over seeds, then each expectation with its verdict."""
+    """The result as text: one row per arm with mean ± deviation over seeds, then each expectation with its verdict."""
     measures = list(dict.fromkeys(m for row in result["arms"].values() for m in row))
     rows = [["", *measures]]
     rows += [[arm, *(spread(row[m]) if m in row else "" for m in measures)] for arm, row in result["arms"].items()]

@@ -4,7 +4,7 @@ from mini_repr.autograd import unit_rows
 from mini_repr.backend import CPU
 from mini_repr.claims.bench.fitting import fit
 from mini_repr.claims.bench.trained import pair_rows
-from mini_repr.kernels.log_sum_exp import most_similar
+from mini_repr.kernels.nearest import most_similar
 from mini_repr.methods import encode
 from mini_repr.metrics import mean_reciprocal_rank, recall_at_k
 from mini_repr.nn import tokenise

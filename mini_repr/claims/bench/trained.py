@@ -51,7 +51,7 @@ def scores(encoder, data):
 
 
 def few_labels(encoder, data, labels=10):
-    """Accuracy of a linear probe with some labels a class, the mean over five draws of them.
+    """Accuracy of a linear probe with some labels per class, the mean over five draws of them.
 
     All labels leave little between encoders of the digits, and 360 test rows a deviation of 0.01 in ``probe``.
     """

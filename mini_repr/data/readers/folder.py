@@ -72,7 +72,7 @@ def _files_by_class(folder):
         if not classes[child.name]:
             raise DataError(f"{child}: no image, expected files such as .png or .jpg")
     if not classes:
-        raise DataError(f"{folder}: no sub-folder, expected one a class with image files")
+        raise DataError(f"{folder}: no sub-folder, expected one per class with image files")
     return classes
 
 

@@ -27,8 +27,8 @@ from mini_repr.autograd import logsumexp, off_diagonal, unit_rows
 from mini_repr.kernels.distinct_pairs import pair_log_mean_exp
 from mini_repr.pages.arguments import Flag, Positive, Rows, Tile
 from mini_repr.pages.invariants import at_least, between, exact, permutation, rotation, row_scaling, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import rows_of
 
 
 @loss(
@@ -52,8 +52,8 @@ from mini_repr.pages.page import definition, variant
 def uniformity(
     z: Rows("B>=2 D"), t: Positive = 2.0, self_pairs: Flag = False, normalize: Flag = True, tile: Tile = None
 ):
-    u, to_z = unit_rows.on_arrays(z) if normalize else (z, lambda g: g)
-    value, back = pair_log_mean_exp(u, t, self_pairs=self_pairs, tile=tile)
+    u, to_z = rows_of(z, normalize)
+    value, back = pair_log_mean_exp.on_arrays(u, t, self_pairs=self_pairs, tile=tile)
     return value, lambda g: (to_z(back(g)),)
 
 

@@ -8,8 +8,8 @@ is an anchor a, a positive p != a of its label and a negative n of another, and
 ``penalty="softplus"`` takes log(1 + e^x) in place of [x]_+. ``mining`` says which triplets there are:
 
     "all"        every one
-    "hard"       one an anchor: its farthest positive and its nearest negative
-    "semihard"   one a pair (a, p): the nearest negative with d_an > d_ap; a pair without one has no triplet
+    "hard"       one per anchor: its farthest positive and its nearest negative
+    "semihard"   one per pair (a, p): the nearest negative with d_an > d_ap; a pair without one has no triplet
 
 ``reduction`` "mean" divides by the number of these triplets, "mean_active" by that of those with a loss above 0, and
 "sum" by nothing. An anchor alone in its class has no triplet but serves as a negative. Without a triplet (or an active
@@ -18,7 +18,7 @@ one) L is 0, with a zero gradient.
 Gradient. Which triplets there are is taken as constant. Each adds w to the gradient G_ap of d_ap and takes w from G_an,
 w being the penalty's slope (hinge: 0 or 1, 0 at the kink; softplus: sigmoid) over the number divided by. Then du_i =
 sum_j (G_ij + G_ji) s_ij (u_i - u_j) with s_ij = 2, or 1/d_ij for "euclidean" (0 where d_ij = 0), and
-dz = (du - u (u·du)) / |z|. Of equally far rows the first is chosen. Tiles of anchors, one positive at a time, take
+dz = (du - u (u·du)) / |z|. Ties are broken by row number. Tiles of anchors, one positive at a time, take
 O(N * tile) memory and as many elementwise steps as there are triplets ("hard": N²).
 
 Shapes: z (N, D), N >= 3; labels (N,), any integers, two of them equal and two different. Range: margin >= 0. Distances
@@ -41,8 +41,8 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.triplets import PENALTY, triplet_sum
 from mini_repr.pages.arguments import Choice, Flag, Labels, NonNegative, Rows, Tile
 from mini_repr.pages.invariants import between, exact, permutation, relabelling, rotation, row_scaling, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import rows_of
 
 _COLLAPSED = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
 
@@ -95,11 +95,11 @@ def triplet(
     if largest in (1, len(z)):
         came = "no two equal" if largest == 1 else "all equal"
         raise ValueError(f"triplet: labels: got {came}, expected two equal and two different ones")
-    u, to_z = unit_rows.on_arrays(z) if normalize else (z, lambda g: g)
+    u, to_z = rows_of(z, normalize)
     anchors, everyone = xp.arange(len(z)), xp.ones(len(z), dtype=bool)
-    total, pull, counts = triplet_sum(u, labels, anchors, everyone, margin, mining, distance, PENALTY[penalty], tile)
-    divisor = max(1, counts[reduction])
-    return total / divisor, lambda g: (to_z(pull * (g / divisor)),)
+    sums, back = triplet_sum.on_arrays(u, labels, anchors, everyone, margin, mining, distance, penalty, tile)
+    divisor = max(1, int({"mean": sums.triplets, "mean_active": sums.active, "sum": 1}[reduction]))
+    return sums.total / divisor, lambda g: (to_z(back((g / divisor, None, None))),)
 
 
 @definition(triplet)

@@ -1,6 +1,6 @@
 """Alignment and uniformity: pull partners together and spread each view over the sphere.
 
-Definition. With u_i = a_i/|a_i|, v_i = b_i/|b_i| (``normalize``) and B rows a view,
+Definition. With u_i = a_i/|a_i|, v_i = b_i/|b_i| (``normalize``) and B rows per view,
 
     L = alignment_weight A + uniformity_weight (U(u) + U(v)) / 2
     A = (1/B) sum_i |u_i - v_i|^alpha,      U(x) = log( 1/(B(B-1)) sum_{i != j} e^{-t |x_i - x_j|²} )
@@ -22,10 +22,6 @@ Source. Wang, Isola 2020, arXiv 2005.10242, section 4.1. Authors' code, github.c
 Public implementations differ in the set of pairs of U (see ``uniformity``) and in whether the views' terms are averaged
 or summed; some forget to normalise, and report alignments in the hundreds (SimCSE issue 122).
 lightly's HypersphereLoss is this page's default but for its t of 1.
-
-Measured: `mini-repr claim align_uniform` (digits): as InfoNCE trains, alignment falls from 0.932 ± 0.027 to 0.667 ±
-0.006 and uniformity from -2.426 ± 0.069 to -2.642 ± 0.041; over 13 runs the rank correlation of their sum with
-accuracy is -0.418 ± 0.081: holds.
 """
 
 import math
@@ -35,8 +31,8 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.distinct_pairs import pair_log_mean_exp
 from mini_repr.pages.arguments import Flag, NonNegative, Positive, Rows, Tile
 from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling, swap, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import rows_of
 
 _OPPOSITE = [[1.0, 2.0], [-3.0, -6.0]]
 
@@ -71,24 +67,23 @@ def align_uniform(
     tile: Tile = None,
 ):
     xp = backend_of(a).xp
-    as_unit = unit_rows.on_arrays if normalize else lambda rows: (rows, lambda g: g)
-    (u, to_a), (v, to_b) = as_unit(a), as_unit(b)
+    (u, to_a), (v, to_b) = rows_of(a, normalize), rows_of(b, normalize)
 
     apart = u - v
     squares = (apart * apart).sum(axis=1)
     alignment = alignment_weight * (squares ** (alpha / 2)).mean()
-    (spread_u, back_u), (spread_v, back_v) = (pair_log_mean_exp(x, t, tile=tile) for x in (u, v))
-    uniformity = uniformity_weight / 2 * (spread_u + spread_v)
+    (uniformity_u, back_u), (uniformity_v, back_v) = (pair_log_mean_exp.on_arrays(x, t, tile=tile) for x in (u, v))
+    uniformity = uniformity_weight / 2 * (uniformity_u + uniformity_v)
 
     def backward(g):
-        strength = xp.where(squares > 0, squares, 1) ** (alpha / 2 - 1)
-        strength *= g * (alignment_weight * alpha / len(u))
-        pull = strength[:, None] * apart
-        push = g * (uniformity_weight / 2)
-        g_u, g_v = back_u(push), back_v(push)
-        g_u += pull
-        g_v -= pull
-        return to_a(g_u), to_b(g_v)
+        # dA/du = alpha |u - v|^(alpha - 2) (u - v) / B, and dU/du, dU/dv from the kernel.
+        power = xp.where(squares > 0, squares, 1) ** (alpha / 2 - 1)
+        power *= g * (alignment_weight * alpha / len(u))
+        du_alignment = power[:, None] * apart
+        du, dv = back_u(g * (uniformity_weight / 2)), back_v(g * (uniformity_weight / 2))
+        du += du_alignment
+        dv -= du_alignment
+        return to_a(du), to_b(dv)
 
     return alignment + uniformity, backward, {"alignment": alignment, "uniformity": uniformity}
 

@@ -1,6 +1,6 @@
 """Barlow Twins: make the cross-correlation of two views the identity, so that dimensions agree and do not repeat.
 
-Definition. Every column is standardised over the batch of B rows, each view by itself,
+Definition. Every column is standardised over the batch of B rows, each view separately,
 
     U_ik = (a_ik - mean_k) / sqrt(var_k + eps),  V likewise from b,  C = Uᵀ V / B   (D x D),
     L = scale_loss ( sum_k (1 - C_kk)² + redundancy_weight sum_{k != l} C_kl² )
@@ -30,8 +30,7 @@ from mini_repr.autograd import diagonal, off_diagonal, sqrt, standardise_columns
 from mini_repr.kernels.cross_products import cross_products
 from mini_repr.pages.arguments import Flag, NonNegative, Positive, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, swap, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 
 _WHITE = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]
 _OPPOSITE = [[-x for x in row] for row in _WHITE]
@@ -70,14 +69,14 @@ def barlow_twins(
             )
     rows = len(a)
     (white_a, to_a), (white_b, to_b) = (standardise_columns.on_arrays(x, eps, ddof=int(unbiased)) for x in (a, b))
-    (own, others), back = cross_products(white_a, white_b)
+    (own, others), back = cross_products.on_arrays(white_a, white_b)
     short = 1 - own / rows
     invariance = scale_loss * (short * short).sum()
     redundancy = scale_loss * redundancy_weight / rows**2 * others
 
     def backward(g):
         g = g * (scale_loss / rows)
-        g_a, g_b = back(-2 * g * short, g * (redundancy_weight / rows))
+        g_a, g_b = back((-2 * g * short, g * (redundancy_weight / rows)))
         return to_a(g_a), to_b(g_b)
 
     return invariance + redundancy, backward, {"invariance": invariance, "redundancy": redundancy}

@@ -14,10 +14,10 @@ the partner, p = I. ``over="pairs"`` makes p and q one distribution each over al
 anchor, and L the mean over the others. ``alpha`` mixes p with equal shares of the n candidates, (1 - alpha) p +
 alpha/n, and ``learned_alpha`` q. ``entropy=False`` leaves out sum_j p log p: the cross-entropy, with the same gradient.
 
-Named losses are settings, each held to its own formula in the tests; ``supervision.py`` makes the targets. InfoNCE in
-one direction: the defaults. SupCon: labels, ``exclude_self``. Cross-entropy: "dot", b class weights, one-hot targets.
-SNE: gaussian neighbours, "gaussian", t = 1/2. t-SNE: "student_t", t = 1, "pairs". k-means: clusters as targets for
-"gaussian" of fixed rows. Clustering from pairs or neighbours: "clusters".
+Named losses are settings, each compared with its own formula in the tests; ``supervision.py`` makes the targets.
+InfoNCE in one direction: the defaults. SupCon: labels, ``exclude_self``. Cross-entropy: "dot", b class weights, one-hot
+targets. SNE: gaussian neighbours, "gaussian", t = 1/2. t-SNE: "student_t", t = 1, "pairs". k-means: clusters as targets
+for "gaussian" of fixed rows. Clustering from pairs or neighbours: "clusters".
 
 Gradient. With r_i the weight of anchor i, dL/dl_ij = r_i (q_ij - p_ij); over pairs q_ij mean_k r_k - r_i p_ij, p and q
 times N. For a mixed q', p_ij is p_ij (1 - learned_alpha) q_ij / q'_ij and its sum the factor of q_ij. As l depends on
@@ -33,20 +33,16 @@ and its debiasing were read in summaries only. Student-t kernel and joint distri
 
 Public implementations differ: github.com/ShadeAlsha/ICon, distributions/distance.py, has 1 - cos for |a_i - b_j|² where
 rows are unit ("gaussian" with sigma² = t/2 is "cosine"), and squares the squared distance again in its Student-t.
-
-Measured: `mini-repr claim icon`: accuracy with 10 labels a class, 0.911 ± 0.009 with pixel neighbours as more targets
-against 0.904 ± 0.008 (10 seeds), holds; debiasing both distributions changed nothing (0.904 ± 0.009), unclear.
 """
 
 from mini_repr.autograd import exp, log, log1p, log_softmax, off_diagonal, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.kernels.affinities import kernel_affinities
-from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.kernels.affinities import kernel_shares, own_places
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Choice, Flag, Fraction, Optional, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 _SELF = {"exclude_self": True, "temperature": 1.0}
@@ -97,81 +93,61 @@ def icon(
         raise ValueError(f"icon: b: got {len(b)} rows, expected {len(a)} as in a: no targets, or exclude_self")
     pairs = over == "pairs"
     tiles = row_tiles(a, len(b), tile)
-    supervision, anchors = _supervision(a, b, targets, pairs, exclude_self, alpha, tiles)
-    affinities, back = kernel_affinities(a, b, kernel, temperature)
-    equal = 1 / max(1, len(b) - exclude_self)  # a candidate's part of an equal distribution
+    p_of, anchors = _target_shares(a, b, targets, pairs, exclude_self, alpha, tiles)
+    q = kernel_shares(a, b, kernel, temperature, tiles, exclude_self, pairs)
 
-    def logits(part):
-        block, slope = affinities(part)
-        if exclude_self:
-            block[_selves(xp, part)] = -xp.inf
-        return block, slope
-
-    # The sum of e^l is e^top total; kept apart, as a large l has no digits left for the logarithm of the total.
-    top, total = xp.empty_like(anchors), xp.empty_like(anchors)
-    for part in tiles:
-        block, _ = logits(part)
-        top[part] = block.max(axis=1)
-        block -= top[part, None]
-        total[part] = xp.exp(block, out=block).sum(axis=1)
-    if pairs:
-        total = xp.broadcast_to((total * xp.exp(top - top.max())).mean(), top.shape)
-        top = xp.broadcast_to(top.max(), top.shape)
-
-    def compared(part):
-        """(p, log of the mixed q, q, what pulls at the logits in the place of p, slopes of the logits)."""
-        p = supervision(part)
-        log_q, slope = logits(part)
-        log_q -= top[part, None]
-        log_q -= xp.log(total[part, None])
-        q = xp.exp(log_q)
+    def mixed(p, log_q):
+        """log q', and p (1 - learned_alpha) q / q'."""
         if not learned_alpha:
-            return p, log_q, q, p, slope
-        mixed = (1 - learned_alpha) * q + learned_alpha * equal
-        return p, xp.log(mixed), q, p * ((1 - learned_alpha) * q / mixed), slope
+            return log_q, p
+        share = (1 - learned_alpha) * xp.exp(log_q)
+        q_mixed = share + learned_alpha / _candidates(b, exclude_self)
+        return xp.log(q_mixed), p * (share / q_mixed)
 
-    per_row, held = xp.empty_like(anchors), xp.empty_like(anchors)
+    per_row, mass = xp.empty_like(anchors), xp.empty_like(anchors)
     for part in tiles:
-        p, log_q, _, pull, _ = compared(part)
-        gap = -xp.where(p > 0, log_q, 0)
+        p = p_of(part)
+        log_mixed, tilted = mixed(p, q.log_q(part))
+        gap = -xp.where(p > 0, log_mixed, 0)
         if entropy:
             gap += xp.log(xp.where(p > 0, p, 1))
         gap *= p
-        per_row[part], held[part] = gap.sum(axis=1), pull.sum(axis=1)
+        per_row[part], mass[part] = gap.sum(axis=1), tilted.sum(axis=1)
     weight = anchors * (len(a) / anchors.sum() if reduction == "mean" else 1)
-    value, spread = reduce_rows(per_row * weight, reduction)
+    value, to_rows = reduce_rows(per_row * weight, reduction)
 
     def backward(g):
-        r = spread(g) * weight
-        mass = r * held
-        if pairs:
-            mass = xp.broadcast_to(mass.mean(), mass.shape)
+        r = to_rows(g) * weight
+        r_mass = xp.broadcast_to((r * mass).mean(), r.shape) if pairs else r * mass
 
-        def weights(part):
-            _, _, q, pull, slope = compared(part)
-            q *= mass[part, None]
-            q -= r[part, None] * pull
-            q *= slope
-            return q
+        def dl(part, log_q):  # r (q sum_j p - p), with p (1 - learned_alpha) q / q' for p
+            _, tilted = mixed(p_of(part), log_q)
+            gradient = r_mass[part, None] * xp.exp(log_q)
+            gradient -= r[part, None] * tilted
+            return gradient
 
-        return back(weights, tiles)
+        return q.backward(dl)
 
     return value, backward
 
 
-def _supervision(a, b, targets, pairs, exclude_self, alpha, tiles):
-    """(``supervision(part)``: p of a tile of rows, N p over pairs; 1 for rows that are anchors and 0 for others)."""
+def _candidates(b, exclude_self):
+    """How many candidates a row has."""
+    return max(1, len(b) - exclude_self)
+
+
+def _target_shares(a, b, targets, pairs, exclude_self, alpha, tiles):
+    """(``p_of(part)``: p of a tile of rows, N p over pairs; 1 for rows that are anchors and 0 for others)."""
     xp = backend_of(a).xp
-    equal = 1 / max(1, len(b) - exclude_self)
 
     def marks(part):
         if targets is None:
             found = xp.zeros((part.stop - part.start, len(b)), dtype=a.dtype)
-            found[_selves(xp, part)] = 1
+            found[own_places(xp, part)] = 1
         else:
             found = targets[part].copy()
         if exclude_self:
-            found[_selves(xp, part)] = 0
+            found[own_places(xp, part)] = 0
         return found
 
     sums = xp.concatenate([marks(part).sum(axis=1) for part in tiles])
@@ -184,21 +160,16 @@ def _supervision(a, b, targets, pairs, exclude_self, alpha, tiles):
         sums, anchors = xp.broadcast_to(sums.mean(), sums.shape), xp.ones_like(anchors)
     share = (1 - alpha) * anchors / xp.where(sums > 0, sums, 1)
 
-    def supervision(part):
+    def p_of(part):
         p = marks(part)
         p *= share[part, None]
         if alpha:
-            p += (alpha * equal) * anchors[part, None]
+            p += (alpha / _candidates(b, exclude_self)) * anchors[part, None]
             if exclude_self:
-                p[_selves(xp, part)] = 0
+                p[own_places(xp, part)] = 0
         return p
 
-    return supervision, anchors
-
-
-def _selves(xp, part):
-    """The places in a tile where its rows meet themselves."""
-    return xp.arange(part.stop - part.start), xp.arange(part.start, part.stop)
+    return p_of, anchors
 
 
 @definition(icon)

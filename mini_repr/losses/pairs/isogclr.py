@@ -12,7 +12,7 @@ m_i, a mean of g_i that moves from visit to visit, for want of the whole data se
     m'_i = (1 - estimate_rate) m_i + estimate_rate g_i   (g_i at the first visit, log m_i = -inf),
 
 L_i = t_i log m'_i + t_i radius, and its gradient is that of the surrogate sum_j w_ij h_ij with w_ij = e^{h_ij/t_i} /
-(n m'_i) held fixed: the estimator of the paper. Without estimates m' = g, and that is the gradient of L_i as it stands.
+(n m'_i) constant: the estimator of the paper. Without estimates m' = g, and that is the gradient of L_i as it stands.
 
 ``estimate_of="similarities"`` estimates the mean of e^{s_ij/t_i} instead and takes s_i off L_i: the partner's weight is
 then 1, not sum_j w_ij. ``value="surrogate"`` returns the surrogate: another value, the same gradient.
@@ -35,22 +35,19 @@ t (infonce - log(2B - 2) + radius).
 
 Public implementations differ in what is estimated, and in the first visit: the official code replaces in its first
 epoch, LibAUC wherever the estimate is 0 (its note of April 2024). Logarithms, as here, overflow at no temperature.
-
-Measured: `mini-repr claim isogclr`: temperatures of rare digits 0.369 ± 0.008 against 0.409 ± 0.015 of frequent ones,
-holds; a linear probe is no better than with one temperature (both 0.827; 10 seeds), does not hold.
 """
 
 import math
 from functools import reduce
+from typing import NamedTuple
 
 from mini_repr.autograd import concatenate, exp, log, off_diagonal, stop_gradient, unit_rows, where
 from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import similarity_logsumexp
 from mini_repr.pages.arguments import Choice, Flag, NonNegative, Optional, Positive, Reduction, Rows, Scalar, Tile
 from mini_repr.pages.invariants import exact, permutation, rotation, row_scaling, swap
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import reduce_rows, reduced
 
 _STATE = ["temperatures", "estimates"]
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
@@ -99,62 +96,77 @@ def isogclr(
     xp = backend_of(a).xp
     (u, to_a), (v, to_b) = unit_rows.on_arrays(a), unit_rows.on_arrays(b)
     t = xp.full(len(a), temperature, dtype=a.dtype) if temperatures is None else temperatures
-    differences = estimate_of == "differences"
-    pairs = ((u, v), (v, u)) if symmetric else ((u, v),)
+    views = [(u, v), (v, u)] if symmetric else [(u, v)]
+    of_views = [
+        anchor_estimates(own, other, t, estimates, estimate_rate, estimate_of, negatives, tile) for own, other in views
+    ]
 
-    total, backs = 0, []
-    for own, other in pairs:
-        positive, share, level, back = anchors_of(own, other, t, estimates, estimate_rate, differences, negatives, tile)
-        pull = share if differences else xp.ones_like(share)  # the partner's weight
-        if value == "surrogate":
-            per_anchor = share * (own * back(xp.ones_like(share))[0]).sum(axis=1) - pull * positive
+    total = 0
+    for (own, _), view in zip(views, of_views, strict=True):
+        if value == "surrogate":  # sum_j w_ij h_ij, or sum_j w_ij s_ij - s_i
+            l_view = view.mass * view.mean_similarity(own) - view.partner_weight * view.s
         else:
-            per_anchor = t * (level + radius) - (0 if differences else positive)
-        total = total + per_anchor / len(pairs)
-        backs.append((share, pull, back))
-    answer, spread = reduce_rows(total, reduction)
+            l_view = t * (view.log_m + radius) - (0 if estimate_of == "differences" else view.s)
+        total = total + l_view / len(views)
+    answer, to_rows = reduce_rows(total, reduction)
 
     def backward(g):
-        r = spread(g) / len(pairs)
-        g_views = [-((r * sum(pull for _, pull, _ in backs))[:, None] * x) for x in (v, u)]
-        for direction, (share, _, back) in enumerate(backs):
-            g_own, g_other, g_same = back(r * share)
-            g_views[direction] += g_own
-            g_views[1 - direction] += g_other
-            if g_same is not None:
-                g_views[direction] += g_same
-        return to_a(g_views[0]), to_b(g_views[1])
+        r = to_rows(g) / len(views)
+        pull = (r * sum(view.partner_weight for view in of_views))[:, None]
+        d_views = [-pull * v, -pull * u]
+        for direction, view in enumerate(of_views):
+            d_own, d_other, d_same = view.pull(r * view.mass)  # sum_j w_ij of the candidates, and of the anchors
+            d_views[direction] += d_own
+            d_views[1 - direction] += d_other
+            if d_same is not None:
+                d_views[direction] += d_same
+        return to_a(d_views[0]), to_b(d_views[1])
 
     return answer, backward
 
 
-def anchors_of(own, other, t, estimates, rate, differences, negatives, tile):
-    """One view's anchors ``own``, partners in ``other``: (positive s_i, share g / m', level log m', back), (B,) each.
+class AnchorEstimates(NamedTuple):
+    """Of the anchors of one view, (B,) each: ``s`` s_i, ``log_m`` log m'_i, ``mass`` sum_j w_ij = g_i / m'_i.
 
-    ``back(g)`` is the gradient of sum_i g_i sum_j p_ij s_ij with the softmax p over the negatives held fixed: that of
-    ``own`` as anchors, of ``other`` as candidates and of ``own`` as candidates (or None).
+    ``partner_weight``: what multiplies -s_i in the surrogate. ``pull(g)``: the gradient of sum_i g_i sum_j p_ij s_ij,
+    with p = w / sum w as a constant: that of the own rows as anchors, of the other rows, and of the own rows as
+    candidates (or None).
     """
+
+    s: object
+    log_m: object
+    mass: object
+    partner_weight: object
+    pull: object
+
+    def mean_similarity(self, own):
+        """sum_j p_ij s_ij: with p fixed it is linear in the anchor."""
+        return (own * self.pull(self.mass * 0 + 1)[0]).sum(axis=1)
+
+
+def anchor_estimates(own, other, t, estimates, rate, estimate_of, negatives, tile=None):
+    """``AnchorEstimates`` of anchors ``own`` with partners in ``other`` and temperatures t, by log-sum-exps."""
     xp = backend_of(own).xp
-    anchors = own / t[:, None]
     candidates = [other, own] if negatives == "views" else [other]
-    parts = [similarity_logsumexp(anchors, x, 1.0, skip_diagonal=True, tile=tile) for x in candidates]
-    sums = [over for (over, _), _ in parts]
-    over_all = reduce(xp.logaddexp, sums)
-    positive = (own * other).sum(axis=1)
-    log_g = over_all - math.log(len(candidates) * (len(own) - 1))
-    if differences:
-        log_g -= positive / t
-    level = log_g
+    anchors = own / t[:, None]
+    parts = [similarity_logsumexp.on_arrays(anchors, x, 1.0, skip_diagonal=True, tile=tile) for x in candidates]
+    over = reduce(xp.logaddexp, [sums.rows for sums, _ in parts])
+    s = (own * other).sum(axis=1)
+    log_g = over - math.log(len(candidates) * (len(own) - 1))
+    if estimate_of == "differences":
+        log_g -= s / t
+    log_m = log_g
     if estimates is not None and rate < 1:
         moved = xp.logaddexp(estimates + math.log1p(-rate), log_g + math.log(rate))
-        level = xp.where(estimates > -xp.inf, moved, log_g)
+        log_m = xp.where(estimates > -xp.inf, moved, log_g)
+    mass = xp.exp(log_g - log_m)
 
-    def back(g):
-        pieces = [walk(g * t * xp.exp(over - over_all)) for over, (_, walk) in zip(sums, parts, strict=True)]
-        g_own = sum(piece[0] for piece in pieces) / t[:, None]
-        return g_own, pieces[0][1], pieces[1][1] if len(pieces) > 1 else None
+    def pull(g):
+        pieces = [back((g * t * xp.exp(sums.rows - over), None)) for sums, back in parts]
+        d_own = sum(piece[0] for piece in pieces) / t[:, None]
+        return d_own, pieces[0][1], pieces[1][1] if len(pieces) > 1 else None
 
-    return positive, xp.exp(log_g - level), level, back
+    return AnchorEstimates(s, log_m, mass, mass if estimate_of == "differences" else mass * 0 + 1, pull)
 
 
 @definition(isogclr)

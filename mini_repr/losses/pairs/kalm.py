@@ -8,7 +8,7 @@ than v_i in the order of their similarity to u_i, anchor i's M = ``mixed`` synth
 
 ``shares`` (B, M) holds y, drawn by the caller (Beta(2, 2)), and sets M; without it every y is 1/2. The focal weight
 is a constant unless ``detach_weight`` is False. ``gamma=0, mixed=0`` is one direction of InfoNCE. ``reduction="none"``
-gives one value a pair; the mean divides by B, not by the sum of the weights.
+gives one value per pair; the mean divides by B, not by the sum of the weights.
 
 Gradient. Which rows are hardest is a constant. With l_i = -log p_i and r_i the weight of anchor i in the reduction,
 dl_i = r_i (1 - p_i)^gamma, plus r_i l_i gamma p_i (1 - p_i)^(gamma - 1) without ``detach_weight``. The logits of rows
@@ -26,17 +26,15 @@ pair-wise mixing with Beta(2, 2). Not confirmed: which pairs are mixed and how m
 is this page's; that code's script has 0.01), and whether weights and mixtures are constants; its list-wise mixing is
 not on this page. There, hard negatives were mined beforehand; here they are the batch's. Mixtures of hard negatives
 from a queue: Kalantidis et al. 2020, arXiv 2010.01028.
-
-Measured: ``mini-repr claim kalm``: fine-tuned so, MRR 0.048 ± 0.002 against InfoNCE's 0.049 ± 0.002 (8 seeds): does
-not hold at this scale (nor on other pairs or with constant learning rates), though the gap to the hardest negative
-shrinks.
 """
 
 import math
 
 from mini_repr.autograd import concatenate, exp, logsumexp, stop_gradient, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import combine, most_similar, row_tiles, similarity_logsumexp
+from mini_repr.kernels.log_sum_exp import LogSums, combine, similarity_logsumexp
+from mini_repr.kernels.nearest import most_similar
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import (
     Count,
     Flag,
@@ -49,9 +47,8 @@ from mini_repr.pages.arguments import (
     WithGradient,
 )
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 
@@ -90,7 +87,7 @@ def kalm(
     (u, to_a), (v, to_b) = unit_rows.on_arrays(a), unit_rows.on_arrays(b)
     scale = 1 / temperature
     positive = (u * v).sum(axis=1) * scale
-    parts = [similarity_logsumexp(u, v, scale, tile=tile)]
+    parts = [similarity_logsumexp.on_arrays(u, v, scale, tile=tile)]
     if mixed:
         parts.append(_mixtures_logsumexp(u, v, scale, mixed, shares, tile))
     (over, _), back = combine(parts)
@@ -107,7 +104,7 @@ def kalm(
             bend = gamma * (1 - missing) * xp.where(certain, 1, missing) ** (gamma - 1)
             slope = weight + xp.where(certain, 0, bend * cost)
         r = spread(g) * slope
-        g_u, g_v, g_scale = back(r, None)
+        g_u, g_v, g_scale = back((r, None))
         pull = (r * scale)[:, None]
         g_u -= pull * v
         g_v -= pull * u
@@ -126,7 +123,7 @@ def _mixtures_logsumexp(u, v, scale, count, shares, tile):
     tiles = row_tiles(u, 4 * count * u.shape[1], tile)
 
     def mixtures(rows):
-        """The unit mixtures (tile, M, D) with their way back, their cosines (tile, M), and both shares."""
+        """The unit mixtures (tile, M, D) with their backward, their cosines (tile, M), and both shares."""
         part = 0.5 if shares is None else shares[rows][:, :, None]
         mixture, to_mixture = unit_rows.on_arrays(part * v[first[rows]] + (1 - part) * v[second[rows]])
         return mixture, to_mixture, (mixture @ u[rows][:, :, None])[:, :, 0], part
@@ -137,7 +134,8 @@ def _mixtures_logsumexp(u, v, scale, count, shares, tile):
         top = logits.max(axis=1)
         over[rows] = xp.log(xp.exp(logits - top[:, None]).sum(axis=1)) + top
 
-    def backward(g_sums, _=None):
+    def backward(g):
+        g_sums, _ = g
         g_u, g_v, g_scale = xp.empty_like(u), xp.zeros_like(v), xp.zeros((), dtype=u.dtype)
         for rows in tiles:
             mixture, to_mixture, cosines, part = mixtures(rows)
@@ -150,7 +148,7 @@ def _mixtures_logsumexp(u, v, scale, count, shares, tile):
                 backend.scatter_add(g_v, columns[rows].ravel(), (share * g_mixture).reshape(-1, v.shape[1]))
         return g_u, g_v, g_scale
 
-    return (over, None), backward
+    return LogSums(over), backward
 
 
 @definition(kalm)

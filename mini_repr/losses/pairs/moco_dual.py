@@ -11,7 +11,7 @@ queries, for the key v_i (of ``queue`` where no query_queue is given). It goes b
 the whole queue (rounded up; ties with the last of them stay too; all, where no more are left). Where none is left the
 term is 0. The third return value holds the means of the two terms, ``query`` and ``key``, before their weights.
 
-Gradient. The choice is held fixed: a logit receives r (softmax - [partner]), r the anchor's weight; queues take none.
+Gradient. The choice is a constant: a logit receives r (softmax - [partner]), r the anchor's weight; queues take none.
 du_i = sum_c G_ic c / t over anchors and partners, da = (du - u (u·du)) / |a|, dt = -sum G s / t². A key from a
 momentum encoder is a plain array and takes no gradient: the second term then moves the query as the partner of its key.
 Tiles of rows: O((B + K) * tile) memory.
@@ -24,22 +24,18 @@ Source. Hoang, Ngo, Pham, Nguyen, Bao, Phan 2025, arXiv 2501.16360. Only its abs
 that balances queries and keys; negatives chosen by cosine similarity for how challenging they are); no code was found.
 The two weights 1/2, the second queue, the share kept and the ceiling are this page's reading. MoCo: He et al. 2020,
 arXiv 1911.05722, eq. 1 and temperature 0.07, is variant ``moco``.
-
-Measured: `mini-repr claim moco_dual` (digits, equal epochs, ten labels a class): dual view with hard negatives
-0.889 ± 0.010 against MoCo 0.903 ± 0.010, does not hold; hard negatives alone 0.902 ± 0.010. Nor did temperatures 0.07
-and 0.5. A key term without a gradient to the key only pulls; the hardest half holds twice the rows of the own class.
 """
 
 import math
 
 from mini_repr.autograd import concatenate, logsumexp, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import combine, partner_logit, row_tiles
+from mini_repr.kernels.log_sum_exp import LogSums, combine, partner_logit
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Fraction, Optional, Positive, Reduction, Rows, Scalar, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import reduce_rows, reduced
 
 _QUEUES = ("queue", "query_queue")
 _PAIR = {"a": [[1.0, 0.0]], "b": [[2.0, 0.0]], "temperature": 1.0}
@@ -84,14 +80,14 @@ def moco_dual(
     scale = 1 / temperature
 
     def direction(x, y, past):
-        """l of the anchors x with partners y, and its way back: to x, y and scale."""
-        partner, to_partner = partner_logit(x, y, scale)
+        """l of the anchors x with partners y, and its backward: to x, y and scale."""
+        partner, to_partner = partner_logit.on_arrays(x, y, scale)
         (over, _), back = combine([(partner, to_partner), _hard_logsumexp(x, past, scale, hardest, ceiling, tile)])
 
         def backward(r):
-            return tuple(one - other for one, other in zip(back(r), to_partner(r), strict=True))
+            return tuple(one - other for one, other in zip(back((r, None)), to_partner((r, None)), strict=True))
 
-        return over - partner[0], backward
+        return over - partner.rows, backward
 
     (over_a, back_a), (over_b, back_b) = direction(u, v, keys), direction(v, u, queries)
     value, spread = reduce_rows((1 - key_weight) * over_a + key_weight * over_b, reduction)
@@ -105,7 +101,7 @@ def moco_dual(
 
 
 def _hard_logsumexp(x, past, scale, hardest, ceiling, tile):
-    """Log-sum-exp of each row of x over the rows of ``past`` that the filter leaves it, in the form of ``tiles.py``."""
+    """Log-sum-exp of each row of x over the rows of ``past`` that the filter leaves it, as ``combine`` joins them."""
     xp = backend_of(x).xp
     count = _kept(hardest, len(past))
     tiles = row_tiles(x, len(past), tile)
@@ -128,7 +124,8 @@ def _hard_logsumexp(x, past, scale, hardest, ceiling, tile):
         total[none] = 1
         over[rows] = xp.where(none, -xp.inf, xp.log(total) + top)
 
-    def backward(g, _=None):
+    def backward(g):
+        g, _ = g
         g_x = xp.empty_like(x)
         shift = xp.where(xp.isinf(over), 0, over)
         for rows in tiles:
@@ -140,7 +137,7 @@ def _hard_logsumexp(x, past, scale, hardest, ceiling, tile):
         g_scale = (x * g_x).sum()
         return g_x * scale, 0, g_scale
 
-    return (over, None), backward
+    return LogSums(over), backward
 
 
 def _kept(hardest, length):

@@ -7,7 +7,7 @@ Definition. With u_i = a_i/|a_i|, v_j = b_j/|b_j|, s_ij = u_i·v_j, temperature 
 The scores of other queries count as well: an irrelevant document of one must not score above a relevant one of another,
 so that one threshold fits all. ``negatives="own"`` compares within a query only: mean_i mean_{j != i} softplus((s_ij -
 s_ii)/t). Each comparison is a binary cross-entropy of the difference of two scores, at least log 2 where the order is
-wrong, so that 1 - AUC <= L / log 2 for the AUC of the batch's scores. ``reduction="none"`` gives one value a
+wrong, so that 1 - AUC <= L / log 2 for the AUC of the batch's scores. ``reduction="none"`` gives one value per
 positive.
 
 Gradient. With r_i the weight of positive i in the reduction and sigma the sigmoid, the logit s_kj/t receives
@@ -25,23 +25,18 @@ scores are the same. A zero row has score 0 with everything and a zero gradient.
 
 Source. Sheikholeslami et al. 2025, arXiv 2510.00137: binary cross-entropy over differences of positive and negative
 scores, as a bound of the area over the ROC curve; no code was found. Whether the paper's experiments use a temperature
-could not be confirmed; the default is this house's.
-
-Measured: `mini-repr claim mw_loss`: AUC on definitions and examples (8 seeds) 0.601 ± 0.005 against 0.579 ± 0.007 for
-InfoNCE in one direction (0.600 ± 0.006 in both), holds; on words and definitions 0.589 ± 0.006 against 0.588 ± 0.007,
-unclear.
+could not be confirmed; the default is this project's.
 """
 
 import math
 
 from mini_repr.autograd import off_diagonal, softplus, unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import row_tiles
+from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Choice, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, swap
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import reduce_rows, reduced
 
 TERMS = 14  # of a series on a cell of width 1: 12.6^-14 is below the round-off of float64
 SMALLEST_TEMPERATURE = 1e-3

@@ -6,9 +6,10 @@ Definition. With u, v the unit rows of a and b, and C the moving second moment o
     L = -mean_i u_i·v_i + covariance_weight mean_i u_iᵀ C u_i
 
 Directions that many embeddings share have large eigenvalues in C and cost the most, so the spectrum is driven flat. C
-is stored between batches by who trains (``updated_covariance``, methods/state.py). The gradient does not pass through
-this batch's part of C, unless ``through_covariance``. ``centre`` takes each view's mean from its rows before they are
-made unit rows; ``offset`` is added to L. The third return value holds ``invariance`` and ``covariance`` as in L.
+is stored between batches by the caller (``updated_covariance``, methods/state.py). The gradient does not pass through
+this batch's share of C, unless ``through_covariance``. ``centre`` takes each view's mean from its rows before they
+become unit rows; ``offset`` is added to L. The third return value holds ``invariance`` and ``covariance`` as they enter
+L.
 
 As u_iᵀ C u_i is the mean of (u_i·u)² over past embeddings u, C remembers all that came before: MoCo's queue, endless
 and fading. v comes from a momentum encoder in the paper; here b takes its gradient too, and a method may stop it.
@@ -24,18 +25,14 @@ Source. Zhu, Moraes, Karakulak, Sobol, Canziani, LeCun 2022, arXiv 2206.10698; d
 was found. Public implementations differ: sayannag/TiCo-pytorch (weight 20, noting the paper's 8) lets the
 gradient through C: ``through_covariance``. lightly's TiCoLoss is ``lightly``: it centres rows, adds 1, has weight 20,
 and detaches the batch's share of C since pull request 1484, for a figure in the paper shows it so.
-
-Measured: `mini-repr claim tico`: kNN accuracy after batches of 8, 0.956 ± 0.006 against 0.944 ± 0.012 for InfoNCE and
-0.884 ± 0.042 for Barlow Twins, holds; without memory it was 0.962 ± 0.012.
 """
 
 from mini_repr.autograd import stop_gradient, unit_rows
-from mini_repr.kernels.centred import centred
+from mini_repr.kernels.whitening import centred
 from mini_repr.pages.arguments import Flag, Fraction, NonNegative, Optional, Real, Reduction, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"a": [[3.0, 4.0]] * 3, "b": [[6.0, 8.0]] * 3}
 
@@ -91,7 +88,7 @@ def tico(
 
 
 def _unit(x, centre):
-    """Unit rows, of the rows less their mean where ``centre``, and the way back."""
+    """Unit rows, of the rows less their mean where ``centre``, and its backward."""
     unit, back = unit_rows.on_arrays(centred(x)[0] if centre else x)
 
     def backward(g):

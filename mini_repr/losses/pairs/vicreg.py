@@ -1,6 +1,6 @@
 """VICReg: keep partners together, every dimension alive and no two dimensions alike.
 
-Definition. With the covariance C(x) = X̄ᵀ X̄ / (B - 1) of centred rows, B rows a view and D dimensions,
+Definition. With the covariance C(x) = X̄ᵀ X̄ / (B - 1) of centred rows, B rows per view and D dimensions,
 
     L = invariance_weight s(a, b) + variance_weight [v(a) + v(b)] + covariance_weight [c(a) + c(b)]
     s(a, b) = sum_i |a_i - b_i|² / (B D)      v(x) = (1/D) sum_k max(0, target_std - sqrt(C_kk + eps))
@@ -30,8 +30,7 @@ from mini_repr.backend import backend_of
 from mini_repr.kernels.cross_products import cross_products
 from mini_repr.pages.arguments import Choice, Flag, NonNegative, Positive, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, swap, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 
 _LEVEL = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]
 
@@ -74,14 +73,14 @@ def vicreg(
     of_covariance = covariance_weight / (width * freedom**2)
 
     def spread(x):
-        """The view's variance and covariance term, and the way back from g."""
-        (squares, others), back = cross_products(x - x.mean(axis=0))
+        """The variance and covariance term of one view, and their backward."""
+        (squares, others), back = cross_products.on_arrays(x - x.mean(axis=0), None)
         deviation = xp.sqrt(squares / freedom + eps)
         short = xp.maximum(target_std - deviation, 0)
 
         def backward(g):
             g_squares = (short > 0) * (-g * of_variance / (2 * freedom)) / deviation
-            return back(g_squares, g * of_covariance)
+            return back((g_squares, g * of_covariance))[0]
 
         return of_variance * short.sum(), of_covariance * others, backward
 

@@ -7,7 +7,7 @@ whole batch (``mask`` True),
 
     norm(d):  d²  ("l2")     |d|  ("l1")     d²/(2 beta) where |d| < beta, else |d| - beta/2  ("smooth_l1")
 
-``normalize_target`` replaces x_i by (x_i - mean(x_i)) / sqrt(var(x_i) + eps), each patch by itself, the variance
+``normalize_target`` replaces x_i by (x_i - mean(x_i)) / sqrt(var(x_i) + eps), each patch separately, the variance
 divided by Q - ddof. ``over="all"`` averages over every patch, hidden or not; the mask then has no effect.
 
 Gradient. dy_iq = norm'(y_iq - x_iq) / (Q |M|) on hidden patches and exactly 0 elsewhere, with norm' = 2d, sign(d) or
@@ -30,8 +30,7 @@ from mini_repr.autograd import absolute, sqrt, stop_gradient, where
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Choice, Count, Flag, Mask, Positive, Rows
 from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
+from mini_repr.pages.loss import definition, loss, variant
 
 _PATCHES = [[[1.0, 2.0], [3.0, 5.0]]]
 

@@ -12,7 +12,7 @@ The same loss between rows of a batch is ``circle``.
 Gradient. With P the softmax of the logits and r_i the row's weight in the reduction, s_ik receives
 G_ik = r_i (P_ik - [k = y]) g a_ik. With u, v the unit rows, du = G v and dv = Gᵀ u, then dx = (du - u (u·du)) / |x|.
 
-Shapes: x (B, D), class vectors w (C, D), C >= 2; labels (B,) from 0 to C - 1; holds (B, C) scores. Ranges:
+Shapes: x (B, D), class vectors w (C, D), C >= 2; labels (B,) from 0 to C - 1; stores (B, C) scores. Ranges:
 0 <= margin <= 1, scale > 0. A zero row or class vector has cosine 0 with everything and a zero gradient.
 
 Source. Sun et al. 2020, arXiv 2002.10857, sections 2 and 3; margin 0.25 and scale 256 for faces and re-identification.
@@ -25,9 +25,8 @@ from mini_repr.autograd import log_softmax, maximum, stop_gradient, unit_rows, w
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Flag, Fraction, Labels, Positive, Reduction, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import reduce_rows, reduced
 
 
 @loss(

@@ -11,7 +11,7 @@ Shapes: scores (N, C), C >= 2; labels (N,) from 0 to C - 1. Ranges: temperature 
 smoothing the least value is the entropy of q, not 0. Equal scores give log C. Scores of any size are safe.
 
 Source. Label smoothing with the uniform distribution: Szegedy et al. 2015, arXiv 1512.00567, section 7. The baseline
-that supervised contrastive learning is held against: Khosla et al. 2020, arXiv 2004.11362, section 4. It is the
+that supervised contrastive learning is compared with: Khosla et al. 2020, arXiv 2004.11362, section 4. It is the
 definition of torch.nn.functional.cross_entropy. Some codes spread e over the C - 1 wrong classes only (then the right
 class keeps 1 - e): the same loss at label_smoothing e C / (C - 1). OpenNMT divides by C - 2, leaving out padding.
 """
@@ -22,9 +22,8 @@ from mini_repr.autograd import log_softmax
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Fraction, Labels, Positive, Reduction, Rows, WithGradient
 from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import reduce_rows, reduced
 
 
 @loss(

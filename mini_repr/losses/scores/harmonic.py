@@ -13,7 +13,7 @@ Gradient. Let r_i be the row's weight in the reduction and G_ik = r_i n ([k = y]
 -log p_iy = n log d_iy + log sum_k d_ik^(-n), and d log d_ik = (x_i - w_k)/d_ik² · (dx_i - dw_k). So
 dx_i = sum_k G_ik (x_i - w_k) and dw_k = sum_i G_ik (w_k - x_i). Each pull weakens as 1/d.
 
-Shapes: x (B, D), w (C, D), C >= 2; labels (B,) from 0 to C - 1; holds (B, C) distances. Ranges: exponent > 0, None for
+Shapes: x (B, D), w (C, D), C >= 2; labels (B,) from 0 to C - 1; stores (B, C) distances. Ranges: exponent > 0, None for
 sqrt(D); epsilon >= 0. A squared distance below the dtype's smallest normal number counts as that number, with no
 gradient: x_i = w_y costs 0 (with n >= 1, to round-off) and x_i = w_k, k != y, a large finite amount; a centre that
 stands there twice takes half. Distances come from products; those that cancel in them are computed again.
@@ -21,10 +21,6 @@ stands there twice takes half. Distances come from products; those that cancel i
 Source. Baek et al. 2025, arXiv 2502.01628, which recommends n ~ sqrt(D). Its code (KindXiaoming/grow-crystals) raises
 *squared* distances to -n, adding 1e-4 to each (variant ``official``; the n to give is the caller's there); its GPT-2
 takes n = D, again of squared distances, and adds 0.01/C to every probability, which is not on this page.
-
-Measured: `mini-repr claim harmonic`, addition modulo 31: 7 ± 12 steps from learning to generalising, against 740 ± 0
-with the cross-entropy (not reached in 800 steps); digits: cosine of weights to class means 0.976 ± 0.000 against 0.220
-± 0.006, though accuracy 0.928 ± 0.003 against 0.960 ± 0.002; holds.
 """
 
 import math
@@ -33,9 +29,8 @@ from mini_repr.autograd import log, log_softmax, maximum
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Flag, Labels, NonNegative, Optional, Positive, Reduction, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, scaling, translation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import reduce_rows, reduced
 
 
 @loss(

@@ -9,8 +9,8 @@ With z_j² - tau² = p_j² + 2 tau p_j and sum p_j = 1 this is 1/2 (1 + |p|²) +
 
     L = 1/2 |p - e_y|² + max(0, tau - z_y),
 
-the form computed here: two parts that no round-off turns negative. L is 0 just where z_y >= 1 + every other score. For
-two classes it is the modified Huber loss of m = z_y - z_other: 0 for m >= 1, (1 - m)²/4 between, -m for m <= -1.
+the form computed here: two parts that no round-off turns negative. L is 0 exactly where z_y >= 1 + every other score.
+For two classes it is the modified Huber loss of m = z_y - z_other: 0 for m >= 1, (1 - m)²/4 between, -m for m <= -1.
 
 Gradient. dz = r (p - e_y) with r the row's weight in the reduction: p takes the place of the softmax. (The sum
 moves by sum_S z_j dz_j - |S| tau dtau, and |S| dtau = sum_S dz_j makes that p·dz.) It is continuous: L has no kinks.
@@ -27,9 +27,8 @@ from mini_repr.autograd import sparsemax as simplex_projection
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Labels, Reduction, Rows
 from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import reduce_rows, reduced
 
 
 @loss(

@@ -10,28 +10,24 @@ With z_j² - tau² = p_j² + 2 tau p_j, sum p_j = 1 and z_j = p_j + tau - [tau -
     L = 1/2 |p - q|² + sum_j q_j max(0, tau - z_j),
 
 the form computed here: two parts that no round-off turns negative. It is the Fenchel-Young loss of the regulariser
-1/2 |p|²: with f(z) = max over the simplex of p·z - 1/2 |p|², L = f(z) + 1/2 |q|² - q·z. L is 0 just where p = q.
+1/2 |p|²: with f(z) = max over the simplex of p·z - 1/2 |p|², L = f(z) + 1/2 |q|² - q·z. L is 0 exactly where p = q.
 
 Gradient. dz = r (p - q), r the row's weight in the reduction: continuous, and zero where both p and q are.
 
 Shapes: scores, targets (N, C), C >= 2; targets >= 0, some above 0 in each row, never differentiated. A row of marks
-weighs its k labels 1/k each, as in the paper's experiments. One mark a row gives the loss ``sparsemax``.
+weighs its k labels 1/k each, as in the paper's experiments. One mark per row gives the loss ``sparsemax``.
 
 Source. Martins, Astudillo 2016, arXiv 1602.02068, section 3 (the several-label form, of which 1/2 |q|² does not depend
 on z). As Fenchel-Young loss: Blondel, Martins, Niculae 2018, arXiv 1805.09717. Public code: tf-addons' sparsemax_loss
 takes targets as they are, so marks that do not sum to 1 give another loss there.
-
-Measured: `mini-repr claim sparsemax`: 3.5 ± 0.1 of 10 probabilities above 0 against softmax's 10, F1 0.796 ± 0.004
-against 0.801 ± 0.007, holds.
 """
 
 from mini_repr.autograd import sparsemax as simplex_projection
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Reduction, Rows
 from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import reduce_rows, reduced
 
 
 @loss(

@@ -22,17 +22,13 @@ normalises by max(|x|², 1e-12), which only touches rows shorter than 1e-6.
 Public implementations differ in the mean or the sum over the two views (a factor 2) and between -cos, 1 - cos and
 2 - 2 cos; a missing stop-gradient leaves the value as it is and changes every gradient.
 lightly's NegativeCosineSimilarity is one direction and leaves the stop-gradient to its caller.
-
-Measured: `mini-repr claim simsiam` (digits): deviation by dimension, 1 where uniform, 0.028 ± 0.003 without
-stop-gradient against 0.890 ± 0.019 with it, holds.
 """
 
 from mini_repr.autograd import stop_gradient, unit_rows
 from mini_repr.pages.arguments import Choice, Reduction, Rows
 from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling
-from mini_repr.pages.loss import loss
-from mini_repr.pages.page import definition, variant
-from mini_repr.pages.reduction import reduce_rows, reduced
+from mini_repr.pages.loss import definition, loss, variant
+from mini_repr.pages.rows import reduce_rows, reduced
 
 _ROWS, _OPPOSITE = [[1.0, 2.0], [0.5, -3.0]], [[-2.0, -4.0], [-0.5, 3.0]]
 

@@ -5,7 +5,7 @@ from mini_repr.backend import backend_of
 
 
 @primitive
-def batch_norm_over_ranks(x, gain, bias, world, eps=1e-5):
+def batch_norm_over_ranks(x, gain, bias, /, world, eps=1e-5):
     """As the primitive ``batch_norm`` on the rows (n, D) of all ranks; x and the output are the own ones.
 
     Two sums over ranks forward, mean then variance (centred first, to lose no digits), and one back: with g the

@@ -12,7 +12,7 @@ anchors' gradients and passes on the candidates' too; so here.
 
 from mini_repr.autograd import record, unit_rows, value_of
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import combine, similarity_logsumexp
+from mini_repr.kernels.log_sum_exp import LogSums, combine, similarity_logsumexp
 
 
 def ring_infonce(
@@ -52,7 +52,7 @@ def ring_infonce(
     def backward(g):
         xp = backend_of(u).xp
         r = xp.full(len(u), weight, dtype=u.dtype) * g
-        g_u, g_v, g_scale = back(r / 2, r / 2) if symmetric else back(r, None)
+        g_u, g_v, g_scale = back((r / 2, r / 2)) if symmetric else back((r, None))
         pull = (r * scale)[:, None]
         g_u -= pull * v
         g_v -= pull * u
@@ -72,7 +72,8 @@ def _between(world, x, y, scale, columns, skip_partner, tile):
     xp = backend_of(x).xp
 
     def meet(block, hop):
-        return similarity_logsumexp(x, block, scale, columns=columns, skip_diagonal=skip_partner and not hop, tile=tile)
+        skip = skip_partner and not hop
+        return similarity_logsumexp.on_arrays(x, block, scale, columns=columns, skip_diagonal=skip, tile=tile)
 
     nothing = xp.full(len(x), -xp.inf, dtype=x.dtype)
     over_rows, over_columns, block = nothing, nothing, y
@@ -83,7 +84,8 @@ def _between(world, x, y, scale, columns, skip_partner, tile):
             over_columns = xp.logaddexp(over_columns, cols)
         block, over_columns = world.pass_on([block, over_columns])
 
-    def backward(g_rows, g_columns=None):
+    def backward(g):
+        g_rows, g_columns = g
         g_x, g_y, g_scale = xp.zeros_like(x), xp.zeros_like(y), 0
         g_columns = g_columns if columns else nothing
         block, totals = y, over_columns
@@ -91,7 +93,7 @@ def _between(world, x, y, scale, columns, skip_partner, tile):
             # The sums of this block again: storing them for all blocks would take what the ring saves.
             (rows, cols), back = meet(block, hop)
             share = g_columns * xp.exp(cols - totals) if columns else None
-            g_own, g_block, g_part = back(g_rows * xp.exp(rows - over_rows), share)
+            g_own, g_block, g_part = back((g_rows * xp.exp(rows - over_rows), share))
             del back
             g_x += g_own
             g_y += g_block
@@ -99,7 +101,7 @@ def _between(world, x, y, scale, columns, skip_partner, tile):
             block, totals, g_columns, g_y = world.pass_on([block, totals, g_columns, g_y])
         return g_x, g_y, g_scale
 
-    return (over_rows, over_columns if columns else None), backward
+    return LogSums(over_rows, over_columns if columns else None), backward
 
 
 def _within(world, u, v, scale, tile):
@@ -107,21 +109,21 @@ def _within(world, u, v, scale, tile):
     over_u, back_u = _among(world, u, scale, tile)
     over_v, back_v = (None, None) if v is None else _among(world, v, scale, tile)
 
-    def backward(g_u_sums, g_v_sums=None):
-        g_u, g_scale = back_u(g_u_sums)
+    def backward(g):
+        g_u, g_scale = back_u(g[0])
         if v is None:
-            return g_u, 0, g_scale
-        g_v, more = back_v(g_v_sums)
+            return g_u, None, g_scale
+        g_v, more = back_v(g[1])
         return g_u, g_v, g_scale + more
 
-    return (over_u, over_v), backward
+    return LogSums(over_u, over_v), backward
 
 
 def _among(world, x, scale, tile):
     (over, _), back = _between(world, x, x, scale, columns=False, skip_partner=True, tile=tile)
 
     def backward(g):
-        g_anchors, g_candidates, g_scale = back(g)
+        g_anchors, g_candidates, g_scale = back((g, None))
         return g_anchors + g_candidates, g_scale
 
     return over, backward

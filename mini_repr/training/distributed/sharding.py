@@ -129,14 +129,14 @@ def _each(batch, change):
 
 
 @primitive
-def gather_rows(z, world):
+def gather_rows(z, /, world):
     """The rows (n, ...) of every rank, in the order of ranks: (size * n, ...).
 
     Backward: the own rows of the gradient. Each rank computes the same function of all rows, so it holds the whole
     gradient for its own rows already, and no message is needed.
     """
     own = slice(world.rank * len(z), (world.rank + 1) * len(z))
-    return world.gather(z), lambda g: (g[own], None)
+    return world.gather(z), lambda g: g[own]
 
 
 def _has_ring_form(objective):

@@ -4,7 +4,8 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from mini_repr.losses.pairs.wmse import _sub_batches, whitened, wmse
+from mini_repr.kernels.whitening import whitened
+from mini_repr.losses.pairs.wmse import _sub_batches, wmse
 
 
 def loops(a, b, order, size, eps, normalize, reduction):
@@ -54,7 +55,7 @@ def loops(a, b, order, size, eps, normalize, reduction):
 def test_whitened_rows_are_white(dtype, tolerance):
     rng = np.random.default_rng(0)
     x = (rng.standard_normal((200, 6)) @ rng.standard_normal((6, 6)) + 3).astype(dtype)
-    z, _ = whitened(x)
+    z, _ = whitened.on_arrays(x)
     assert z.dtype == dtype
     np.testing.assert_allclose(z.mean(axis=0), 0, atol=tolerance)
     np.testing.assert_allclose(np.cov(z.T), np.eye(6), atol=10 * tolerance)
@@ -62,7 +63,7 @@ def test_whitened_rows_are_white(dtype, tolerance):
 
 def test_shrinking_everything_leaves_centred_rows():
     x = np.random.default_rng(1).standard_normal((5, 8))
-    np.testing.assert_allclose(whitened(x, eps=1.0)[0], x - x.mean(axis=0), atol=1e-14)
+    np.testing.assert_allclose(whitened.on_arrays(x, eps=1.0)[0], x - x.mean(axis=0), atol=1e-14)
 
 
 def test_each_sub_batch_is_white_by_itself():
@@ -95,7 +96,7 @@ def test_every_row_is_in_one_sub_batch_of_its_size_or_more(rows, size, lengths):
 def test_several_positives_are_the_mean_over_pairs_of_views():
     """2 / (d (d - 1)) times the sum over pairs, each view whitened once: as the official code adds them up."""
     views = np.random.default_rng(4).standard_normal((4, 10, 3))
-    white = [whitened(x)[0] for x in views]
+    white = [whitened.on_arrays(x)[0] for x in views]
     units = [z / np.linalg.norm(z, axis=1, keepdims=True) for z in white]
     expected = sum(((u - v) ** 2).sum(axis=1).mean() for u, v in combinations(units, 2)) * 2 / (4 * 3)
     mean = np.mean([float(wmse(a, b).data) for a, b in combinations(views, 2)])

@@ -2,25 +2,52 @@
 
 import json
 
-import numpy as np
+import click
 
-from mini_repr.backend import CPU
-from mini_repr.data.readers.npz import read_arrays
-from mini_repr.pages.names import choose, find_loss, suggestion
-from mini_repr.training.config import parse_value
+from mini_repr.commands.errors import plain_errors
 
 
-def loss_on_file(name, path, assignments=(), variant=None):
-    """Evaluate a loss on the arrays of an npz file.
+@click.group()
+def losses():
+    """Evaluate losses on your own arrays."""
 
-    Args:
-        name: loss. path: npz whose arrays are named as the loss's arguments; 0-d arrays may give its scalars.
-        assignments: strings ``parameter=value``. variant: a named variant; assignments win over it.
-    Returns:
-        {"loss", "value", "terms", "gradients": {name: array}, "settings"}.
+
+@losses.command()
+@click.argument("name")
+@click.option("--input", "source", required=True, metavar="FILE.npz", help="Arrays named as the loss's arguments.")
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A setting of the loss; repeatable.")
+@click.option("--variant", metavar="NAME", help="A named variant of the loss; see `mini-repr show NAME`.")
+@click.option("--out", metavar="FILE.npz", help="Write value and gradients there.")
+@click.option("--json", "as_json", is_flag=True, help="Print value and gradients as JSON.")
+@plain_errors
+def value(name, source, assignments, variant, out, as_json):
+    """Value and gradients of loss NAME on arrays from a file.
+
+    \b
+    mini-repr losses value infonce --input arrays.npz --set temperature=0.2
+    mini-repr losses value infonce --input arrays.npz --variant nt_xent --out gradients.npz
+    """
+    result = _evaluated(name, source, assignments, variant)
+    if out:
+        _write(result, out)
+    if as_json:
+        gradients = {n: g.tolist() for n, g in result["gradients"].items()}
+        click.echo(json.dumps({**result, "gradients": gradients}, indent=2))
+    else:
+        click.echo(_text(result))
+
+
+def _evaluated(name, path, assignments, variant):
+    """{"loss", "settings", "value", "terms", "gradients"} of a loss on the arrays of an npz file.
+
     Raises:
         ValueError: no such loss, variant, setting or file; arrays missing, unknown or unfit.
     """
+    from mini_repr.backend import CPU
+    from mini_repr.data.readers.npz import read_arrays
+    from mini_repr.pages.names import choose, find_loss, suggestion
+    from mini_repr.training.config import parse_value
+
     loss = find_loss(name)
     settings = {}
     if variant is not None:
@@ -53,16 +80,17 @@ def loss_on_file(name, path, assignments=(), variant=None):
     }
 
 
-def write_result(result, path):
+def _write(result, path):
     """Value and gradients as an npz file: ``value``, ``grad_NAME``."""
+    import numpy as np
+
     with open(path, "wb") as file:
         np.savez(file, value=result["value"], **{f"grad_{n}": g for n, g in result["gradients"].items()})
 
 
-def result_text(result, as_json=False):
-    """The result for people, or as JSON with the gradients as nested lists."""
-    if as_json:
-        return json.dumps({**result, "gradients": {n: g.tolist() for n, g in result["gradients"].items()}}, indent=2)
+def _text(result):
+    import numpy as np
+
     lines = [f"{result['loss']} = {result['value']:.9g}"]
     lines += [f"  term {name} = {value:.9g}" for name, value in result["terms"].items()]
     for name, gradient in result["gradients"].items():

@@ -1,4 +1,4 @@
-"""Say what a callable computes, where it is not the loss it was held against.
+"""Say what a callable computes, where it is not the loss it was compared with.
 
 The search goes from simple to less simple: a declared variant or one other setting or one slip; the loss itself times a
 factor; then two of these together. A match must hold on every piece of evidence, in value and (where there are any)
@@ -13,10 +13,10 @@ import numpy as np
 
 from mini_repr.autograd import Tensor
 from mini_repr.conformance.adapters import Outcome
-from mini_repr.conformance.agreement import complete
-from mini_repr.conformance.slips import ALTERATIONS, FACTORS, Alteration
+from mini_repr.conformance.cases import accepts, result_of
+from mini_repr.conformance.slips import ALTERATIONS, FACTORS, Alteration, value_of_slip
 from mini_repr.pages.arguments import Choice, Count, Scalar, TrueOrFalse, WithGradient
-from mini_repr.pages.samples import sample, sizes_of
+from mini_repr.pages.samples import sample_inputs, sizes_of
 
 DIGITS = (10, 7)  # torch's softplus, for one, is a straight line above 20: right to 8 digits
 DIGITS_OF_SINGLE = (4,)
@@ -90,27 +90,14 @@ def probes(loss, settings, needs, passed, count=4):
         }
         for sizes in (free, tied, base):
             rng = np.random.default_rng(100 + k)
-            arguments = {
-                p.name: sample(p.annotation, rng, sizes)
-                for p in loss.arrays
-                if not p.annotation.optional or p.name in needs
-            }
-            if _accepted(loss, {**arguments, **settings}):
+            arguments = sample_inputs(loss, rng, needs, sizes)
+            if result_of(loss, {**arguments, **settings}) != "error":
                 break
         for p in loss.settings:
             if p.name in passed and p.name not in settings and isinstance(p.annotation, WithGradient | Scalar):
                 step = (1.0, 3.0, 0.7, 2.0)[k]
                 arguments[p.name] = float(p.default * step if p.default else 0.1 * k)
-        yield complete(loss, {**arguments, **settings})
-
-
-def _accepted(loss, arguments):
-    try:
-        with np.errstate(all="ignore"):
-            loss(**arguments)
-    except ValueError:
-        return False
-    return True
+        yield loss.complete({**arguments, **settings})
 
 
 def explain(loss, settings, evidence, numbers=()):
@@ -146,7 +133,7 @@ def _simplest(search, loss, settings, numbers):
 
 
 def _single_changes(loss, settings, numbers):
-    """Declared variants, then every other setting by itself, then every slip."""
+    """Declared variants, then every other setting alone, then every slip."""
     forms = [
         Form({**settings, **v.settings}, None, name)
         for name, v in loss.variants.items()
@@ -172,15 +159,7 @@ def _numbers(loss, parameter, settings, numbers):
     if not isinstance(bare, Scalar | WithGradient):
         return []
     declared = [v.settings[parameter.name] for v in loss.variants.values() if parameter.name in v.settings]
-    return [v for v in dict.fromkeys([*numbers, *declared, *COMMON_NUMBERS]) if _is_allowed(parameter.annotation, v)]
-
-
-def _is_allowed(annotation, value):
-    try:
-        annotation.check(value, {})
-    except ValueError:
-        return False
-    return True
+    return [v for v in dict.fromkeys([*numbers, *declared, *COMMON_NUMBERS]) if accepts(parameter.annotation, v)]
 
 
 def _pairs(loss, settings, near):
@@ -219,7 +198,7 @@ def _difference(settings, changed):
 
 
 class _Search:
-    """Holds forms against the evidence."""
+    """Compares forms with the evidence."""
 
     def __init__(self, loss, evidence, tolerance):
         self.loss = loss
@@ -258,31 +237,34 @@ class _Search:
             ours = self._outcomes(form)
             relation = ours and (self._gradient_relation(ours) or self._factor(ours) or self._offset(ours))
             if relation:
-                says, slip = relation
-                return self._named(form, says.replace("LOSS", form.text(self.loss)), slip)
+                text, slip = relation
+                return self._named(form, text.replace("LOSS", form.text(self.loss)), slip)
         return None
 
     def _named(self, form, text, *more):
         if form.slip:
-            text += f", but {form.slip.says}"
+            text += f", but {form.slip.description}"
         if form.variant:
             text += f" (variant {form.variant}: {self.loss.variants[form.variant].description})"
         return Explanation(text, form.settings, (*([form.slip.name] if form.slip else []), *more))
 
     def _value(self, form, arguments):
-        try:
-            with np.errstate(all="ignore"):
-                arguments = {**arguments, **form.settings}
-                if form.slip:
-                    self.loss(**arguments)  # the page refuses settings that do not go together; its definition does not
-                return float(self._evaluate(form, arguments).data)
-        except (ValueError, TypeError):
-            return None  # settings that do not go together, or out of range
+        arguments = {**arguments, **form.settings}
+        with np.errstate(all="ignore"):
+            # The page refuses settings that do not go together; its definition, which a slip alters, does not.
+            value = self._evaluate(form._replace(slip=None), arguments)
+            if value is not None and form.slip:
+                value = self._evaluate(form, arguments)
+        return float(value.data) if value is not None and value.ndim == 0 else None
 
     def _evaluate(self, form, arguments):
-        if form.slip is None:
+        """The form's value as a tensor; None where its settings do not go together or its slip cannot be made."""
+        if form.slip:
+            return value_of_slip(form.slip, self.loss, arguments)
+        try:
             return self.loss(**arguments)
-        return form.slip.evaluate(self.loss, arguments)
+        except (ValueError, TypeError):
+            return None
 
     def _outcomes(self, form):
         """[Outcome of the form] for all the evidence; None where it cannot be evaluated."""
@@ -294,13 +276,12 @@ class _Search:
                 for n in e.outcome.gradients or ()
                 if n not in form.settings or self.loss.parameters[n].annotation.is_array
             }
-            try:
-                with np.errstate(all="ignore"):
-                    value = self._evaluate(form, {**arguments, **tensors})
-                    if value.requires_grad:
-                        value.backward()
-            except (ValueError, TypeError):
-                return None
+            with np.errstate(all="ignore"):
+                value = self._evaluate(form, {**arguments, **tensors})
+                if value is None:
+                    return None
+                if value.requires_grad:
+                    value.backward()
             gradients = {n: tensors[n].grad if n in tensors else None for n in e.outcome.gradients or ()}
             gradients = {n: np.zeros(np.shape(arguments[n])) if g is None else g for n, g in gradients.items()}
             outcomes.append(Outcome(float(value.data), gradients, value.data.dtype))
@@ -362,7 +343,7 @@ class _Search:
         """In words; ``numbers`` has one factor for each piece of evidence, None where that tells nothing."""
         known = self._known_factor(numbers)
         if known:
-            return known.says
+            return known.description
         told = np.array([f for f in numbers if f is not None])
         low, high = PLAUSIBLE_FACTORS
         constant = (np.abs(told - told[0]) <= self.tolerance * abs(told[0])).all()

@@ -1,12 +1,11 @@
 """The known slips of public code as small implementations, each of which `check` must refuse and name.
 
-Every one is written as public code writes it, from scratch, in engine operations: none is made from the page or from
-the table of slips that the search uses. ``trap`` is its number in the project's catalogue of known traps.
+Each is written from scratch in engine operations, as public code writes it: none is made from the page or from the
+table of slips that the search uses. ``trap`` is its number in the project's catalogue of known traps.
 """
 
 import functools
 import inspect
-import json
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,7 +13,6 @@ import numpy as np
 
 from mini_repr import autograd as ops
 from mini_repr.autograd import Tensor, stop_gradient
-from mini_repr.conformance.check import check
 
 _LEARNED = ("temperature", "log_scale", "bias")
 MUTANTS = []
@@ -27,24 +25,16 @@ class Mutant(NamedTuple):
     trap: int
     loss: str
     settings: dict
-    says: str
+    description: str
     named: str  # a part of the verdict that names the slip
     call: Callable
 
 
-class Kill(NamedTuple):
-    """What ``check`` said of a mutant. ``outcome``: killed and named, killed, or survived."""
-
-    mutant: Mutant
-    outcome: str
-    verdict: str
-
-
-def mutant(trap, loss, says, named, **settings):
+def mutant(trap, loss, description, named, **settings):
     """Register a function of tensors as a mutant; called with arrays, it returns (value, {name: gradient})."""
 
     def register(function):
-        MUTANTS.append(Mutant(function.__name__, trap, loss, settings, says, named, differentiated(function)))
+        MUTANTS.append(Mutant(function.__name__, trap, loss, settings, description, named, differentiated(function)))
         return function
 
     return register
@@ -65,41 +55,6 @@ def differentiated(function):
         return value.data, {n: np.zeros(t.shape) if t.grad is None else t.grad for n, t in tensors.items()}
 
     return of_arrays
-
-
-def kill(one):
-    """Check one mutant."""
-    report = check(one.call, one.loss, settings=one.settings)
-    if report.exit_code == 0:
-        return Kill(one, "survived", report.verdict)
-    return Kill(one, "killed and named" if one.named in report.verdict else "killed", report.verdict)
-
-
-def kill_table(as_json=False):
-    """(exit code, text): every mutant with its line of the catalogue, what became of it, and what ``check`` said."""
-    kills = [kill(one) for one in MUTANTS]
-    counts = {o: sum(k.outcome == o for k in kills) for o in ("killed and named", "killed", "survived")}
-    code = int(counts["survived"] > 0)
-    if as_json:
-        rows = [
-            {
-                "mutant": k.mutant.name,
-                "trap": k.mutant.trap,
-                "loss": k.mutant.loss,
-                "says": k.mutant.says,
-                "outcome": k.outcome,
-                "verdict": k.verdict,
-            }
-            for k in kills
-        ]
-        return code, json.dumps({"counts": counts, "mutants": rows}, indent=2)
-    lines = []
-    for k in kills:
-        found = k.verdict.split(": ", 1)[-1]
-        lines.append(f"{k.outcome:16}  #{k.mutant.trap:<3} {k.mutant.loss:17} {k.mutant.says}\n{'':24}-> {found}")
-    lines.append("")
-    lines.append(f"{len(kills)} mutants: " + ", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
-    return code, "\n".join(lines)
 
 
 # What public code is made of.

@@ -1,9 +1,4 @@
-"""Certified values: a page's definition and its gradient in 50-digit arithmetic.
-
-The definition runs as it stands, on arrays whose elements are mpmath numbers that remember how they were made. So the
-value has no float64 rounding in it, and the gradient comes from a scalar tape of its own: neither the hand-derived
-backward nor the engine's takes part. Python's ``math`` and ``stop_gradient`` are replaced inside the definition, the
-first because it rounds, the second because the tape must be cut there too.
+"""Real numbers of many digits that remember how they were made, and arrays of them: a scalar tape of its own.
 
 mpmath (extra ``test``) is imported at the first use.
 """
@@ -13,147 +8,29 @@ import math
 import numbers
 from contextlib import contextmanager
 from itertools import count
-from typing import NamedTuple
 
 import numpy as np
-
-from mini_repr.autograd.primitive import value_of
-from mini_repr.autograd.tensor import Tensor, no_grad
-from mini_repr.pages.loss import evaluate_definition
-
-DIGITS = 50
-
-
-class Certified(NamedTuple):
-    """A value and its gradients, as mpmath numbers (0-d value; object arrays shaped like the arguments)."""
-
-    value: object
-    gradients: dict
-
-    def rounded(self):
-        """(float, {name: float64 array}): the nearest float64 numbers."""
-        return float(self.value), {n: g.astype(np.float64) for n, g in self.gradients.items()}
-
-
-def certified(loss, arguments, digits=DIGITS):
-    """Value and gradients of a loss's definition.
-
-    Args:
-        loss: a registered loss. arguments: {name: host array or setting}; what is left out has its default.
-        digits: decimal digits of all arithmetic.
-    Returns:
-        Certified, with a gradient for every differentiable argument given, learned scalars included.
-    Raises:
-        ValueError: mpmath is missing, the page refuses the arguments, or the value is not one number.
-    """
-    with _precision(digits):
-        leaves, given = _inputs(loss, arguments)
-        output = _evaluate(loss, given)
-        _walk_back(output)
-        return Certified(output.value, {name: _gradient_of(leaf) for name, leaf in leaves.items()})
-
-
-def certified_terms(loss, arguments, digits=DIGITS):
-    """{name: mpmath number}: the named parts of the value, {} for a page that names none.
-
-    Only the page itself knows them, so here the page runs in long arithmetic. (Constants that it takes from Python's
-    ``math`` carry float64's rounding.)
-
-    Raises:
-        TypeError: the page uses an operation that long numbers do not have.
-    """
-    if not loss(**arguments).terms:
-        return {}
-    with _precision(digits):
-        _, given = _inputs(loss, arguments)
-        with no_grad():
-            try:
-                _, _, terms = loss.thing(**{name: value_of(value) for name, value in given.items()})
-            except ValueError as error:  # it ran on floats above; NumPy knows no machine limits of objects
-                raise TypeError(f"{loss.name}: {error}") from error
-        return {name: _number(np.asarray(term).item()).value for name, term in terms.items()}
-
-
-def central_difference(loss, arguments, directions, digits=DIGITS, step=1e-20):
-    """The value's derivative along ``directions`` {name: array or number}, by differences: a second opinion.
-
-    Both points are exact inputs of the definition and the difference keeps about 30 digits at 50. What a
-    ``stop_gradient`` cuts keeps the value it has in the middle, as it does for the gradient.
-    """
-    with _precision(digits):
-        cuts, ends = [], []
-
-        def cut_and_keep(tensor):
-            cuts.append(_cut(tensor))
-            return cuts[-1]
-
-        _evaluate(loss, _inputs(loss, arguments)[1], cut_and_keep)
-        for sign in (1, -1):
-            leaves, given = _inputs(loss, arguments)
-            for name, leaf in leaves.items():
-                leaf += np.asarray(directions[name], dtype=object) * Number(sign * _mp.mpf(step))
-            kept = iter(cuts)  # every evaluation cuts in the same order
-            ends.append(_evaluate(loss, given, lambda _, kept=kept: next(kept)).value)
-        return (ends[0] - ends[1]) / (2 * _mp.mpf(step))
-
-
-def _inputs(loss, arguments):
-    """({name: exact array of a differentiable argument}, {name: what the definition is given})."""
-    leaves, given = {}, {}
-    for name, value in _complete(loss, arguments).items():
-        annotation = loss.parameters[name].annotation
-        if value is not None and annotation.differentiable:
-            leaves[name] = _exact(value, active=True)
-            given[name] = Tensor(leaves[name])
-        elif isinstance(value, np.ndarray):
-            exact = _exact(value, active=False)
-            given[name] = exact  # an array, as in a real call: the definition may compare it, or ask for any()
-        else:  # a number too, so that 1 - smoothing and the like do not round
-            given[name] = Number(value) if isinstance(value, float) else value
-    return leaves, given
-
-
-def _evaluate(loss, given, cut=None):
-    with no_grad():
-        output = value_of(evaluate_definition(loss, given, {"math": _ExactMath(), "stop_gradient": cut or _cut}))
-    if output.ndim:
-        raise ValueError(f"{loss.name}: reduction: got 'none', expected 'mean' or 'sum' for a certified value")
-    return _number(output.item())
-
-
-def _complete(loss, arguments):
-    """All arguments of the definition, checked by the page, defaults filled in."""
-    bound = loss.bind((), arguments)
-    loss.checked(bound)
-    return {name: value for name, value in bound.items() if name != "tile"}
-
-
-def _cut(tensor):
-    """``stop_gradient`` that cuts the tape."""
-    return Tensor(_exact(value_of(tensor), active=False))
-
-
-# --- numbers ---------------------------------------------------------------------------------------------------------
 
 _mp = None  # mpmath's multi-precision context, once imported
 _orders = count()
 
 
 @contextmanager
-def _precision(digits):
+def precision(digits):
+    """Numbers are made with so many decimal digits inside; gives mpmath's context."""
     global _mp
     if _mp is None:
         try:
             import mpmath
         except ImportError:
-            raise ValueError("certified values need mpmath; pip install 'mini-repr[test]'") from None
+            raise ValueError("exact values need mpmath; type: pip install 'mini-repr[test]'") from None
         _mp = mpmath.mp
     with _mp.workdps(digits):
-        yield
+        yield _mp
 
 
 class Number:
-    """A real number of many digits, and the numbers it was made from with its partial derivatives by them.
+    """A real number of many digits, and the numbers it was made from, each with its partial derivative.
 
     The methods ``exp``, ``log``, ... are those that NumPy calls for an array of objects.
     """
@@ -171,21 +48,21 @@ class Number:
         return Number(value, tuple((one, partial) for one, partial in parents if one.parents is not None))
 
     def __add__(self, other):
-        other = _number(other)
+        other = as_number(other)
         return NotImplemented if other is None else self._made(self.value + other.value, (self, 1), (other, 1))
 
     def __sub__(self, other):
-        other = _number(other)
+        other = as_number(other)
         return NotImplemented if other is None else self._made(self.value - other.value, (self, 1), (other, -1))
 
     def __mul__(self, other):
-        other = _number(other)
+        other = as_number(other)
         if other is None:
             return NotImplemented
         return self._made(self.value * other.value, (self, other.value), (other, self.value))
 
     def __truediv__(self, other):
-        other = _number(other)
+        other = as_number(other)
         if other is None:
             return NotImplemented
         if not other.value:  # as IEEE arithmetic has it
@@ -195,11 +72,11 @@ class Number:
 
     def __pow__(self, other):
         """self ** constant; the derivative of x ** 0 is 0 everywhere."""
-        other = _number(other)
+        other = as_number(other)
         if other is None:
             return NotImplemented
         if other.parents is not None:
-            raise TypeError("certified: a power whose exponent has a gradient")
+            raise TypeError("exact: a power whose exponent has a gradient")
         k = other.value
         power = self.value**k
         return self._made(power, (self, _mp.zero if k == 0 else _infinite_at_0(k, self.value)))
@@ -211,10 +88,10 @@ class Number:
         return self * other
 
     def __rsub__(self, other):
-        return _number(other) - self
+        return as_number(other) - self
 
     def __rtruediv__(self, other):
-        return _number(other) / self
+        return as_number(other) / self
 
     def __neg__(self):
         return self._made(-self.value, (self, -1))
@@ -297,7 +174,7 @@ def _infinite_at_0(k, x):
     return _mp.inf if x == 0 and k < 1 else k * x ** (k - 1)
 
 
-def _number(value):
+def as_number(value):
     """``value`` as a Number; None for what is no real number, so that arrays and tensors get their turn."""
     if isinstance(value, Number):
         return value
@@ -312,8 +189,8 @@ def _value(other):
     return other.value if isinstance(other, Number) else other
 
 
-def _walk_back(output):
-    """Leave the derivative of ``output`` by every remembered number in its ``slope``: latest made, first walked."""
+def walk_back(output):
+    """Store the derivative of ``output`` with respect to each remembered number in its ``slope``, latest made first."""
     if output.parents is None:
         return
     output.slope = _mp.one
@@ -330,14 +207,12 @@ def _walk_back(output):
                 parent.slope += step
 
 
-def _gradient_of(leaf):
+def gradient_of(leaf):
+    """The stored derivatives of an array's elements, in its shape; 0 where none arrived."""
     slopes = [_mp.zero if number.slope is None else number.slope for number in leaf.ravel().tolist()]
     gradient = np.empty(len(slopes), dtype=object)
     gradient[:] = slopes
     return gradient.reshape(leaf.shape)
-
-
-# --- arrays ----------------------------------------------------------------------------------------------------------
 
 
 class ExactArray(np.ndarray):
@@ -376,10 +251,10 @@ def _wrapped(result):
 
 def _as_numbers(x):
     """Every element a Number, those that ``where`` or ``zeros`` left as integers and floats too."""
-    return np.frompyfunc(_number, 1, 1)(x)
+    return np.frompyfunc(as_number, 1, 1)(x)
 
 
-def _exact(value, active):
+def exact_array(value, active):
     """A host array or number as an exact array: floats become Numbers, integers and booleans stay."""
     array = np.asarray(value)
     if array.dtype.kind in "biu":
@@ -389,8 +264,8 @@ def _exact(value, active):
     return exact.reshape(array.shape).view(ExactArray)
 
 
-class _ExactMath:
-    """Stands in for the module ``math`` inside a definition."""
+class ExactMath:
+    """Takes the place of the module ``math`` inside a definition."""
 
     inf, nan = math.inf, math.nan
 
@@ -402,5 +277,5 @@ class _ExactMath:
     def __getattr__(self, name):
         exact = getattr(Number, name, None)
         if exact is None:
-            raise TypeError(f"certified: the definition uses math.{name}, which has no exact form here")
-        return lambda x: exact(_number(x))
+            raise TypeError(f"exact: the definition uses math.{name}, which has no exact form here")
+        return lambda x: exact(as_number(x))

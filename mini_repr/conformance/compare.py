@@ -45,13 +45,7 @@ class Comparison(NamedTuple):
         )
 
 
-def complete(loss, arguments):
-    """The arguments with the page's defaults filled in, ``tile`` left out."""
-    defaults = {p.name: p.default for p in loss.parameters.values() if p.default is not p.required}
-    return {n: v for n, v in {**defaults, **arguments}.items() if n != "tile"}
-
-
-def truth(loss, arguments):
+def expected_outcome(loss, arguments):
     """The page's value and gradients in float64 at host ``arguments``."""
     exact = {n: _cast(v, np.float64) for n, v in arguments.items()}
     with np.errstate(all="ignore"):

@@ -1,15 +1,21 @@
-"""From one value a row to the value of the loss, for pages (arrays) and for definitions (tensors)."""
+"""What most pages do first and last: rows of length 1, and from one value per row to the value of the loss."""
 
+from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
 
 
+def rows_of(x, normalize):
+    """x / |x| by rows where ``normalize``, else x as it is: (rows, backward)."""
+    return unit_rows.on_arrays(x) if normalize else (x, lambda g: g)
+
+
 def reduce_rows(per_row, reduction):
-    """Mean, sum or the rows themselves.
+    """Mean, sum or the values themselves.
 
     Args:
         per_row: (N,) array.
     Returns:
-        (value, spread): ``spread(g)`` is the gradient of the value with respect to ``per_row``, a view of shape (N,).
+        (value, backward): ``backward(g)`` is the gradient with respect to ``per_row``, a view of shape (N,).
     """
     xp = backend_of(per_row).xp
     if reduction == "mean":

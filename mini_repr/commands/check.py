@@ -1,0 +1,116 @@
+"""`mini-repr check`: a user's implementation of a loss is compared with its page."""
+
+import sys
+
+import click
+
+from mini_repr.commands.errors import plain_errors
+
+
+@click.command("check", short_help="Compare your implementation of a loss with its page.")
+@click.argument("target", required=False)
+@click.option("--against", metavar="LOSS", help="The page to compare it with.")
+@click.option("--variant", metavar="NAME", help="A named variant of the loss; `mini-repr show LOSS` lists them.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of the loss to compare at; also goes to your parameter of that name. A NAME that is no setting "
+    "of the loss is a constant for your callable. Repeatable.",
+)
+@click.option(
+    "--const",
+    "constants",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A constant for your callable only; repeatable.",
+)
+@click.option("--map", "mapping", metavar="LIST", help="ARGUMENT=YOURS,...: which of your parameters takes which.")
+@click.option("--framework", metavar="NAME", help="torch, jax or numpy. Default: seen from your code.")
+@click.option("--values-only", is_flag=True, help="Compare values, not gradients.")
+@click.option("--detached", metavar="LIST", help="Targets that your training code detaches before the call.")
+@click.option(
+    "--ranks",
+    type=click.IntRange(2, 64),
+    metavar="W",
+    help="Check the loss of one rank on W virtual ranks, see above.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@plain_errors
+def check(target, against, ranks, detached, values_only, as_json, variant, assignments, constants, mapping, framework):
+    """Compare your implementation TARGET with a loss page; where they differ, say what yours computes.
+
+    \b
+    mini-repr check mine.py:nt_xent --against infonce --variant nt_xent
+    mini-repr check my.package:SupConLoss --against supcon --map z=features,temperature=tau
+    mini-repr check mine.py:ntx --against infonce --set temperature=0.5 --const eps=1e-8
+    mini-repr check results.npz --against infonce      compares values computed elsewhere
+    mini-repr check mine.py:local --against infonce --ranks 4
+    mini-repr check --against infonce --ranks 4        what the common schemes do to the gradient
+
+    TARGET is FILE.py:NAME or MODULE:NAME: a function, an instance, or a class to be made without arguments. It
+    takes and returns PyTorch tensors, JAX arrays or NumPy arrays; gradients come from PyTorch or JAX, and from a
+    NumPy callable that returns (value, {name: gradient}) or (value, (gradient, ...)).
+
+    Arrays are matched by name where yours has all the loss's names, else by position. Numbers of the loss
+    (temperature, margin, weights) go to your parameters of those names; one that yours does not take is compared
+    at --set, else at your instance's attribute of that name, else at the page's default. Words and flags go only
+    where --set or --variant chooses them.
+
+    results.npz holds what you computed on the cases of `mini-repr vectors export`: CASE/value and CASE/grad_NAME.
+
+    With --ranks, TARGET takes (local arrays ..., gathered arrays ..., rank), such as f(a, b, all_a, all_b, rank),
+    and returns the loss of that rank.
+
+    \b
+    Exit code 0: conforms. 1: does not. 2: wrong use, or it cannot be called.
+    3: conforms but at the end of what is defined (zero rows, a class of one ...); the report says where.
+    """
+    if not against or not (target or ranks):
+        raise click.UsageError("expected TARGET --against LOSS, such as mine.py:nt_xent --against infonce")
+    settings = _assigned("--set", assignments)
+    if not target:
+        from mini_repr.conformance.schemes import factor_table
+
+        click.echo(factor_table(against, ranks, variant, settings))
+        return
+    passed = {"mapping": _mapped(mapping), "constants": _assigned("--const", constants), "framework": framework}
+    if ranks is not None:
+        from mini_repr.conformance.ranks import check_ranks
+
+        report = check_ranks(target, against, ranks, variant, settings, **passed)
+    elif target.endswith(".npz"):
+        from mini_repr.conformance.results import check_results
+
+        report = check_results(target, against, variant, settings)
+    else:
+        from mini_repr.conformance.check import check as check_callable
+
+        passed["detached"] = [name.strip() for name in detached.split(",")] if detached else ()
+        report = check_callable(target, against, variant, settings, values_only=values_only, **passed)
+    click.echo(report.json() if as_json else report.text())
+    sys.exit(report.exit_code)
+
+
+def _assigned(flag, texts):
+    from mini_repr.training.config import parse_value
+
+    values = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f"{flag} {text}: expected NAME=VALUE, such as temperature=0.5")
+        values[name.strip()] = parse_value(value.strip())
+    return values
+
+
+def _mapped(text):
+    mapping = {}
+    for part in (text or "").split(","):
+        if part.strip():
+            ours, equals, theirs = part.partition("=")
+            if not equals or not theirs.strip():
+                raise ValueError(f"--map {text}: expected ARGUMENT=YOURS,..., such as a=z_i,b=z_j")
+            mapping[ours.strip()] = theirs.strip()
+    return mapping

@@ -1,0 +1,35 @@
+"""`mini-repr eval`: the comparison table of a run, or that of its layers."""
+
+import json
+
+import click
+
+from mini_repr.commands.errors import plain_errors
+
+
+@click.command("eval", short_help="Print the comparison table of a run, or that of its layers.")
+@click.argument("run")
+@click.option("--data", metavar="NAME|PATH", help="Other data than the run was trained on.")
+@click.option("--device", default=None, metavar="NAME", help="cpu, gpu, gpu:N or auto. Default: the run's.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+@click.option("--layers", is_flag=True, help="Measure every layer of the encoder instead: is the last one the best?")
+@click.option("--plot", metavar="FILE.png", help="With --layers: draw it too (extra plot).")
+@plain_errors
+def evaluate(run, data, device, as_json, layers, plot):
+    """Print the comparison table of a finished or interrupted RUN (its folder).
+
+    \b
+    mini-repr eval runs/infonce-digits-001
+    mini-repr eval runs/infonce-digits-001 --json
+    mini-repr eval runs/infonce-digits-001 --layers
+    """
+    from mini_repr.training import session
+
+    if plot and not layers:
+        raise click.UsageError("--plot draws what --layers measures: give both")
+    if plot:
+        session.figures()  # refuses, where it must, before the work
+    report = session.evaluate_layers(run, data, device) if layers else session.evaluate(run, data, device)
+    if plot:
+        session.draw_layers(report, plot)
+    click.echo(json.dumps(report, indent=2) if as_json else session.table(report))

@@ -1,0 +1,70 @@
+"""`mini-repr list`: what there is, as tables."""
+
+import shutil
+import sys
+
+import click
+
+from mini_repr.commands.errors import plain_errors
+from mini_repr.commands.tables import table
+
+
+@click.command("list")
+@click.option("--losses", "kind", flag_value="losses", help="Only the losses.")
+@click.option("--papers", "kind", flag_value="papers", help="Only the papers, with their status.")
+@click.option("--metrics", "kind", flag_value="metrics", help="Only the metrics.")
+@click.option("--encoders", "kind", flag_value="encoders", help="Only the encoders.")
+@click.option("--methods", "kind", flag_value="methods", help="Only the methods.")
+@click.option("--claims", "kind", flag_value="claims", help="Only the claims: one small experiment per paper.")
+@plain_errors
+def list_everything(kind):
+    """List losses, methods, encoders, metrics, papers and claims.
+
+    \b
+    mini-repr list --losses
+    mini-repr list --papers
+    """
+    click.echo(everything(kind, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+
+
+def everything(only=None, width=None):
+    """Tables of all that has pages, and of the papers and claims; or ``only`` one of them, such as "losses".
+
+    Args:
+        width: of the terminal, to which the last column is folded; by default each entry is one line.
+    """
+    from mini_repr.pages.page import KINDS
+    from mini_repr.pages.registry import pages_of
+
+    kinds = {"losses" if kind == "loss" else f"{kind}s": kind for kind in KINDS}
+    chosen = {title: kind for title, kind in kinds.items() if only in (None, title)}
+    tables = [table(title, [_row(page) for page in pages_of(kind).values()], width) for title, kind in chosen.items()]
+    tables += [_papers(width)] if only in (None, "papers") else []
+    tables += [_claims(width)] if only in (None, "claims") else []
+    return "\n\n".join(filter(None, tables))
+
+
+def _row(page):
+    text = page.summary.rstrip(".")
+    if page.kind == "metric":
+        text += f" ({', '.join(page.needs)})"
+    if page.variants:
+        text += f". Variants: {', '.join(page.variants)}."
+    folder = [page.compares] if page.kind == "loss" else []
+    return page.name, *folder, " ".join(page.papers), text
+
+
+def _papers(width):
+    from mini_repr.catalogue import papers
+
+    rows = [(p.number, p.key, p.status, p.arxiv, p.title) for p in papers()]
+    counts = ", ".join(f"{sum(p.status == s for p in papers())} {s}" for s in ("works", "partial", "planned"))
+    missing = table("still missing", [(p.key, p.missing) for p in papers() if p.missing], width)
+    return "\n\n".join(filter(None, (table(f"papers: {counts}", rows, width), missing)))
+
+
+def _claims(width):
+    from mini_repr.claims.bench.keys import claim_keys, find_claim
+
+    claims = {key: find_claim(key) for key in claim_keys()}
+    return table("claims", [(key, claim.paper, claim.says) for key, claim in claims.items()], width)

@@ -1,0 +1,103 @@
+"""`mini-repr show`: the page of a loss, metric, method, encoder or paper."""
+
+import inspect
+import textwrap
+
+import click
+
+from mini_repr.commands.errors import plain_errors
+from mini_repr.commands.tables import table
+
+# The sections of settings of a run whose name is not that of their kind of page.
+SECTIONS = {"optimiser": "optimizer"}
+
+
+@click.command(short_help="Show the page of a loss, metric, method, encoder or paper.")
+@click.argument("name")
+@click.option("--code/--no-code", default=True, help="Show the code under the page's text. Default: show it.")
+@plain_errors
+def show(name, code):
+    """Show the page of a loss: paper, definition, gradient, shapes, variants, code.
+
+    NAME may also be a metric, a method, an encoder, or a paper (its key or number).
+
+    \b
+    mini-repr show infonce
+    mini-repr show siamese --no-code
+    mini-repr show 092
+    """
+    click.echo(_shown(name, code))
+
+
+def _shown(name, code):
+    """The text on what is called ``name``, a paper by its key or number.
+
+    Raises:
+        ValueError: nothing is called so; names the nearest.
+    """
+    from mini_repr.catalogue import papers
+    from mini_repr.pages.names import suggestion
+    from mini_repr.pages.page import KINDS
+    from mini_repr.pages.registry import pages_of
+
+    pages = [page for kind in KINDS for page in pages_of(kind).values()]
+    found = [page for page in pages if name in (page.name, *page.aliases)]
+    if found:
+        return "\n\n".join(_page(page, code) for page in found)
+    key = name.zfill(3) if name.isdecimal() else name
+    for paper in papers():
+        if key in (paper.key, paper.number):
+            return _paper(paper)
+    known = [*(n for page in pages for n in (page.name, *page.aliases)), *(p.key for p in papers())]
+    raise ValueError(f"show {name!r}: no {', '.join(KINDS)} or paper of that name{suggestion(name, known)}")
+
+
+def _paper(paper):
+    from mini_repr.claims.bench.keys import claim_keys, find_claim
+
+    lines = [
+        f"paper {paper.number} {paper.key}: {paper.title}",
+        f"{paper.authors}, {paper.year}{', ' + paper.link if paper.link else ''}",
+        f"status: {paper.status}" + (f"; still missing: {paper.missing}" if paper.missing else ""),
+        f"where: {', '.join(paper.where) or 'planned for ' + ', '.join(paper.rooms)}",
+    ]
+    if paper.key in claim_keys():
+        lines.append(f"claim: {find_claim(paper.key).says} (mini-repr claim {paper.key})")
+    return "\n".join(lines)
+
+
+def _page(page, code):
+    """Papers, text, arguments with ranges and defaults, variants, invariants, code."""
+    from mini_repr.catalogue import paper
+
+    cited = [f"paper {p.number} {p.key}: {p.title} ({p.cite()})" for p in map(paper, page.papers)]
+    place = f" (losses/{page.compares})" if page.kind == "loss" else ""
+    is_class = isinstance(page.thing, type)
+    section = f"{SECTIONS.get(page.kind, page.kind)}." if is_class else ""
+    arguments = [(f"{section}{p.name}", str(p.annotation), _default(p)) for p in page.parameters.values()]
+    variants = [(name, _settings(v.settings), v.description) for name, v in page.variants.items()]
+    parts = [
+        "\n".join([f"{page.kind} {page.name}{place}", *cited]),
+        page.text.strip(),
+        table("settings, for --set" if is_class else "arguments", arguments),
+        table("variants", variants),
+        table("checked invariants", [(text,) for text in dict.fromkeys(i.description for i in page.invariants)]),
+        *([_source(one) for one in (page.thing, page.literal) if one is not None] if code else []),
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _default(parameter):
+    if parameter.default is parameter.required:
+        return "required"
+    if isinstance(parameter.default, float):
+        return f"default {parameter.default:.6g}"
+    return f"default {parameter.default}"
+
+
+def _settings(settings):
+    return ", ".join(f"{name}={value}" for name, value in settings.items())
+
+
+def _source(made):
+    return textwrap.dedent(inspect.getsource(made)).rstrip()

@@ -1,0 +1,53 @@
+"""Rows whose covariance is the identity, and rows less their mean."""
+
+from mini_repr.autograd import primitive
+from mini_repr.backend import backend_of
+
+
+def centred(x):
+    """(x - mean, mean) of rows x (N, D). A constant column is exactly 0, whatever its mean rounds to."""
+    mean = x.mean(axis=0)
+    return (x - mean) * (x != x[0]).any(axis=0), mean
+
+
+@primitive
+def whitened(x, /, eps=0.0):
+    """Rows x (n, D) moved and turned to mean 0 and covariance I (for eps 0), by Cholesky.
+
+    Raises:
+        ValueError: the covariance, shrunk by ``eps``, is singular.
+    """
+    xp = backend_of(x).xp
+    rows, width = x.shape
+    keep = (1 - eps) / (rows - 1)
+    apart, mean = centred(x)
+    covariance = keep * (apart.T @ apart)
+    diagonal = xp.arange(width)
+    covariance[diagonal, diagonal] += eps
+    try:
+        factor = xp.linalg.cholesky(covariance)
+    except xp.linalg.LinAlgError:
+        factor = xp.zeros_like(covariance)
+    # A squared pivot is what a column varies beyond the columns before it: rounding alone leaves this much of it. (Not
+    # every device stops at a pivot of 0.)
+    pivots, rounding = factor[diagonal, diagonal], xp.finfo(x.dtype).eps
+    limit = width * rounding * (covariance[diagonal, diagonal] + 16 * rounding * mean**2)
+    if not bool((pivots * abs(pivots) > limit).all()):
+        raise ValueError(
+            f"got {rows} rows with a singular covariance of {width} columns, expected more than {width} rows and "
+            "columns that vary each in its own way, or a larger eps"
+        )
+    whitening = xp.linalg.inv(factor)
+    z = apart @ whitening.T
+
+    def backward(g):
+        products = xp.tril(g.T @ z)
+        products += xp.tril(products, -1).T
+        inner = z @ products
+        inner *= -keep
+        inner += g
+        g_x = inner @ whitening
+        g_x -= g_x.mean(axis=0)
+        return g_x
+
+    return z, backward
