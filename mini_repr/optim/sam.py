@@ -6,8 +6,8 @@
 ``adaptive``: e = rho T^2 g / |T g| with T = |w| + 0.01, whose neighbourhood scales with each weight (ASAM).
 
 A step is two passes over the same batch. After the first, ``second_pass`` moves the parameters to w + e, takes the
-gradient there and puts w back, bit for bit, from a copy; then ``step`` is the base optimiser's. A gradient of 0, or one
-that is not finite, moves nothing.
+gradient there and puts w back, bit for bit, from a copy; then the base optimiser steps. A gradient of 0, or one that
+is not finite, moves nothing.
 
 Source: Foret, Kleiner, Mobahi, Neyshabur 2020, arXiv 2010.01412, algorithm 1 with p = 2; adaptive: Kwon et al. 2021,
 arXiv 2102.11600. Buffers (batch norm's running statistics, queues) and random states are those after the first pass.
@@ -18,14 +18,13 @@ the wrong labels, SAM gains nothing (0.948 ± 0.010 against 0.951 ± 0.008).
 """
 
 import math
-from typing import NamedTuple
 
 from mini_repr.backend import backend_of
 from mini_repr.optim.clip import global_norm
 
 
 class SAM:
-    """A base optimiser that also climbs.
+    """A base optimiser that also climbs; all but the two methods below is the base's.
 
     Args:
         base: an ``Optimizer``. rho: radius of the neighbourhood, above 0. adaptive: ASAM.
@@ -38,9 +37,8 @@ class SAM:
             raise ValueError(f"SAM: rho must be finite and above 0, got {rho}")
         self.base, self.rho, self.adaptive = base, rho, adaptive
 
-    @property
-    def parameters(self):
-        return self.base.parameters
+    def __getattr__(self, name):
+        return getattr(self.base, name)  # parameters, step, state: between steps there is nothing but the base's
 
     def second_pass(self, passes, module, rng, before):
         """Replace the gradients at w by those at w + e, under the same views, masks, dropout, queues and statistics.
@@ -77,38 +75,16 @@ class SAM:
             for p in moved.values():
                 p.grad *= backend_of(p.data).xp.abs(p.data) + 0.01
 
-    def step(self, lr=None):
-        """The base optimiser's step."""
-        self.base.step(lr)
-
-    def zero_grad(self):
-        self.base.zero_grad()
-
-    def state_dict(self):
-        """That of the base optimiser: between steps there is nothing else."""
-        return self.base.state_dict()
-
-    def load_state_dict(self, state):
-        self.base.load_state_dict(state)
-
-
-class PassingState(NamedTuple):
-    """What a pass moves besides gradients."""
-
-    buffers: dict
-    random: dict
-    views: dict
-
 
 def passing_state(module, rng):
-    """The ``PassingState`` of a module and of the host generator of its views, copied."""
+    """What a pass moves besides gradients: buffers, random states of the module, and the views' generator."""
     buffers = {name: array.copy() for name, array in module.named_buffers().items()}
-    return PassingState(buffers, module.random_state(), rng.bit_generator.state)
+    return buffers, module.random_state(), rng.bit_generator.state
 
 
 def restore(module, rng, state):
-    """Put a ``PassingState`` back."""
+    """Put a ``passing_state`` back."""
+    buffers, random, rng.bit_generator.state = state
     for name, array in module.named_buffers().items():
-        array[...] = state.buffers[name]
-    module.set_random_state(state.random)
-    rng.bit_generator.state = state.views
+        array[...] = buffers[name]
+    module.set_random_state(random)

@@ -29,11 +29,6 @@ def from_older_run(settings, method):
 
 def arrays_of_older_run(arrays):
     """The arrays of a checkpoint {name: array} in today's names."""
-
-    def today(name):
-        for old, new in ARRAYS.items():
-            if name.startswith(old):
-                return new + name.removeprefix(old)
-        return name
-
-    return {today(name): array for name, array in arrays.items()}
+    for old, new in ARRAYS.items():
+        arrays = {name.replace(old, new, 1): array for name, array in arrays.items()}
+    return arrays

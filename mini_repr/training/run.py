@@ -19,7 +19,7 @@ from mini_repr.training.folder import CHECKPOINT
 from mini_repr.training.moved import arrays_of_older_run
 from mini_repr.training.sections import CLIMBING, SAM_SETTINGS, LearningRate, Training
 from mini_repr.training.step import Diverged as Diverged
-from mini_repr.training.step import Position, training_step
+from mini_repr.training.step import training_step
 
 # Independent random streams of one seed: weights, and views with masks. The order of rows has its own (see Batches).
 WEIGHTS, VIEWS = 0, 1
@@ -102,7 +102,8 @@ class Run:
             batch,
             self.rng,
             self.sharding,
-            Position(self.step, self.total_steps),
+            number=self.step,
+            of=self.total_steps,
             lr=self.rate.at(self.step, self.total_steps),
             clip_norm=self.rate.clip_norm,
             chunk=self.train.grad_cache,

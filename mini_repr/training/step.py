@@ -2,7 +2,6 @@
 
 import math
 from functools import partial
-from typing import NamedTuple
 
 from mini_repr.optim import SAM, backward_in_chunks, clip_by_global_norm
 from mini_repr.optim.sam import passing_state
@@ -12,24 +11,17 @@ class Diverged(RuntimeError):
     """The loss or the gradient is no finite number."""
 
 
-class Position(NamedTuple):
-    """How many steps a run has done, of how many."""
-
-    done: int
-    of: int
-
-
-def training_step(method, optimizer, batch, rng, sharding, position, *, lr, clip_norm=0.0, chunk=0):
+def training_step(method, optimizer, batch, rng, sharding, *, number, of, lr, clip_norm=0.0, chunk=0):
     """Train on one batch: (terms {name: number}, gradient norm before clipping, embeddings).
 
     Args:
         batch: this rank's rows, a ``Batch``. rng: generator of views and masks, in one state on all ranks.
-        sharding: ``BatchSharding`` of the batch. position: ``Position``, before this step.
+        sharding: ``BatchSharding`` of the batch. number, of: which step it is, from 0, of how many.
         clip_norm: largest norm of the gradient, 0 for any. chunk: rows to encode at once, 0 for all.
     Raises:
         Diverged: the loss or the gradient norm is NaN or infinite; parameters are those before the step.
     """
-    passes = partial(forward_backward, method, batch, rng, sharding, position.done / position.of, chunk)
+    passes = partial(forward_backward, method, batch, rng, sharding, number / of, chunk)
     sharpness_aware = isinstance(optimizer, SAM)
     before = passing_state(method, rng) if sharpness_aware else None
 
@@ -37,13 +29,13 @@ def training_step(method, optimizer, batch, rng, sharding, position, *, lr, clip
     step = passes()
     terms = {"loss": step.total.item(), **{name: float(value) for name, value in step.total.terms.items()}}
     terms = sharding.of_batch(terms)
-    _require_finite(terms["loss"], "loss", method, position)
+    _require_finite(terms["loss"], "loss", method, number)
     if sharpness_aware:
         optimizer.second_pass(passes, method, rng, before)
     norm = clip_by_global_norm(optimizer.parameters, clip_norm or math.inf)
-    _require_finite(norm, "gradient norm", method, position)
+    _require_finite(norm, "gradient norm", method, number)
     optimizer.step(lr)
-    method.after_step(position.done + 1, position.of)
+    method.after_step(number + 1, of)
     return terms, norm, step.embeddings
 
 
@@ -62,10 +54,10 @@ def forward_backward(method, batch, rng, sharding, progress=0.0, chunk=0):
     return step
 
 
-def _require_finite(value, what, method, position):
+def _require_finite(value, what, method, number):
     if not math.isfinite(value):
         raise Diverged(
-            f"step {position.done + 1}: the {what} of {method.objective.loss.name} is {value}. The last checkpoint is "
+            f"step {number + 1}: the {what} of {method.objective.loss.name} is {value}. The last checkpoint is "
             "intact. Try a lower --lr, --set optimizer.clip_norm=1, a longer optimizer.warmup_steps or a higher "
             "temperature"
         )
