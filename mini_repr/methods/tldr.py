@@ -12,10 +12,12 @@ from mini_repr.methods.method import Batch, Parts
 from mini_repr.methods.neighbours import Neighbours
 from mini_repr.methods.objective import Objective
 from mini_repr.nn import Heads, LinearEncoder
-from mini_repr.nn.layers import at_least_one
 from mini_repr.optim import AdamW, cosine_with_warmup
+from mini_repr.pages.arguments import Count, NonNegative, Positive
+from mini_repr.pages.declare import part
 
 
+@part("procedure", "tldr", paper="077")
 class TLDR:
     """Rows (N, D) to (N, dimensions) by a matrix that keeps neighbours together: ``TLDR(8).fit(x).transform(y)``.
 
@@ -33,31 +35,22 @@ class TLDR:
         hidden, projected: widths inside the projector and of its output. layers: linear layers that it has.
         redundancy_weight: of ``barlow_twins``. epochs, batch_size, lr: of the training; no batch exceeds the rows.
         seed: of weights, order and partners: the same seed gives the same map.
-    Raises:
-        ValueError: a setting out of range.
     """
 
     def __init__(
         self,
-        dimensions=32,
+        dimensions: Count() = 32,
         *,
-        neighbours=3,
-        hidden=256,
-        projected=64,
-        layers=2,
-        redundancy_weight=0.0051,
-        epochs=100,
-        batch_size=256,
-        lr=0.01,
-        seed=0,
+        neighbours: Count() = 3,
+        hidden: Count() = 256,
+        projected: Count() = 64,
+        layers: Count() = 2,
+        redundancy_weight: NonNegative = 0.0051,
+        epochs: Count() = 100,
+        batch_size: Count(least=2) = 256,
+        lr: Positive = 0.01,
+        seed: Count(least=0) = 0,
     ):
-        counts = {"neighbours": neighbours, "hidden": hidden, "projected": projected, "layers": layers}
-        for name, value in ({"dimensions": dimensions, "epochs": epochs, "batch_size": batch_size} | counts).items():
-            at_least_one(f"TLDR: {name}", value)
-        if batch_size == 1:
-            raise ValueError("TLDR: batch_size: got 1, expected 2 or more")
-        if not 0 < lr < math.inf:
-            raise ValueError(f"TLDR: lr: got {lr}, expected a number above 0")
         self.dimensions = dimensions
         self._neighbours = neighbours
         self._heads = Heads(hidden=hidden, dimensions=projected, layers=layers, batch_norm=True)

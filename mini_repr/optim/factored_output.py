@@ -15,8 +15,13 @@ The loss is the ``z_loss`` of ``mini_repr.losses``, its mean over the batch.
 
 from mini_repr.autograd import softplus
 from mini_repr.backend import backend_of
+from mini_repr.losses.scores.z_loss import z_loss
+from mini_repr.pages.arguments import Rows
+from mini_repr.pages.declare import part
+from mini_repr.pages.page import definition
 
 
+@part("procedure", "factored_output", paper="063")
 class FactoredOutput:
     """W = V U + 1 omegaᵀ and what must be known of it; starts as V = W, U = I, omega = 0.
 
@@ -24,7 +29,7 @@ class FactoredOutput:
         weight: (C, D) array W, which is copied.
     """
 
-    def __init__(self, weight):
+    def __init__(self, weight: Rows("C D")):
         self._xp = backend_of(weight).xp
         self._take(weight.copy())
 
@@ -105,3 +110,10 @@ class FactoredOutput:
         self._u_inverse = self._u_inverse + scaled.T @ xp.linalg.solve(inner, hidden @ self._u_inverse)
         backend_of(hidden).scatter_add(self._v, labels, -(pushed @ self._u_inverse))
         self._gram, self._sum = gram, new_sum
+
+
+@definition(FactoredOutput)
+def factored_output_definition(weight, hidden, labels, learning_rate, **settings):
+    """W after a dense step of SGD."""
+    _, gradients = z_loss.definition_and_grad(hidden @ weight.T, labels, **settings)
+    return weight - learning_rate * gradients["scores"].T @ hidden

@@ -2,8 +2,10 @@
 
 from mini_repr.autograd import Tensor, no_grad
 from mini_repr.backend import backend_of
+from mini_repr.pages.declare import procedure
 
 
+@procedure(paper="082")
 def backward_in_chunks(module, inputs, embed, targets, compare, chunk):
     """Forward and backward pass over a batch, at most ``chunk`` of whose rows are ever encoded with history.
 

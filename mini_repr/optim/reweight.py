@@ -22,32 +22,51 @@ of tokens that a sample has in the batch.
 
 import math
 
-from mini_repr.backend import backend_of, is_array
+from mini_repr.backend import backend_of
+from mini_repr.pages.arguments import Rows
+from mini_repr.pages.declare import procedure
+from mini_repr.pages.page import definition
 
 
-def linupper(losses, temperature):
+@procedure(paper="103")
+def linupper(losses: Rows("B"), temperature):
     """Weights (B,) that play down samples of low loss and treat the upper half alike.
 
     Args:
         losses: (B,) floating-point, one per sample, finite.
         temperature: above 0; ``math.inf`` gives ones.
-    Raises:
-        ValueError: shape, dtype, losses that are not finite, temperature out of range.
     """
     return _weights("linupper", losses, temperature, lambda xp, h: xp.minimum(h + 1, 1))
 
 
-def quadratic(losses, temperature):
+@definition(linupper)
+def linupper_definition(losses, temperature):
+    return _weights_definition(losses, temperature, lambda h: min(h + 1, 1))
+
+
+@procedure(paper="103")
+def quadratic(losses: Rows("B"), temperature):
     """Weights (B,) that favour samples of middling loss. Arguments and errors as ``linupper``."""
     return _weights("quadratic", losses, temperature, lambda xp, h: 1 - h * h)
 
 
-def extremes(losses, temperature):
+@definition(quadratic)
+def quadratic_definition(losses, temperature):
+    return _weights_definition(losses, temperature, lambda h: 1 - h**2)
+
+
+@procedure(paper="103")
+def extremes(losses: Rows("B"), temperature):
     """Weights (B,) that favour samples of very low and very high loss. Arguments and errors as ``linupper``."""
     return _weights("extremes", losses, temperature, lambda xp, h: xp.abs(h))
 
 
-REWEIGHTINGS = {strategy.__name__: strategy for strategy in (linupper, quadratic, extremes)}
+@definition(extremes)
+def extremes_definition(losses, temperature):
+    return _weights_definition(losses, temperature, abs)
+
+
+REWEIGHTINGS = {strategy.name: strategy for strategy in (linupper, quadratic, extremes)}
 
 
 def annealed_temperature(step, temperature, warmup=0, ramp=0):
@@ -71,14 +90,9 @@ def annealed_temperature(step, temperature, warmup=0, ramp=0):
 
 
 def _weights(strategy, losses, temperature, score):
-    if not is_array(losses) or losses.ndim != 1 or losses.dtype.kind != "f" or losses.size == 0:
-        got = f"{losses.dtype} {losses.shape}" if is_array(losses) else type(losses).__name__
-        raise ValueError(f"{strategy}: losses must be floating-point, one per sample (B,), got {got}")
     xp = backend_of(losses).xp
-    if not bool(xp.isfinite(losses).all()):
-        raise ValueError(f"{strategy}: losses has values that are not finite")
     if not temperature > 0:
-        raise ValueError(f"{strategy}: temperature must be above 0, got {temperature}")
+        raise ValueError(f"{strategy}: temperature: got {temperature}, expected a number above 0")
     lowest = losses.min()
     spread = losses.max() - lowest
     h = 2 * (losses - lowest) / xp.where(spread > 0, spread, 1) - (spread > 0)
@@ -87,3 +101,11 @@ def _weights(strategy, losses, temperature, score):
     weights = xp.exp(logits / temperature)
     weights *= len(losses) / weights.sum()
     return weights
+
+
+def _weights_definition(losses, temperature, f):
+    losses = losses.tolist()
+    low, high = min(losses), max(losses)
+    h = [(2 * loss - high - low) / (high - low) for loss in losses]
+    powers = [math.exp(f(x) / temperature) for x in h]
+    return [len(losses) * power / sum(powers) for power in powers]

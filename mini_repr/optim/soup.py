@@ -7,8 +7,11 @@ that were trained on from the same parameters: units of models of their own begi
 import math
 
 from mini_repr.autograd import value_of
+from mini_repr.pages.declare import procedure
+from mini_repr.pages.page import definition
 
 
+@procedure(paper="091")
 def average_parameters(models, weights=None):
     """The weighted mean of parameters: {name: new array}.
 
@@ -38,6 +41,13 @@ def average_parameters(models, weights=None):
         return sum(terms[1:], terms[0])
 
     return {name: mean(name) for name in like}
+
+
+@definition(average_parameters)
+def average_parameters_definition(models, weights=None):
+    weights = [1.0] * len(models) if weights is None else weights
+    scaled = [{name: w * value_of(x) for name, x in model.items()} for model, w in zip(models, weights, strict=True)]
+    return {name: sum(model[name] for model in scaled) / sum(weights) for name in models[0]}
 
 
 def _kinds(model):

@@ -1,4 +1,4 @@
-"""Pages that are no losses: functions (metrics, masks) and classes (encoders, optimisers, methods)."""
+"""Pages that are no losses: functions (metrics, masks, procedures) and classes (encoders, optimisers, methods, ...)."""
 
 import inspect
 from functools import wraps
@@ -57,8 +57,13 @@ def mask(paper=(), **declared):
     return lambda function: register(Function("mask", function, paper, **declared))
 
 
+def procedure(paper=(), **declared):
+    """Declare and register a function that acts in training or after it."""
+    return lambda function: register(Function("procedure", function, paper, **declared))
+
+
 def part(kind, name, paper=(), **declared):
-    """Declare and register a class of a kind ("encoder", "optimiser", "method") under the name that users type.
+    """Declare and register a class of a kind ("encoder", "optimiser", ...) under the name that users type.
 
     Its constructor then checks the arguments that are annotated, with the errors of all pages; the class knows its page
     as ``.page``.

@@ -13,14 +13,15 @@ from typing import NamedTuple
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Annotation, Misuse
 
-# The kinds of pages, each with its package.
+# The kinds of pages, each with the packages that hold them. A procedure acts in training or after it: SAM, TLDR.
 KINDS = {
-    "loss": "losses",
-    "method": "methods",
-    "encoder": "nn",
-    "metric": "metrics",
-    "optimiser": "optim",
-    "mask": "masking",
+    "loss": ("losses",),
+    "method": ("methods",),
+    "encoder": ("nn",),
+    "metric": ("metrics",),
+    "optimiser": ("optim",),
+    "mask": ("masking",),
+    "procedure": ("optim", "methods"),
 }
 
 
@@ -146,8 +147,8 @@ class Page:
 
     @property
     def title(self):
-        """How errors name it: its name, after its kind where that is a word that users type."""
-        return self.name if self.kind in ("loss", "metric") else f"{self.kind} {self.name}"
+        """How errors name it: as it is called in Python, or its kind and name where these are what users type."""
+        return f"{self.kind} {self.name}" if self.kind in ("method", "encoder", "optimiser") else self.thing.__name__
 
 
 def definition(page):

@@ -22,8 +22,9 @@ def register(page):
 
 
 def pages_of(kind):
-    """{name: page} of a kind; the first call imports the package that holds them."""
-    _import_package(KINDS[kind])
+    """{name: page} of a kind; the first call imports the packages that hold them."""
+    for package in KINDS[kind]:
+        _import_package(package)
     return {name: page for (k, name), page in sorted(_pages.items(), key=_place) if k == kind}
 
 

@@ -33,7 +33,7 @@ def test_wrong_values_are_refused_by_name(name):
     good = arguments_of(mask, 0)
     for p in mask.settings:
         for _, value in wrong_values(p.annotation, rng, {}):
-            with pytest.raises(ValueError, match=rf"^mask {name}: {p.name}: got .+, expected .+"):
+            with pytest.raises(ValueError, match=rf"^{name}: {p.name}: got .+, expected .+"):
                 mask(rng, **{**good, p.name: value})
 
 
