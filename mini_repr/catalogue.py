@@ -8,8 +8,8 @@ which empty ones at the end of a row may be left out:
     year, arxiv        of the first arXiv version; empty where not confirmed
     room               where its code lives, comma-separated, as in the design ("losses/pairs,metrics")
     status             "works", "partial" or "planned"
-    where              for "works" and "partial": the registered things, comma-separated, each ``kind:name`` with kind
-                       loss, metric, method or optim, or ``module:dotted.path:attribute``
+    where              for "works" and "partial": the pages, comma-separated, each ``kind:name`` with one of the kinds
+                       of ``pages/page.py``, and ``module:dotted.path:attribute`` for the rest
     missing            for "partial": what is missing, in words
 """
 

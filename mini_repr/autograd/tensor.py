@@ -158,16 +158,22 @@ def _backpropagate(root, gradient):
 
 def _accumulate(argument, gradient, waiting):
     """Add a gradient to those of a leaf tensor, or of a computed one by its Origin; its node then waits for a visit."""
-    if not is_array(gradient):  # NumPy turns results without axes into scalars
-        gradient = backend_of(gradient).asarray(gradient)
-    gradient = unbroadcast(gradient, argument.shape).astype(argument.dtype, copy=False)
-    if isinstance(argument, Tensor):  # a copy: two leaves may have been given one array
-        argument.grad = gradient.copy() if argument.grad is None else argument.grad + gradient
+    gradient = unbroadcast(_as_array(gradient), argument.shape).astype(argument.dtype, copy=False)
+    if isinstance(argument, Tensor):
+        if argument.grad is None:
+            argument.grad = gradient.copy()  # two leaves may have been given one array
+        else:
+            argument.grad += gradient
         return
     gradients, position = argument.node.gradients, argument.position
     if all(g is None for g in gradients):
         heapq.heappush(waiting, argument.node)
-    gradients[position] = gradient if gradients[position] is None else gradients[position] + gradient
+    gradients[position] = gradient if gradients[position] is None else _as_array(gradients[position] + gradient)
+
+
+def _as_array(value):
+    """NumPy turns results without axes into scalars, which have no place to write to."""
+    return value if is_array(value) else backend_of(value).asarray(value)
 
 
 def unbroadcast(gradient, shape):

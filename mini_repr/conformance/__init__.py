@@ -1,4 +1,4 @@
-"""Hold anyone's implementation of a loss against its page: cases, certified values, vectors, the check."""
+"""Compare anyone's implementation of a loss with its page: cases, exact values, golden vectors, the check."""
 
 
 def __getattr__(name):

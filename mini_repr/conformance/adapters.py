@@ -12,7 +12,7 @@ from mini_repr.conformance.user_code import Unusable, one_line
 
 
 class Outcome(NamedTuple):
-    """What came out of one call: the value, {name: gradient} (None where only values come), the value's dtype."""
+    """The result of one call: the value, {name: gradient} (None where there are only values), the value's dtype."""
 
     value: float
     gradients: dict | None
@@ -84,15 +84,15 @@ class Adapter:
     def _is_differentiated(self, name):
         return name in self.wanted and name not in self.as_numbers
 
-    def _one_number(self, shape, came):
+    def _one_number(self, shape, found):
         if int(np.prod(shape)) != 1:
             raise Unusable(
-                f"{self.target.label}: returned {came} of shape {tuple(shape)}, expected one number; "
+                f"{self.target.label}: returned {found} of shape {tuple(shape)}, expected one number; "
                 "reduce it (mean or sum) as the loss does"
             )
 
-    def _wrong_kind(self, came, expected):
-        return Unusable(f"{self.target.label}: returned a {type(came).__name__}, expected {expected}")
+    def _wrong_kind(self, found, expected):
+        return Unusable(f"{self.target.label}: returned a {type(found).__name__}, expected {expected}")
 
     def _shaped(self, name, gradient, like):
         gradient = np.asarray(gradient, dtype=np.float64)
@@ -126,7 +126,7 @@ class NumpyAdapter(Adapter):
         return Outcome(float(value.reshape(())), gradients, value.dtype)
 
     def _named(self, given):
-        """Gradients under the loss's names, whatever the form in which they came."""
+        """Gradients under the loss's names, from a dict, a sequence or one array."""
         differentiable = [n for n in self.wanted if n in self.loss.differentiable]
         if isinstance(given, dict):
             ours = {n: n for n in self.loss.parameters} | {theirs: n for n, theirs in self.binding.names.items()}
@@ -166,11 +166,11 @@ class TorchAdapter(Adapter):
                 leaves[name] = value.requires_grad_(True)
             given[name] = value
         for name, attribute in self.binding.attributes.items():
-            held = getattr(self.target.call, attribute)
+            stored = getattr(self.target.call, attribute)
             with torch.no_grad():
-                held.fill_(float(arguments[name]))
+                stored.fill_(float(arguments[name]))
             if name in self.wanted:
-                leaves[name] = held
+                leaves[name] = stored
         value = self._call(given)
         if not isinstance(value, torch.Tensor):
             raise self._wrong_kind(value, "a torch tensor with one element")

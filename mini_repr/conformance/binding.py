@@ -15,7 +15,7 @@ class Binding:
 
     Attributes:
         names: {argument of the loss: parameter of the callable}, or positions 0, 1, ... in place of names.
-        attributes: {learned scalar: attribute of the instance that holds it}; set before a call, read after it.
+        attributes: {learned scalar: attribute of the instance that stores it}; set before a call, read after it.
         constants: {parameter of the callable: value}.
         fixed: {setting: value} at which the callable computes, whatever a case says.
     """
@@ -72,11 +72,11 @@ def bind(loss, target, arrays, settings, mapping=None, constants=None):
             if chosen or not isinstance(p.annotation, TrueOrFalse | Choice):
                 names[p.name] = theirs
         elif p.name not in settings and hasattr(target.call, theirs):
-            held = getattr(target.call, theirs)
-            if p.annotation.differentiable and root(type(held)) == "torch" and held.requires_grad:
+            stored = getattr(target.call, theirs)
+            if p.annotation.differentiable and root(type(stored)) == "torch" and stored.requires_grad:
                 attributes[p.name] = theirs
-            elif isinstance(held, numbers.Real) and not isinstance(held, bool):
-                fixed[p.name] = float(held)
+            elif isinstance(stored, numbers.Real) and not isinstance(stored, bool):
+                fixed[p.name] = float(stored)
     for p in known.values():
         given = p.name in names.values() or p.name in constants
         if not given and p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):

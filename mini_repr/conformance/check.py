@@ -28,7 +28,7 @@ def check(
     values_only=False,
     detached=(),
 ):
-    """Hold a callable against a loss page.
+    """Compare a callable with a loss page.
 
     Args:
         target: "path.py:name", "module:object", or the callable itself. against: name of the loss.
@@ -98,7 +98,7 @@ def resolve_settings(loss, variant, settings):
 
 
 def judge(loss, case, outcome):
-    """The row of a case from what came of it (None for gradients: only the value is compared)."""
+    """Result row of a case. An outcome without gradients is compared by its value alone."""
     if case.result == "undefined":
         finite = np.isfinite(outcome.value)
         return Row(case, None, "undefined", f"gives {outcome.value:.6g}" if finite else "not finite", outcome)
@@ -149,10 +149,10 @@ def _named(loss, settings, evidence, rows, own_numbers):
 
 
 def _own_numbers(target, constants):
-    """Numbers that the callable holds itself: defaults of its parameters, attributes of the instance."""
-    held = [p.default for p in target.parameters.values()]
-    held += [*getattr(target.call, "__dict__", {}).values(), *constants.values()]
-    return [float(v) for v in held if isinstance(v, numbers.Real) and not isinstance(v, bool)]
+    """Numbers in the callable: defaults of its parameters, attributes of the instance, constants."""
+    found = [p.default for p in target.parameters.values()]
+    found += [*getattr(target.call, "__dict__", {}).values(), *constants.values()]
+    return [float(v) for v in found if isinstance(v, numbers.Real) and not isinstance(v, bool)]
 
 
 def _notes(adapter, evidence, rows):

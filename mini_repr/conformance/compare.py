@@ -1,6 +1,6 @@
-"""The true value and gradients of a case, how far off an implementation may be, and how far off it is.
+"""The expected value and gradients of a case, how far off an implementation may be, and how far off it is.
 
-The truth is the page in float64. The tolerance is not a number somebody chose: it is what the page's own literal
+Expected is what the page gives in float64. The tolerance is measured, not chosen: it is what the page's own literal
 formula loses in the dtype of the case, on these very inputs and on the same inputs moved by one unit in the last place.
 A formula loses digits where the case takes them away (a small temperature, rows that nearly coincide), and then so may
 any faithful implementation. Eight times that is allowed, because sums may run in another order and equal forms round
@@ -24,9 +24,9 @@ MOVES = 4
 
 
 class Comparison(NamedTuple):
-    """How far an outcome is from the truth, relative to the truth's size, and whether each part is within tolerance.
+    """How far an outcome is from the expected one, relative to its size, and whether each part is within tolerance.
 
-    ``errors`` and ``allowed``: {"value": number, "grad NAME": number}; inf where what came is not finite.
+    ``errors`` and ``allowed``: {"value": number, "grad NAME": number}; inf where the outcome is not finite.
     """
 
     errors: dict
@@ -76,24 +76,24 @@ def allowed_errors(loss, arguments, exact, dtype):
 
 
 def compare(exact, outcome, allowed, with_gradients=True):
-    """Hold an outcome against the truth.
+    """Compare an outcome with the expected one.
 
     Args:
-        exact: the truth. outcome: what came; gradients it does not have are not compared.
+        exact: the expected outcome. outcome: what was found; gradients that it does not have are not compared.
         allowed: from ``allowed_errors``. with_gradients: False at a kink, where any subgradient will do.
     Returns:
-        Comparison, in units of the truth's own size: the largest element of a gradient; 1 where the truth is 0, or no
-        larger than its own rounding.
+        Comparison, in units of the expected size: the largest element of a gradient; 1 where that is 0, or no larger
+        than its own rounding.
     """
     parts = {"value": (outcome.value, np.asarray(exact.value))}
     for name, gradient in (outcome.gradients or {}).items():
         if with_gradients or not np.isfinite(gradient).all():
             parts[f"grad {name}"] = (gradient, exact.gradients.get(name, np.zeros_like(gradient)))
     errors, relative = {}, {}
-    for part, (came, expected) in parts.items():
+    for part, (found, expected) in parts.items():
         size = _size(expected)
         size = size if size > allowed.get(part, 0.0) else 1.0
-        error = _size(np.asarray(came) - expected)
+        error = _size(np.asarray(found) - expected)
         errors[part] = error / size if np.isfinite(error) else np.inf
         relative[part] = allowed.get(part, 0.0) / size
     return Comparison(errors, relative)

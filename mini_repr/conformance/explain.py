@@ -1,7 +1,7 @@
 """Say what a callable computes, where it is not the loss it was compared with.
 
 The search goes from simple to less simple: a declared variant or one other setting or one slip; the loss itself times a
-factor; then two of these together. A match must hold on every piece of evidence, in value and (where there are any)
+factor; then two of these together. A match must fit every piece of evidence, in value and (where there are any)
 gradients, to ten digits in float64; if nothing does, to seven. Chance reaches neither. The first, simplest match is the
 name.
 """
@@ -106,7 +106,7 @@ def explain(loss, settings, evidence, numbers=()):
     Args:
         settings: the loss's settings under which it was compared.
         evidence: list of Evidence of ordinary cases, of several sizes; at least two.
-        numbers: values that the callable holds itself (defaults, attributes), tried for every numeric setting.
+        numbers: values in the callable (defaults, attributes), tried for every numeric setting.
     """
     single = all(e.outcome.dtype.itemsize < 8 for e in evidence)
     for digits in DIGITS_OF_SINGLE if single else DIGITS:
@@ -152,7 +152,7 @@ def _words(parameter, settings):
 
 
 def _numbers(loss, parameter, settings, numbers):
-    """Values for a setting that is a number: those the callable holds, those of declared variants, common ones."""
+    """Values for a setting that is a number: those in the callable, those of declared variants, common ones."""
     bare = parameter.annotation.bare
     if isinstance(bare, Count):
         return [v for v in (0, 1) if v >= bare.least and not bare.choose]
@@ -287,20 +287,20 @@ class _Search:
             outcomes.append(Outcome(float(value.data), gradients, value.data.dtype))
         return outcomes
 
-    def _near(self, came, expected):
+    def _near(self, theirs, expected):
         size = np.max(np.abs(expected), initial=0.0)
-        return bool(np.max(np.abs(np.asarray(came) - expected), initial=0.0) <= self.tolerance * max(size, 1e-3))
+        return bool(np.max(np.abs(np.asarray(theirs) - expected), initial=0.0) <= self.tolerance * max(size, 1e-3))
 
-    def _same(self, came, ours):
-        if not self._near(came.value, ours.value):
+    def _same(self, theirs, ours):
+        if not self._near(theirs.value, ours.value):
             return False
-        return all(self._near(g, ours.gradients[n]) for n, g in (came.gradients or {}).items())
+        return all(self._near(g, ours.gradients[n]) for n, g in (theirs.gradients or {}).items())
 
     def _plausible(self, first):
         """A cheap look at one case: equal, or a known factor apart."""
-        came = self.evidence[0].outcome.value
+        theirs = self.evidence[0].outcome.value
         expected = np.append(self.numbers[:, 0], 1.0) * first
-        return bool((np.abs(came - expected) <= self.tolerance * np.abs(expected)).any())
+        return bool((np.abs(theirs - expected) <= self.tolerance * np.abs(expected)).any())
 
     def _gradient_relation(self, ours):
         """Values equal, gradients not: one factor for all inputs, or another for each."""
@@ -330,9 +330,9 @@ class _Search:
     def _common_factor(self, pairs):
         """The text of the factor between two lists of arrays: "0", "1", a known one, a number; None without one."""
         tells = [bool(np.max(np.abs(ours)) > VANISHING) for _, ours in pairs]
-        if not any(tells) or all(self._near(came, ours) for came, ours in pairs):
-            return "1" if all(self._near(came, ours) for came, ours in pairs) else None
-        if all(not np.any(came) for came, _ in pairs):
+        if not any(tells) or all(self._near(theirs, ours) for theirs, ours in pairs):
+            return "1" if all(self._near(theirs, ours) for theirs, ours in pairs) else None
+        if all(not np.any(theirs) for theirs, _ in pairs):
             return "0"
         numbers = [float((c * o).sum() / (o * o).sum()) if t else None for t, (c, o) in zip(tells, pairs, strict=True)]
         if not all(f is None or self._near(c, f * o) for f, (c, o) in zip(numbers, pairs, strict=True)):

@@ -1,11 +1,11 @@
-"""How many digits a page keeps: its error against certified values over temperature and the size of its rows.
+"""How many digits a page keeps: its error, compared with exact values, over temperature and the size of its rows.
 
 One error is the largest over a few random draws, in units in the last place (ULP) of the result in the format that the
 inputs are stored in:
 
-    float32    the page in float32 against the exact result for the same numbers
-    float16    inputs rounded to float16 (bfloat16), the page in float32, against the exact result for the unrounded
-    bfloat16   inputs: what it costs to store embeddings in half precision
+    float32    the page in float32, compared with the exact result for the same numbers
+    float16    inputs rounded to float16 (bfloat16), the page in float32, compared with the exact result for the
+    bfloat16   unrounded inputs: what it costs to store embeddings in half precision
 
 A result smaller than a thousandth of its size at the default setting counts as that thousandth: a loss or a gradient
 that has vanished need not keep its digits.

@@ -88,7 +88,7 @@ class RanksReport(NamedTuple):
 
 
 def check_ranks(target, against, world, variant=None, settings=None, mapping=None, constants=None, framework=None):
-    """Hold the loss of one rank, as a distributed training step computes it, against the whole batch's loss.
+    """Compare the loss of one rank, as a distributed training step computes it, with the whole batch's loss.
 
     Args:
         target: "path.py:name", "module:object" or the callable: from the rank's own arrays, then the gathered ones,
@@ -148,12 +148,14 @@ def _rank_adapter(loss, target, arguments, settings, mapping, constants, framewo
     dealt = sharded(loss, arguments)
     others = [p.name for p in loss.arrays if p.name not in dealt and arguments.get(p.name) is not None]
     arrays = [f"{where}_{n}" for where in ("local", "all") for n in dealt]
-    face = {a: loss.parameters[a.partition("_")[2]]._replace(name=a) for a in arrays}
-    face |= {n: loss.parameters[n] for n in others}
-    face |= {"rank": Parameter("rank", Count(least=0), Parameter.required)}
-    face |= {p.name: p for p in loss.settings}
-    signature = SimpleNamespace(name=loss.name, parameters=face, settings=loss.settings, arrays=list(face.values()))
-    signature.differentiable = [a for a in arrays if face[a].annotation.differentiable]
+    parameters = {a: loss.parameters[a.partition("_")[2]]._replace(name=a) for a in arrays}
+    parameters |= {n: loss.parameters[n] for n in others}
+    parameters |= {"rank": Parameter("rank", Count(least=0), Parameter.required)}
+    parameters |= {p.name: p for p in loss.settings}
+    signature = SimpleNamespace(
+        name=loss.name, parameters=parameters, settings=loss.settings, arrays=list(parameters.values())
+    )
+    signature.differentiable = [a for a in arrays if parameters[a].annotation.differentiable]
     binding = bind(signature, target, [*arrays, *others, "rank"], settings, mapping, constants)
     framework = framework or framework_of(target)
     adapter = adapter_for(framework, signature, target, binding, signature.differentiable)
@@ -162,7 +164,7 @@ def _rank_adapter(loss, target, arguments, settings, mapping, constants, framewo
 
 
 def _cause(loss, arguments, world, fits, cut):
-    """Why the gradient is not the whole batch's. ``cut``: nothing at all came back through the gathered rows."""
+    """Why the gradient is not the whole batch's. ``cut``: no gradient at all reached the gathered rows."""
     judged = fits[JUDGED]
     if judged.is_equal:
         return ""

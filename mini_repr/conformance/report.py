@@ -149,7 +149,7 @@ def _table(rows, every_case):
 
 
 def _paste(row):
-    """The case as Python that anyone can paste, and what came and what should have."""
+    """The case as Python that anyone can paste, with found and expected values."""
     lines = [f"# {row.case.id}: {row.case.comment}"]
     for name, value in row.case.arguments.items():
         if isinstance(value, np.ndarray):
@@ -169,15 +169,15 @@ def _paste(row):
     return lines
 
 
-def _worst(name, came, expected):
+def _worst(name, found, expected):
     """A comment on the row of a gradient that is farthest off, or on a scalar's gradient."""
     where = ""
-    if np.ndim(came):
-        off = np.nan_to_num(np.abs(came - expected), nan=np.inf).reshape(len(came), -1).max(axis=1)
+    if np.ndim(found):
+        off = np.nan_to_num(np.abs(found - expected), nan=np.inf).reshape(len(found), -1).max(axis=1)
         worst = int(np.argmax(off))
-        where, came, expected = f"[{worst}]", came[worst], expected[worst]
-    came, expected = (
+        where, found, expected = f"[{worst}]", found[worst], expected[worst]
+    found, expected = (
         np.array2string(np.asarray(x), precision=6, separator=", ", threshold=8, max_line_width=1000)
-        for x in (came, expected)
+        for x in (found, expected)
     )
-    return f"# gradient of {name}{where}: got {came}, expected {expected}"
+    return f"# gradient of {name}{where}: got {found}, expected {expected}"

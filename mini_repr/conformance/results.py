@@ -1,4 +1,4 @@
-"""File mode: values and gradients that were computed elsewhere, on exported vectors, held against the page.
+"""File mode: values and gradients that were computed elsewhere on exported vectors, compared with the page.
 
 The npz file has, for every case that was run, ``CASE/value`` (one number) and, where there are gradients,
 ``CASE/grad_NAME``. The cases are those of ``mini-repr vectors export``, or of ``cases_for`` with the same settings.
@@ -16,7 +16,7 @@ from mini_repr.pages.names import find_loss, suggestion
 
 
 def check_results(path, against, variant=None, settings=None):
-    """Hold a results file against a loss page.
+    """Compare a results file with a loss page.
 
     Args:
         path: npz, see above. against, variant, settings: as in ``check``.

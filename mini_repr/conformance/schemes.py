@@ -56,7 +56,7 @@ SCHEMES = [
 
 
 class Fit(NamedTuple):
-    """Effective against true gradient: the best factor, and the share that it leaves over (0: a multiple)."""
+    """How an effective gradient fits the wanted one: the best factor, and what it leaves over (0: a multiple)."""
 
     factor: float
     left_over: float
@@ -90,7 +90,7 @@ def shards(rows, world):
 
 
 def gives_rows(loss):
-    """Whether the loss can return one value a row."""
+    """Whether the loss can return one value per row."""
     parameter = loss.parameters.get("reduction")
     return parameter is not None and "none" in parameter.annotation.options
 
@@ -138,7 +138,7 @@ def effective(gradients, parts, gather_gradient, average=True, divided=False):
 
 
 def fit(found, true):
-    """The Fit of {name: gradient} against {name: gradient}, all inputs together."""
+    """The Fit of one {name: gradient} to another, all inputs together."""
     x = np.concatenate([np.ravel(true[n]) for n in found])
     y = np.concatenate([np.ravel(g) for g in found.values()])
     factor = float(x @ y / (x @ x))
@@ -159,7 +159,7 @@ def scheme_fits(loss, arguments, world):
         except ValueError:
             if scheme.rank_loss != "alone":
                 raise
-            continue  # a rank's few rows may hold no pair of one class
+            continue  # among a rank's few rows there may be no pair of one class
         found = effective(gradients, parts, scheme.gather_gradient, scheme.average, scheme.divided)
         table.append((scheme, fit(found, true)))
     return table

@@ -6,10 +6,9 @@ Three kinds, so that one line here serves every loss it can happen to:
   its definition replaced (``unit_rows`` by nothing, ``sqrt(x + eps)`` by ``sqrt(x) + eps``, ...). The engine
   differentiates what results, so value and gradient belong together.
 * a ``Factor`` is a number by which codes multiply a loss: made of the batch size, the width or the temperature.
-* what only touches the gradient (doubled, missing for one input) needs no table: ``naming`` compares them as numbers.
+* what only touches the gradient (doubled, missing for one input) needs no table: ``explain`` compares them as numbers.
 """
 
-import types
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from mini_repr import autograd as ops
 from mini_repr.autograd import Tensor, stop_gradient
+from mini_repr.conformance.user_code import names_in
 from mini_repr.pages.arguments import Rows
 from mini_repr.pages.loss import evaluate_definition
 
@@ -93,11 +93,7 @@ FACTORS = [
 def uses(loss, *names):
     """Whether the page's definition calls operations of all these names."""
 
-    def named(code):
-        inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
-        return set(code.co_names).union(*map(named, inner))
-
-    return loss.literal is not None and set(names) <= named(loss.literal.__code__)
+    return loss.literal is not None and set(names) <= names_in(loss.literal.__code__)
 
 
 def has(*names):
@@ -154,7 +150,7 @@ def _every_second(replacement, phase):
 
 
 def _float_rows(loss, arguments):
-    """Arrays of rows that have a length: a number a row (an estimate, a temperature) has none."""
+    """Arrays of rows that have a length: one number per row (an estimate, a temperature) has none."""
     given = {p.name: arguments[p.name] for p in loss.arrays if _is_rows(p) and arguments.get(p.name) is not None}
     return {name: rows for name, rows in given.items() if len(rows.shape) > 1}
 

@@ -112,7 +112,7 @@ def framework_of(target):
     if not hasattr(code, "__code__"):  # an instance: its class says what a call runs
         code = type(target.call).__call__
     home = getattr(code, "__globals__", {})
-    used = {root(home[name]) for name in _names(getattr(code, "__code__", None)) if name in home}
+    used = {root(home[name]) for name in names_in(getattr(code, "__code__", None)) if name in home}
     for seen in (used, {root(thing) for thing in home.values()}):
         deep = seen & {"torch", "jax"}
         if len(deep) == 1:
@@ -138,9 +138,9 @@ def _mentioned(annotation):
     return root(annotation)
 
 
-def _names(code):
-    """Global names that a function's code uses, inner functions included."""
+def names_in(code):
+    """Global names and attributes that a function's code uses, inner functions included."""
     if code is None:
         return set()
     inner = [c for c in code.co_consts if inspect.iscode(c)]
-    return set(code.co_names).union(*map(_names, inner))
+    return set(code.co_names).union(*map(names_in, inner))

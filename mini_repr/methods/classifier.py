@@ -1,4 +1,8 @@
-"""Images with labels, classified by scores of one view."""
+"""Images with labels, classified by scores of one view.
+
+Source: scores through a softmax as in Bridle 1990, "Probabilistic interpretation of feedforward classification network
+outputs"; no paper of its own.
+"""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""Two views of each image through one encoder and one projector: SimCLR."""
+"""Two views of each image through one encoder and one projector: SimCLR.
+
+Source: Chen et al. 2020, arXiv 2002.05709.
+"""
 
 from mini_repr.backend import backend_of
 from mini_repr.masking import random_mask, visible_patches

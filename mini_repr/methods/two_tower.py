@@ -11,7 +11,7 @@ from mini_repr.pages.arguments import Flag
 from mini_repr.pages.declare import part
 
 
-@part("method", "two_tower", paper=("037", "056", "057", "091", "100", "114", "118"))
+@part("method", "two_tower", paper=("037", "056", "057", "091", "100", "113", "118"))
 class TwoTower(Method):
     """Pairs of texts, such as a word and its definition: dual encoders and pair losses, no heads.
 

@@ -57,4 +57,4 @@ def neighbour_overlaps(a: Rows("N>=2 D"), b: Rows("N>=2 E"), k: Count() = 10, no
         return most_similar(unit, unit, k)[1]
 
     both = xp.sort(xp.concatenate([nearest("a", a), nearest("b", b)], axis=1), axis=1)
-    return (both[:, 1:] == both[:, :-1]).sum(axis=1) / k  # what is in both lists stands there twice
+    return (both[:, 1:] == both[:, :-1]).sum(axis=1) / k  # what is in both lists is there twice

@@ -69,7 +69,7 @@ def _check(arrays, source):
     if labels is not None:
         rows = next((len(arrays[name]) for name in "zab" if name in arrays), None)
         if labels.dtype.kind not in "iu" or labels.ndim != 1 or rows not in (None, len(labels)):
-            expected = f"integers ({'N' if rows is None else rows},), one a row"
+            expected = f"integers ({'N' if rows is None else rows},), one per row"
             raise ValueError(f"{source}: labels: got {labels.dtype} {labels.shape}, expected {expected}")
 
 

@@ -14,7 +14,7 @@ def tolerance(z: Rows("N D", no_zero_row=True), labels: Labels("N")):
     The mean cosine over all pairs of distinct rows with the same label: 1 where each class is one point. A class with n
     unit rows that sum to S has pairs that sum to |S|² - n, so no pair is ever formed. The paper writes an expectation
     over all pairs with an indicator of the same class, but describes and plots the mean within classes, which is what
-    stands here: its value does not depend on the number of classes.
+    this is: its value does not depend on the number of classes.
 
     Source: Wang & Liu 2020, arXiv 2012.09740, section 4.
 

@@ -8,7 +8,7 @@ from mini_repr.autograd import Tensor
 class Encoded(NamedTuple):
     """The output of an encoder.
 
-    pooled: (B, D), one row an input. tokens: (B, P, D) where the encoder has tokens, else None. layers: the tokens
+    pooled: (B, D), one row per input. tokens: (B, P, D) where the encoder has tokens, else None. layers: the tokens
     after each block that was asked for. attention: for each block, where asked for, plain arrays (B, heads, N, N).
     """
 

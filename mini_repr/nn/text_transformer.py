@@ -19,7 +19,7 @@ from mini_repr.pages.declare import part
 from mini_repr.pages.page import definition
 
 
-@part("encoder", "text_transformer")
+@part("encoder", "text_transformer", paper="012")
 class TextTransformer(Module):
     """Words and positions through pre-norm blocks.
 

@@ -20,7 +20,10 @@ from mini_repr.pages.page import definition
 
 @part("optimiser", "adamw")
 class AdamW(Optimizer):
-    """Adam with decoupled weight decay. See ``Optimizer`` for the shared arguments."""
+    """Adam with decoupled weight decay.
+
+    See ``Optimizer`` for the shared arguments.
+    """
 
     def __init__(
         self,

@@ -20,7 +20,10 @@ from mini_repr.pages.page import definition
 
 @part("optimiser", "sgd")
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum. See ``Optimizer`` for the shared arguments."""
+    """Stochastic gradient descent with momentum.
+
+    See ``Optimizer`` for the shared arguments.
+    """
 
     def __init__(
         self,

@@ -2,8 +2,6 @@
 
 KaLM-Embedding-V2 averages fine-tuned checkpoints so (Zhao et al. 2025, arXiv 2506.20923). It makes sense for models
 that were trained on from the same parameters: units of models of their own beginnings have no order in common.
-
-Measured: ``mini-repr claim kalm``: a soup of three MRR 0.049 ± 0.004 against its members' mean 0.048 ± 0.004; holds.
 """
 
 import math

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import Annotation, Misuse
 
-# The kinds of pages, each with the package that holds them.
+# The kinds of pages, each with its package.
 KINDS = {
     "loss": "losses",
     "method": "methods",

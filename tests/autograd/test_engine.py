@@ -353,3 +353,13 @@ def test_a_costly_gradient_is_made_only_where_it_is_wanted():
     assert y.grad.tolist() == [2.0]
     product(Tensor(x.data, requires_grad=True), y).backward()
     assert made == ["x"]
+
+
+def test_the_gradient_of_a_number_used_twice_is_an_array_that_can_be_written_to():
+    x = Tensor(np.array(2.0), requires_grad=True)
+    y = x * x
+    (y * y + y).backward()
+    assert isinstance(x.grad, np.ndarray) and x.grad == 2 * 2 * 2 * 4 + 2 * 2
+    x.grad *= 0.5
+    (x * 1.0).backward()
+    assert isinstance(x.grad, np.ndarray) and x.grad == 18 + 1

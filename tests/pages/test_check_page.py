@@ -1,4 +1,4 @@
-"""``check_page`` passes a faithful page and names the broken promise of an unfaithful one."""
+"""A faithful page passes ``check_page``; of an unfaithful one the broken promise is named."""
 
 import numpy as np
 import pytest

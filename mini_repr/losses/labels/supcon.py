@@ -44,7 +44,7 @@ _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 1, 0, 1, 1]}
 
 
 @loss(
-    paper="093",
+    paper=("093", "013"),
     variants={
         "in": variant("the mean over positives inside the logarithm", form="in"),
         "all_rows": variant("mean over all rows; one alone in its class counts 0", mean_over="rows"),

@@ -47,7 +47,7 @@ _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 
 
 @loss(
-    paper="092",
+    paper=("092", "028"),
     variants={
         "nt_xent": variant("SimCLR: negatives from both views, 2B - 1 candidates", negatives="views"),
         "one_direction": variant("anchors in a only: CPC, DPR and many retrieval codes", symmetric=False),

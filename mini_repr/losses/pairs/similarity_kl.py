@@ -38,7 +38,7 @@ _ROWS, _TURNED = [[1.0, 2.0], [0.5, -3.0], [1.0, 0.0]], [[-2.0, 1.0], [3.0, 0.5]
 
 
 @loss(
-    paper="057",
+    paper=("057", "037"),
     variants={
         "both_directions": variant("the mean over anchors of both views", symmetric=True),
         "without_partners": variant("the distributions over the other rows only", diagonal=False),

@@ -36,7 +36,7 @@ _PATCHES = [[[1.0, 2.0], [3.0, 5.0]]]
 
 
 @loss(
-    paper="096",
+    paper=("096", "020"),
     variants={
         "raw_pixels": variant("MAE without pixel normalisation, its code's default", normalize_target=False),
         "biased": variant("variance divided by Q, not Q - 1", ddof=0),

@@ -1,0 +1,45 @@
+"""``list`` and ``show`` print whatever kind of page is declared, and its registry's entries where none is."""
+
+import pytest
+from click.testing import CliRunner
+
+from mini_repr.cli import main
+from mini_repr.pages import registry
+from mini_repr.pages.arguments import Fraction, Positive
+from mini_repr.pages.declare import Function
+from mini_repr.pages.page import Page, variant
+
+
+def hidden(rng, batch, ratio: Fraction = 0.75):
+    """Hidden patches: a share of them, at random."""
+
+
+class Descent:
+    """Descent: a step against the gradient."""
+
+    def __init__(self, parameters, lr: Positive = 0.1):
+        self.lr = lr
+
+
+@pytest.fixture
+def run(monkeypatch):
+    mask = Function("mask", hidden, "092", variants={"half": variant("half of them", ratio=0.5)})
+    for page in (mask, Page("optimiser", Descent, ("092", "067"), name="descent")):
+        monkeypatch.setitem(registry._pages, (page.kind, page.name), page)
+    return lambda *args: CliRunner().invoke(main, args).output
+
+
+def test_declared_kinds_are_listed_with_their_papers(run):
+    tables = {table.split()[0]: " ".join(table.split()) for table in run("list").split("\n\n")}
+    assert "hidden 092 a share of them, at random. Variants: half." in tables["masks"]
+    assert "descent 092 067 a step against the gradient." in tables["optimisers"]
+    assert {"losses", "methods", "encoders", "metrics", "claims"} <= tables.keys()
+
+
+def test_a_declared_page_is_shown(run):
+    shown = run("show", "hidden")
+    for part in ("mask hidden", "paper 092", "ratio  (>= 0 and <= 1)  default 0.75", "half  ratio=0.5  half of them"):
+        assert part in shown
+    assert "def hidden(" in shown and "def hidden(" not in run("show", "hidden", "--no-code")
+    shown = run("show", "descent")
+    assert "settings, for --set\n  optimizer.lr  (> 0)  default 0.1" in shown and "class Descent" in shown
