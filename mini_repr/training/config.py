@@ -11,7 +11,6 @@ from dataclasses import asdict
 
 from mini_repr.methods.build import default_encoder, find_method
 from mini_repr.pages.names import choose, find, find_loss, suggestion
-from mini_repr.pages.page import Parameter
 from mini_repr.pages.registry import pages_of
 from mini_repr.training import moved
 from mini_repr.training.recipes import recipe_of
@@ -103,8 +102,10 @@ def merge(base, over):
 
 
 def _defaults(page):
-    """{name: default} of the settings that a user may leave out."""
-    return {p.name: p.default for p in page.settings if p.default is not Parameter.required}
+    """{name: default} of the settings that a user may leave out: all but arrays, types and names of parameters."""
+    others = ("dtype", "exclude", *(p.name for p in page.arrays))
+    parameters = page.__signature__.parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in others}
 
 
 def parse_assignment(text):
