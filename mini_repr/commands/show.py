@@ -2,6 +2,7 @@
 
 import inspect
 import textwrap
+from dataclasses import fields
 
 import click
 
@@ -42,12 +43,13 @@ def _shown(name, code):
 
     pages = [page for kind in KINDS for page in pages_of(kind).values()]
     found = [page for page in pages if name in (page.name, *page.aliases)]
-    if found:
-        return "\n\n".join(_page(page, code) for page in found)
     key = name.zfill(3) if name.isdecimal() else name
-    for paper in papers():
-        if key in (paper.key, paper.number):
-            return _paper(paper)
+    texts = [_page(page, code) for page in found]
+    # A loss is what its paper is about; a method of that name is one part of it.
+    if not any(page.kind == "loss" for page in found):
+        texts += [_paper(paper) for paper in papers() if key in (paper.key, paper.number)]
+    if texts:
+        return "\n\n".join(texts)
     known = [*(n for page in pages for n in (page.name, *page.aliases)), *(p.key for p in papers())]
     raise ValueError(f"show {name!r}: no {', '.join(KINDS)} or paper of that name{suggestion(name, known)}")
 
@@ -69,12 +71,17 @@ def _paper(paper):
 def _page(page, code):
     """Papers, text, arguments with ranges and defaults, variants, invariants, code."""
     from mini_repr.catalogue import paper
+    from mini_repr.nn import Heads
 
     cited = [f"paper {p.number} {p.key}: {p.title} ({p.cite()})" for p in map(paper, page.papers)]
     place = f" (losses/{page.compares})" if page.kind == "loss" else ""
     is_class = isinstance(page.thing, type)
     section = f"{SECTIONS.get(page.kind, page.kind)}." if is_class else ""
     arguments = [(f"{section}{p.name}", str(p.annotation), _default(p)) for p in page.parameters.values()]
+    if getattr(page.thing, "heads", None):
+        arguments += [
+            (f"heads.{f.name}", str(f.type), f"default {getattr(page.thing.heads, f.name)}") for f in fields(Heads)
+        ]
     variants = [(name, _settings(v.settings), v.description) for name, v in page.variants.items()]
     parts = [
         "\n".join([f"{page.kind} {page.name}{place}", *cited]),

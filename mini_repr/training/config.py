@@ -6,7 +6,6 @@ defaults of the code, the recipe of the loss, the file, the command line.
 """
 
 import copy
-import inspect
 import tomllib
 from dataclasses import asdict
 
@@ -15,7 +14,7 @@ from mini_repr.pages.names import choose, find, find_loss, suggestion
 from mini_repr.pages.registry import pages_of
 from mini_repr.training import moved
 from mini_repr.training.recipes import recipe_of
-from mini_repr.training.sections import CLIMBING, SAM_SETTINGS, LearningRate, Training
+from mini_repr.training.sections import CLIMBING, LearningRate, SharpnessAware, Training
 
 # learn: scalars of the loss that training moves. matryoshka: numbers of leading columns to compare, none for all.
 # reweight: how much each row counts by its loss, see ``mini_repr.optim.REWEIGHTINGS``.
@@ -50,18 +49,18 @@ def resolve(chosen, takes="images"):
     base = optimizer.removeprefix(CLIMBING)
 
     settings = {
-        "loss": {"name": loss.name, **OBJECTIVE, **{p.name: p.default for p in loss.settings}},
+        "loss": {"name": loss.name, **OBJECTIVE, **_defaults(loss)},
         "add": {},
-        "method": {"name": method.page.name, "views": None, **{p.name: p.default for p in method.page.settings}},
+        "method": {"name": method.page.name, "views": None, **_defaults(method.page)},
         "heads": asdict(method.heads) if method.heads else {},
-        "encoder": {"name": encoder.name, **keyword_defaults(encoder.thing)},
+        "encoder": {"name": encoder.name, **_defaults(encoder)},
         "data": {"name": "digits"},
-        "optimizer": {"name": optimizer, **keyword_defaults(bases[base].thing), **asdict(LearningRate())},
+        "optimizer": {"name": optimizer, **_defaults(bases[base]), **asdict(LearningRate())},
         "train": asdict(Training()),
         "device": "cpu",
     }
     if optimizer != base:
-        settings["optimizer"] |= SAM_SETTINGS
+        settings["optimizer"] |= asdict(SharpnessAware())
     settings = copy.deepcopy(settings)
     for section, values in chosen.items():
         if section == "device":
@@ -70,14 +69,10 @@ def resolve(chosen, takes="images"):
             settings["add"] = _added(values)
         else:
             for name, value in values.items():
-                if section == "data":  # the reader of the data names what it does not know
-                    settings["data"][name] = value
-                elif name not in settings[section]:
+                if name not in settings[section] and section != "data":  # the reader of data knows its own
                     raise ConfigError(_no_such_setting(section, name, value, settings))
-                elif name != "name":
-                    checked = section in ("encoder", "optimizer")
-                    default = settings[section][name]
-                    settings[section][name] = _of_kind(section, name, value, default) if checked else value
+                if name != "name" or section == "data":
+                    settings[section][name] = value
     return settings
 
 
@@ -106,10 +101,11 @@ def merge(base, over):
     return merged
 
 
-def keyword_defaults(function):
-    """{name: default} of the parameters that a user may set: those with a default, but for types and names."""
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in ("dtype", "exclude")}
+def _defaults(page):
+    """{name: default} of the settings that a user may leave out: all but arrays, types and names of parameters."""
+    others = ("dtype", "exclude", *(p.name for p in page.arrays))
+    parameters = page.__signature__.parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in others}
 
 
 def parse_assignment(text):
@@ -145,25 +141,6 @@ def read_file(path):
         raise ConfigError(f"--config {path}: not TOML: {error}") from None
 
 
-def _of_kind(section, name, value, default):
-    """``value`` if it is of the default's kind (whole numbers pass for real ones; sequences for sequences)."""
-    if default is None:
-        return value
-    if isinstance(default, tuple):
-        if isinstance(value, tuple | list) and len(value) == len(default):
-            return [_of_kind(section, name, own, one) for own, one in zip(value, default, strict=True)]
-    elif isinstance(default, bool) or isinstance(value, bool):
-        if isinstance(default, bool) and isinstance(value, bool):
-            return value
-    elif isinstance(default, float) and isinstance(value, int | float):
-        return float(value)
-    elif isinstance(value, type(default)):
-        return value
-    kinds = {bool: "true or false", float: "a number", int: "a whole number", str: "text"}
-    kind = kinds.get(type(default)) or f"a list of {len(default)}, such as {list(default)}"
-    raise ConfigError(f"setting {section}.{name}: got {value!r}, expected {kind}")
-
-
 def _no_such_setting(section, name, value, settings):
     kind = settings[section].get("name")
     now = moved.SETTINGS.get(kind, {}).get(name) if section == "method" else None
@@ -171,7 +148,7 @@ def _no_such_setting(section, name, value, settings):
         return f"setting method.{name}: is {now[0]} now, expected --set {now[0]}={value}"
     if section == "heads" and not settings["heads"]:
         return f"setting heads.{name}: method {settings['method']['name']} has no heads"
-    if section == "optimizer" and name in SAM_SETTINGS:
+    if section == "optimizer" and name in asdict(SharpnessAware()):
         return f"setting optimizer.{name}: no setting of {kind}, expected --optimizer sam:{kind}"
     owner = f"{section} {kind}" if kind else section
     return f"setting {section}.{name}: no such setting of {owner}{suggestion(name, settings[section])}"
@@ -183,5 +160,5 @@ def _added(chosen):
     for name, given in chosen.items():
         loss = find_loss(name)
         given = dict(given) if isinstance(given, dict) else {"weight": given}
-        added[loss.name] = {"weight": 1.0, **{p.name: p.default for p in loss.settings}, **given}
+        added[loss.name] = {"weight": 1.0, **_defaults(loss), **given}
     return added
