@@ -1,23 +1,42 @@
-"""The command line ``mini-repr``: one group, to which every file of ``commands/`` gives its command."""
+"""The command line ``mini-repr``: one group; each command is a file of ``commands/``, imported when it is asked for."""
+
+import importlib
 
 import click
 
 import mini_repr
-from mini_repr.commands.check import check
-from mini_repr.commands.claim import claim
-from mini_repr.commands.embed import embed
 from mini_repr.commands.errors import NearestName
-from mini_repr.commands.evaluate import evaluate
-from mini_repr.commands.list import list_everything
-from mini_repr.commands.losses_value import losses
-from mini_repr.commands.metrics import metrics
-from mini_repr.commands.precision import precision
-from mini_repr.commands.show import show
-from mini_repr.commands.train import train
-from mini_repr.commands.vectors import vectors
+
+# {command: its file in commands/ and the name there}
+COMMANDS = {
+    "train": "train.train",
+    "eval": "evaluate.evaluate",
+    "embed": "embed.embed",
+    "metrics": "metrics.metrics",
+    "list": "list.list_everything",
+    "show": "show.show",
+    "claim": "claim.claim",
+    "losses": "losses_value.losses",
+    "check": "check.check",
+    "vectors": "vectors.vectors",
+    "precision": "precision.precision",
+}
 
 
-@click.group(cls=NearestName, context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(NearestName):
+    """The commands by name; only the one that runs is imported, so that the start takes no time."""
+
+    def list_commands(self, ctx):
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx, name):
+        if name not in COMMANDS:
+            return None
+        file, _, attribute = COMMANDS[name].partition(".")
+        return getattr(importlib.import_module(f"mini_repr.commands.{file}"), attribute)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(mini_repr.__version__, "--version", prog_name="mini-repr")
 def main():
     """Representation learning, each loss one readable page with a hand-derived gradient.
@@ -29,10 +48,6 @@ def main():
     mini-repr losses value infonce --input arrays.npz
     mini-repr check mine.py:nt_xent --against infonce --variant nt_xent
     """
-
-
-for command in (train, evaluate, embed, metrics, list_everything, show, claim, losses, check, vectors, precision):
-    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -82,9 +82,15 @@ class Loss(Page):
             ValueError: as in calling; also for a NaN or an infinity in an array, for ``reduction="none"``, and where
                 the value or a gradient is beyond the dtype.
         """
-        arguments = self.bind(args, params)
-        self._require_finite(arguments)
-        value, gradients = self._differentiate(self, arguments)
+        arguments = self._finite_values(args, params)
+        value, backward, *_ = self.thing(**arguments)
+        some_array = arguments[self.arrays[0].name]
+        backend = backend_of(some_array)
+        value = backend.asarray(value, dtype=some_array.dtype)
+        self._require_number(value)
+        found = dict(zip(self.differentiable, backward(backend.xp.ones_like(value)), strict=True))
+        gradients = {name: backend.asarray(g, dtype=some_array.dtype) for name, g in found.items() if g is not None}
+        gradients = {name: g if g.base is None else g.copy() for name, g in gradients.items()}  # each its own array
         for what, found in [("value", value), *((f"gradient of {n}", g) for n, g in gradients.items())]:
             if not finite(found):
                 expected = f"finite numbers: the inputs or settings are too extreme for {value.dtype}"
@@ -99,37 +105,33 @@ class Loss(Page):
 
     def definition_and_grad(self, *args, **params):
         """As ``value_and_grad``, from the definition through the engine."""
-        arguments = self.bind(args, params)
-        self._require_finite(arguments)
-        return self._differentiate(self.definition, arguments)
+        arguments = self._finite_values(args, params)
+        given = [name for name in self.differentiable if arguments[name] is not None]
+        tensors = {name: Tensor(arguments[name], requires_grad=True) for name in given}
+        output = evaluate_definition(self, arguments | tensors)
+        self._require_number(output)
+        if output.requires_grad:
+            output.backward()
+        return output.data, {name: t.data * 0 if t.grad is None else t.grad for name, t in tensors.items()}
 
     def _checked_values(self, arguments):
         return self.checked({name: value_of(value) for name, value in arguments.items()})
 
-    def _require_finite(self, arguments):
-        self._checked_values(arguments)
+    def _finite_values(self, args, params):
+        """The checked arguments of a call, its arrays finite, its differentiable scalars as 0-d arrays."""
+        arguments = self._checked_values(self.bind(args, params))
         for p in self.arrays:
-            value = value_of(arguments[p.name])
-            if value is not None and not finite(value):
+            if arguments[p.name] is not None and not finite(arguments[p.name]):
                 raise ValueError(f"{self.name}: {p.name}: got a NaN or an infinity, expected finite numbers")
-
-    def _differentiate(self, evaluate, arguments):
-        arguments = dict(arguments)
         some_array = arguments[self.arrays[0].name]
-        tensors = {}
-        for name in self.differentiable:
-            if arguments[name] is not None:
-                data = arguments[name]
-                if not self.parameters[name].annotation.is_array:
-                    data = backend_of(some_array).asarray(data, dtype=some_array.dtype)
-                arguments[name] = tensors[name] = Tensor(data, requires_grad=True)
-        output = evaluate(**arguments)
-        if output.ndim:
+        for p in self.settings:
+            if p.annotation.differentiable:
+                arguments[p.name] = backend_of(some_array).asarray(arguments[p.name], dtype=some_array.dtype)
+        return arguments
+
+    def _require_number(self, value):
+        if value.ndim:
             raise ValueError(f"{self.name}: reduction: got 'none', expected 'mean' or 'sum' for a gradient")
-        if output.requires_grad:
-            output.backward()
-        zero = {name: t.data * 0 for name, t in tensors.items() if t.grad is None}
-        return output.data, {name: zero.get(name, t.grad) for name, t in tensors.items()}
 
 
 def loss(paper, **declared):
