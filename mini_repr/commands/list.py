@@ -15,10 +15,13 @@ from mini_repr.commands.tables import table
 @click.option("--metrics", "kind", flag_value="metrics", help="Only the metrics.")
 @click.option("--encoders", "kind", flag_value="encoders", help="Only the encoders.")
 @click.option("--methods", "kind", flag_value="methods", help="Only the methods.")
+@click.option("--optimisers", "kind", flag_value="optimisers", help="Only the optimisers.")
+@click.option("--masks", "kind", flag_value="masks", help="Only the masks.")
+@click.option("--procedures", "kind", flag_value="procedures", help="What acts in training or after it.")
 @click.option("--claims", "kind", flag_value="claims", help="Only the claims: one small experiment per paper.")
 @plain_errors
 def list_everything(kind):
-    """List losses, methods, encoders, metrics, papers and claims.
+    """List losses, methods, encoders, metrics, optimisers, masks, procedures, papers and claims.
 
     \b
     mini-repr list --losses

@@ -1,7 +1,4 @@
-"""Two views of each image through one encoder and one projector: SimCLR.
-
-Source: Chen et al. 2020, arXiv 2002.05709.
-"""
+"""Two views of each image through one encoder and one projector: SimCLR."""
 
 from mini_repr.backend import backend_of
 from mini_repr.masking import random_mask, visible_patches
@@ -15,9 +12,11 @@ from mini_repr.pages.declare import part
 class SimCLR(Method):
     """Two views through one encoder and one projector: SimCLR and its kin (losses of pairs), regularisers alone.
 
-    Chen et al. 2020, arXiv 2002.05709, section 2.1. The encoder sees both views in one batch; the projector sees them
-    one after the other, so that its batch statistics never mix the views. A loss of sequences gets the projected patch
-    tokens: of the first view all, of the second a random half, in order.
+    The encoder sees both views in one batch; the projector sees them one after the other, so that its batch statistics
+    never mix the views. A loss of sequences gets the projected patch tokens: of the first view all, of the second a
+    random half, in order.
+
+    Source: Chen et al. 2020, arXiv 2002.05709, section 2.1.
     """
 
     compares = ("pairs", "embeddings")

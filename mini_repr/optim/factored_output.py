@@ -23,7 +23,9 @@ from mini_repr.pages.page import definition
 
 @part("procedure", "factored_output", paper="063")
 class FactoredOutput:
-    """W = V U + 1 omegaᵀ and what must be known of it; starts as V = W, U = I, omega = 0.
+    """An output layer W = V U + 1 omegaᵀ, trained at a cost that does not depend on its rows.
+
+    It starts as V = W, U = I, omega = 0.
 
     Args:
         weight: (C, D) array W, which is copied.

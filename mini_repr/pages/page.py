@@ -92,9 +92,9 @@ class Page:
 
     @property
     def summary(self):
-        """The first line of its own text, without the name before its colon."""
+        """The first line of its own text; of a loss without its name before the colon."""
         first = self.__doc__.splitlines()[0]
-        return first.partition(": ")[2] or first
+        return first.partition(": ")[2] if self.kind == "loss" else first
 
     @property
     def arrays(self):

@@ -10,11 +10,12 @@ import tomllib
 from dataclasses import asdict
 
 from mini_repr.methods.build import default_encoder, find_method
+from mini_repr.optim import SAM
 from mini_repr.pages.names import choose, find, find_loss, suggestion
 from mini_repr.pages.registry import pages_of
 from mini_repr.training import moved
 from mini_repr.training.recipes import recipe_of
-from mini_repr.training.sections import CLIMBING, LearningRate, SharpnessAware, Training
+from mini_repr.training.sections import CLIMBING, LearningRate, Training
 
 # learn: scalars of the loss that training moves. matryoshka: numbers of leading columns to compare, none for all.
 # reweight: how much each row counts by its loss, see ``mini_repr.optim.REWEIGHTINGS``.
@@ -60,7 +61,7 @@ def resolve(chosen, takes="images"):
         "device": "cpu",
     }
     if optimizer != base:
-        settings["optimizer"] |= asdict(SharpnessAware())
+        settings["optimizer"] |= _defaults(SAM.page)
     settings = copy.deepcopy(settings)
     for section, values in chosen.items():
         if section == "device":
@@ -148,7 +149,7 @@ def _no_such_setting(section, name, value, settings):
         return f"setting method.{name}: is {now[0]} now, expected --set {now[0]}={value}"
     if section == "heads" and not settings["heads"]:
         return f"setting heads.{name}: method {settings['method']['name']} has no heads"
-    if section == "optimizer" and name in asdict(SharpnessAware()):
+    if section == "optimizer" and name in _defaults(SAM.page):
         return f"setting optimizer.{name}: no setting of {kind}, expected --optimizer sam:{kind}"
     owner = f"{section} {kind}" if kind else section
     return f"setting {section}.{name}: no such setting of {owner}{suggestion(name, settings[section])}"

@@ -17,7 +17,7 @@ from mini_repr.training import checkpoint
 from mini_repr.training.distributed import ALONE, BatchSharding
 from mini_repr.training.folder import CHECKPOINT
 from mini_repr.training.moved import arrays_of_older_run
-from mini_repr.training.sections import CLIMBING, LearningRate, SharpnessAware, Training
+from mini_repr.training.sections import CLIMBING, LearningRate, Training
 from mini_repr.training.step import Diverged as Diverged
 from mini_repr.training.step import training_step
 
@@ -36,7 +36,7 @@ class Run:
     def __init__(self, settings, data, backend, world=ALONE):
         self.settings, self.data, self.backend, self.world = settings, data, backend, world
         self.train, optimizer = Training(**settings["train"]), settings["optimizer"]
-        shared, climbing = asdict(LearningRate()).keys(), asdict(SharpnessAware()).keys()
+        shared, climbing = asdict(LearningRate()).keys(), [p.name for p in SAM.page.settings]
         self.rate = LearningRate(**{name: optimizer[name] for name in shared})
         self.method = build_method(settings, data, np.random.default_rng([self.train.seed, WEIGHTS])).to(backend)
         self.sharding = BatchSharding(self.method, self.train.batch_size, world, self.train.loss_groups)
@@ -50,8 +50,7 @@ class Run:
         own = {n: v for n, v in optimizer.items() if n not in ("name", *shared, *climbing)}
         self.optimizer = find("optimiser", name).thing(self.method.trained_parameters(), self.rate.lr, **own)
         if name != optimizer["name"]:
-            sharpness = SharpnessAware(**{name: optimizer[name] for name in climbing})
-            self.optimizer = SAM(self.optimizer, sharpness.rho, sharpness.adaptive)
+            self.optimizer = SAM(self.optimizer, **{name: optimizer[name] for name in climbing})
         self.rng = np.random.default_rng([self.train.seed, VIEWS])
         self.epoch = self.step = 0
         self.origin = ""  # where the first weights came from, if not from the seed

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mini_repr.optim import constant, cosine_with_warmup
-from mini_repr.pages.arguments import Choice, Count, Flag, NonNegative, Positive
+from mini_repr.pages.arguments import Choice, Count, NonNegative
 from mini_repr.pages.section import Section
 
 SCHEDULES = {"cosine": cosine_with_warmup, "constant": constant}
@@ -44,11 +44,3 @@ class LearningRate(Section, name="optimizer"):
         """The learning rate of a step, counted from 0."""
         warmup = min(self.warmup_steps, total_steps // 4)
         return SCHEDULES[self.schedule](step, total_steps, warmup, self.lr)
-
-
-@dataclass(frozen=True)
-class SharpnessAware(Section, name="optimizer"):
-    """What ``mini_repr.optim.SAM`` takes besides its base."""
-
-    rho: Positive = 0.05
-    adaptive: Flag = False
