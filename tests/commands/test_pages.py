@@ -32,7 +32,7 @@ def run(monkeypatch):
 def test_declared_kinds_are_listed_with_their_papers(run):
     tables = {table.split()[0]: " ".join(table.split()) for table in run("list").split("\n\n")}
     assert "hidden 092 Hidden patches: a share of them, at random. Variants: half." in tables["masks"]
-    assert "descent 092 067 a step against the gradient" in tables["optimisers"]
+    assert "descent 092 067 Descent: a step against the gradient" in tables["optimisers"]
     assert {"losses", "methods", "encoders", "metrics", "claims"} <= tables.keys()
 
 
