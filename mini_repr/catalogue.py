@@ -1,6 +1,6 @@
 """The papers: what each is, which rooms it lives in, and whether it works yet. ``mini-repr list --papers`` prints it.
 
-The list is the file ``papers.tsv`` beside this module, one row a paper; it is read at the first question. Columns, of
+The list is the file ``papers.tsv`` beside this module, one row per paper; it is read at the first question. Columns, of
 which empty ones at the end of a row may be left out:
 
     number, key        "092", "infonce": both are unique, either finds the row

@@ -171,10 +171,10 @@ def report(one, two, arguments):
         "",
         f"planned for a batch of {BATCH:,} pairs, assuming",
         "  a rank as fast as one of the two here (one core each), and alike at every size of its share",
-        f"  {arguments.latency:g} us a message and {arguments.bandwidth:g} GB/s a rank between machines: not measured",
+        f"  {arguments.latency:g} us per message and {arguments.bandwidth:g} GB/s per rank between machines: not measured",
         "  no overlap of computing and messages (there is none), no stragglers, gradient caching where memory needs it",
         "",
-        f"{'ranks':>6} {'rows a rank':>12} {' '.join(f'{part:>9}' for part in here)} {'step, s':>10} efficiency",
+        f"{'ranks':>6} {'rows per rank':>12} {' '.join(f'{part:>9}' for part in here)} {'step, s':>10} efficiency",
     ]
     first = None
     for ranks in RANKS:
@@ -188,10 +188,10 @@ def report(one, two, arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=128, help="pairs a rank in the measured step (128)")
+    parser.add_argument("--rows", type=int, default=128, help="pairs per rank in the measured step (128)")
     parser.add_argument("--width", type=int, default=128, help="width of the ViT (128)")
-    parser.add_argument("--latency", type=float, default=5.0, help="assumed microseconds a message (5)")
-    parser.add_argument("--bandwidth", type=float, default=10.0, help="assumed GB/s a rank (10)")
+    parser.add_argument("--latency", type=float, default=5.0, help="assumed microseconds per message (5)")
+    parser.add_argument("--bandwidth", type=float, default=10.0, help="assumed GB/s per rank (10)")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:

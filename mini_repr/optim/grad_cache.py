@@ -11,7 +11,7 @@ def backward_in_chunks(module, inputs, embed, targets, compare, chunk):
 
     1. Embed chunk after chunk without history, and keep the rows.
     2. Compute the loss on all rows: its gradient with respect to each row is the cache.
-    3. Embed each chunk once more, now with history, and walk back from its rows with their cached gradients.
+    3. Embed each chunk once more, now with history, and go backward from its rows with their cached gradients.
 
     The chain rule gives the full batch's gradient exactly: only the order of additions differs. One more forward pass
     is the price. Step 3 repeats the random numbers of step 1 (dropout), from the module's generators. Batch norm has no
@@ -48,7 +48,7 @@ def backward_in_chunks(module, inputs, embed, targets, compare, chunk):
     module.set_random_state(before)
     for some in chunks:
         again = embed(*(array[some] for array in inputs))
-        # sum z·g has the gradient g with respect to z, and one walk back serves all kinds of rows.
+        # sum z·g has the gradient g with respect to z, and one backward pass serves all kinds of rows.
         products = [
             (z * all_z.grad[some]).sum() for z, all_z in zip(again, rows, strict=True) if all_z.grad is not None
         ]

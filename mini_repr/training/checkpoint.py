@@ -7,7 +7,7 @@ array. NumPy reads it. What NumPy does not do:
   metadata. Damage to any byte is an error; the time of saving is not stored, so equal content gives equal files.
 * Saving writes a temporary file beside the target, flushes it to the disk and renames it over the target: a crash at
   any moment leaves the old file or the new one. A process killed outright may leave its ``.tmp`` file behind.
-* Loading trusts nothing: no pickle, no compression, a fixed list of dtypes, and all declared sizes are held against
+* Loading trusts nothing: no pickle, no compression, a fixed list of dtypes, and all declared sizes are compared with
   each other, the true size of the file and a limit before anything is allocated.
 """
 

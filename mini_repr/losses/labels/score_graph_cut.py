@@ -49,7 +49,7 @@ _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
         "correlation": variant("total correlation, balance 0.5: pushes only", form="correlation", balance=0.5),
         "supcon": variant("SupCon as a graph cut", push="soft_all", average=True, temperature=0.1),
         "n_pairs": variant(
-            "N-pairs: raw dot products, two rows a class", push="soft_all", average=True, normalize=False
+            "N-pairs: raw dot products, two rows per class", push="soft_all", average=True, normalize=False
         ),
         "orthogonal_projection": variant("means within and across classes", average=True),
         "submodular_supcon": variant("the negatives alone in the log", push="soft_negatives", temperature=0.1),

@@ -4,7 +4,7 @@
 class OwnRows:
     """A ``numpy.random.Generator`` that draws for every rank's rows and hands out those of one.
 
-    Views and masks draw arrays with one row an image, so rank r of n gets rows r * B/n to (r + 1) * B/n of what a
+    Views and masks draw arrays with one row per image, so rank r of n gets rows r * B/n to (r + 1) * B/n of what a
     single rank draws for B images; all ranks' generators stay in step. Drawing all of it costs each rank the time of
     drawing for the whole batch: small beside encoding a share, until shares are a few rows.
 
