@@ -171,7 +171,7 @@ def report(one, two, arguments):
         "",
         f"planned for a batch of {BATCH:,} pairs, assuming",
         "  a rank as fast as one of the two here (one core each), and alike at every size of its share",
-        f"  {arguments.latency:g} us per message and {arguments.bandwidth:g} GB/s per rank between machines: not measured",
+        f"  {arguments.latency:g} us per message, {arguments.bandwidth:g} GB/s per rank between machines: not measured",
         "  no overlap of computing and messages (there is none), no stragglers, gradient caching where memory needs it",
         "",
         f"{'ranks':>6} {'rows per rank':>12} {' '.join(f'{part:>9}' for part in here)} {'step, s':>10} efficiency",

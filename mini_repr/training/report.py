@@ -39,8 +39,8 @@ def compare(encoders, data, views):
         views: the augmentation that makes positive pairs, for alignment.
     Returns:
         {name: {metric: number}}; accuracies lie in [0, 1]. What the data does not allow is left out: without labels all
-        that needs them, probes of one class, one of 10 labels per class where a class has fewer, directions of zero rows
-        (black images), uniformity of one row.
+        that needs them, probes of one class, one of 10 labels per class where a class has fewer, directions of zero
+        rows (black images), uniformity of one row.
     """
     rng = np.random.default_rng(VIEW_SEED)
     first, second = views(data.test.images, rng), views(data.test.images, rng)
