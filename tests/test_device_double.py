@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from device_double import DOUBLE, OTHER_DOUBLE, SYNCS, Device, DoubleArray, double_xp
+from device_double import DOUBLE, OTHER_DOUBLE, SYNCS, Device, DoubleArray, double_xp, other_rounding
 
 from mini_repr.autograd import cholesky, inverse, log_determinant
 from mini_repr.backend import backend_of, is_array
@@ -143,6 +143,20 @@ def test_what_makes_the_host_wait_is_counted(x):
     x[x > 2], float(x[0, 0]), bool(x.any()), x.sum().item(), double_xp.nonzero(x), x.get()
     x[x > 2] = 0.0
     assert SYNCS == {"mask": 2, "float": 1, "bool": 1, "item": 1, "nonzero": 1, "get": 1}
+
+
+def test_another_rounding():
+    x = DOUBLE.asarray(np.random.default_rng(0).random((50, 50), dtype=np.float32))
+    tiny = DOUBLE.asarray(np.full(3, 1e-38, np.float32))
+    for use in (lambda: x @ x, lambda: x.sum(axis=0), lambda: double_xp.exp(x)):
+        exact = use().get()
+        with other_rounding():
+            other = use().get()
+        assert (other != exact).any()
+        np.testing.assert_allclose(other, exact, rtol=2.4e-7)
+    with other_rounding():
+        assert not (tiny * 0.1).get().any() and (x + 0).get().all()
+    assert (tiny * 0.1).get().all()
 
 
 def test_atomics_come_in_any_order():

@@ -53,10 +53,11 @@ _ORDER = np.random.default_rng(0)
 
 
 class _State:
-    """The current device, and whether linear algebra raises."""
+    """The current device, whether linear algebra raises, and whether results are rounded otherwise than on the host."""
 
     device = 0
     singular_raises = False
+    other_rounding = False
 
 
 class Device:
@@ -169,7 +170,7 @@ def _count_masks(index):
 def _operator(name):
     def operate(self, *others):
         _unwrap(self)
-        return _wrap(getattr(self._values, name)(*_unwrap(others)), (self,))
+        return _wrap(_rounded(name.strip("_"), getattr(self._values, name)(*_unwrap(others))), (self,))
 
     def operate_in_place(self, other):
         _unwrap(other)
@@ -230,6 +231,7 @@ def _call(name, function, args, params, given=()):
     host = name in _TAKE_HOST_ARRAYS
     plain = _unwrap(args, host)
     result = function(*plain, **{k: _unwrap(v, host) for k, v in params.items()})
+    result = _rounded(name.rpartition(".")[2], result)
     if host and not any(isinstance(one, DoubleArray) for one in args):
         result = np.array(result)  # crossing to the device copies
     if name in _PYTHON_ANSWERS:
@@ -239,6 +241,50 @@ def _call(name, function, args, params, given=()):
 
 # What waits for the device to know the shape of its result, or to hand it to the host.
 _WAITING = {"nonzero", "flatnonzero", "argwhere", "unique", "item", "tolist", "argpartition", "unravel_index"}
+
+
+# What another library rounds otherwise: products, reductions and transcendental functions.
+_ROUNDED_OTHERWISE = set(
+    [
+        "matmul",
+        "rmatmul",
+        "dot",
+        "sum",
+        "mean",
+        "var",
+        "std",
+        "exp",
+        "log",
+        "log1p",
+        "expm1",
+        "tanh",
+        "sin",
+        "cos",
+        "arccos",
+        "logaddexp",
+    ]
+)
+
+
+@contextmanager
+def other_rounding():
+    """A block in which these are off by up to a unit in the last place, and float32 has no subnormal numbers."""
+    _State.other_rounding = True
+    try:
+        yield
+    finally:
+        _State.other_rounding = False
+
+
+def _rounded(name, result):
+    if not _State.other_rounding or not isinstance(result, np.ndarray | np.generic) or result.dtype.kind != "f":
+        return result
+    result, limits = np.asarray(result), np.finfo(result.dtype)
+    if name in _ROUNDED_OTHERWISE:
+        result *= 1 + limits.eps * _ORDER.integers(-1, 2, result.shape).astype(result.dtype)
+    if result.dtype == np.float32 and result.flags.writeable:
+        result[np.abs(result) < limits.tiny] = 0
+    return result
 
 
 def _any_order(target, index, values):
