@@ -161,7 +161,9 @@ class CupyBackend(NumpyBackend):
         return self if array.device.id == self._index else _cupy_backend(array.device.id)
 
     def hardware(self):
-        return self.xp.cuda.runtime.getDeviceProperties(self._index)["uuid"]
+        # The parts of a divided GPU share the first, and have a second of their own.
+        cuda = self.xp.cuda
+        return cuda.Device(self._index).pci_bus_id, cuda.runtime.getDeviceProperties(self._index)["uuid"]
 
     def asarray(self, values, dtype=None):
         with self.xp.cuda.Device(self._index):

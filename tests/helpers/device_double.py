@@ -65,6 +65,7 @@ class Device:
 
     def __init__(self, id):
         self.id = id
+        self.pci_bus_id = f"0000:0{id}:00.0"
 
     def use(self):
         _State.device = self.id
