@@ -308,7 +308,7 @@ def out_of_memory(error):
     """One line for a GPU that has no room left; None for every other error."""
     if not isinstance(error, MemoryError) or not type(error).__module__.startswith("cupy"):
         return None
-    return f"device gpu: {error}; lower --batch-size, --grad-cache, or the tile of a loss that has one"
+    return f"device gpu: {str(error).rstrip('.')}; lower --batch-size, --grad-cache, or the tile of a loss that has one"
 
 
 def segments(xp, target, index, values):
