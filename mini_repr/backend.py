@@ -2,11 +2,13 @@
 
 A *backend* knows one array library: its namespace ``xp`` and the few calls where NumPy and CuPy part ways.
 ``backend_of(array)`` finds the backend of an array, so that numerical code runs wherever its inputs live;
-``get_backend("gpu:1")`` makes one from what a user typed. Random numbers are always drawn on the host and then moved:
-the same seed gives the same run on every device.
+``get_backend("gpu:1")`` makes one from what a user typed, and its GPU the current one: CuPy puts new arrays there. Work
+on arrays of another GPU belongs in a block ``with cupy.cuda.Device(i)``. Random numbers are always drawn on the host
+and then moved: the same seed gives the same run on every device.
 """
 
 import ctypes
+import math
 import os
 import platform
 import sys
@@ -37,6 +39,14 @@ class NumpyBackend:
     name = "cpu"
     xp = np
     tile_bytes = 2 * 1024 * 1024  # of a tile of similarities: exponentials stay in the cache, products stay large
+
+    def of(self, array):
+        """The backend of an array of this library: one for each device."""
+        return self
+
+    def hardware(self):
+        """What tells this device from all others of the machine."""
+        return self.name
 
     def asarray(self, values, dtype=None):
         """Bring host values (array, list, number) to this device, without a copy where none is needed."""
@@ -70,6 +80,10 @@ class NumpyBackend:
     def overflow_to_infinity(self):
         """A block in which a result beyond the dtype is infinity without a warning."""
         return np.errstate(over="ignore")
+
+    def singular_raises(self):
+        """A block in which a factorisation or solve that fails raises ``LinAlgError``."""
+        return nullcontext()  # NumPy always raises
 
     def erf(self, x):
         from scipy.special import erf
@@ -137,12 +151,23 @@ class CupyBackend(NumpyBackend):
 
     def __init__(self, index=0):
         self.xp = _import_cupy()
-        count = _gpu_count(self.xp)
+        count = gpu_count()
         if not 0 <= index < count:
             raise DeviceError(f"device gpu:{index}: this machine has {count} GPU(s), numbered from 0")
         self.name = f"gpu:{index}"
         self._index = index
-        self.xp.cuda.Device(index).use()
+
+    def of(self, array):
+        return self if array.device.id == self._index else _cupy_backend(array.device.id)
+
+    def hardware(self):
+        # The parts of a divided GPU share the first, and have a second of their own.
+        cuda = self.xp.cuda
+        return cuda.Device(self._index).pci_bus_id, cuda.runtime.getDeviceProperties(self._index)["uuid"]
+
+    def asarray(self, values, dtype=None):
+        with self.xp.cuda.Device(self._index):
+            return self.xp.asarray(values, dtype=dtype)
 
     def to_numpy(self, array):
         return self.xp.asnumpy(array)
@@ -154,10 +179,16 @@ class CupyBackend(NumpyBackend):
         return self.xp.get_default_memory_pool().total_bytes()
 
     def scatter_add(self, target, index, values):
-        self.xp.add.at(target, index, values)
+        # Not xp.add.at: its atomics add repeated indices in any order, and a run would not repeat to the bit.
+        _add_segments(self.xp)(*segments(self.xp, target, index, values), target)
 
     def overflow_to_infinity(self):
         return nullcontext()  # CuPy never warns
+
+    def singular_raises(self):
+        from cupyx import errstate
+
+        return errstate(linalg="raise")
 
     def erf(self, x):
         from cupyx.scipy.special import erf
@@ -198,13 +229,15 @@ def backend_of(*values):
     for value in values:
         backend = _BACKENDS.get(type(value))
         if backend is not None:
-            return backend
+            return backend.of(value)
         for array_type, backend in list(_BACKENDS.items()):
             if isinstance(value, array_type):
-                return backend
+                return backend.of(value)
     cupy = sys.modules.get("cupy")
-    if cupy is not None and any(isinstance(value, cupy.ndarray) for value in values):
-        return get_backend("gpu")
+    if cupy is not None:
+        for value in values:
+            if isinstance(value, cupy.ndarray):
+                return _cupy_backend(value.device.id)
     return CPU
 
 
@@ -232,7 +265,9 @@ def get_backend(device="auto"):
             return CPU
     if kind != "gpu" or (":" in device and not number.isdecimal()):
         raise DeviceError(f"device {device!r}: expected cpu, gpu, gpu:N or auto")
-    return _cupy_backend(int(number or 0))
+    backend = _cupy_backend(int(number or 0))
+    backend.xp.cuda.Device(int(number or 0)).use()
+    return backend
 
 
 @cache
@@ -253,7 +288,13 @@ def _import_cupy():
     return cupy
 
 
-def _gpu_count(cupy):
+def gpu_count():
+    """How many GPUs CuPy sees.
+
+    Raises:
+        DeviceError: CuPy is missing, or sees none.
+    """
+    cupy = _import_cupy()
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CuPy raises CUDARuntimeError, or ImportError for a missing driver library
@@ -261,6 +302,48 @@ def _gpu_count(cupy):
     if count == 0:
         raise DeviceError("device gpu: CuPy finds no GPU; use --device cpu")
     return count
+
+
+def out_of_memory(error):
+    """One line for a GPU that has no room left; None for every other error."""
+    if not isinstance(error, MemoryError) or not type(error).__module__.startswith("cupy"):
+        return None
+    return f"device gpu: {str(error).rstrip('.')}; lower --batch-size, --grad-cache, or the tile of a loss that has one"
+
+
+def segments(xp, target, index, values):
+    """What ``target[index] += values`` adds to each row of ``target``, for a kernel that goes through it in order.
+
+    Returns:
+        (order, starts, ends, values, width): element c of row r receives ``values[order[k] * width + c]``, values flat,
+        for k from ``starts[r]`` up to ``ends[r]``, in the order of the index. A row is an element of the first axis, of
+        ``width`` elements, or a single element where the index is more than one array of integers.
+    """
+    if isinstance(index, xp.ndarray) and index.dtype.kind in "iu":
+        places, rows, rest = index, len(target), target.shape[1:]
+    else:
+        places, rows, rest = xp.arange(target.size).reshape(target.shape)[index], target.size, ()
+    values = xp.broadcast_to(xp.asarray(values, dtype=target.dtype), places.shape + rest)
+    places = places.reshape(-1) % max(rows, 1)
+    order = xp.argsort(places, kind="stable")
+    places, numbers = places[order], xp.arange(rows)
+    starts, ends = xp.searchsorted(places, numbers), xp.searchsorted(places, numbers, side="right")
+    return order, starts, ends, xp.ascontiguousarray(values).reshape(-1), math.prod(rest)
+
+
+@cache
+def _add_segments(cupy):
+    return cupy.ElementwiseKernel(
+        "raw I order, raw J starts, raw J ends, raw T values, int64 width",
+        "T target",
+        """
+        long long row = i / width, column = i % width;
+        T sum = target;
+        for (long long k = starts[row]; k < ends[row]; ++k) sum += values[order[k] * width + column];
+        target = sum;
+        """,
+        "add_segments",
+    )
 
 
 def _adds_rows(target, index, values):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from device_double import NAMES
+from device_double import DOUBLE, NAMES, Device, DoubleArray, add_segments, double_xp
 
 import mini_repr
 from mini_repr import backend
@@ -21,6 +21,7 @@ from mini_repr.backend import (
     blocks_of,
     get_backend,
     is_array,
+    segments,
 )
 
 PACKAGE = Path(mini_repr.__file__).parent
@@ -87,10 +88,44 @@ def test_gpu_numbers(with_cupy):
     module = with_cupy(2)
     assert get_backend("gpu").name == "gpu:0" and get_backend("gpu:1").name == "gpu:1"
     assert get_backend("gpu:1") is get_backend("gpu:1")
-    assert module.used == [0, 1]
+    assert module.used == [0, 1, 1, 1], "what is asked for by name becomes the current device"
     with pytest.raises(DeviceError, match=r"gpu:2: this machine has 2 GPU\(s\)"):
         get_backend("gpu:2")
     assert get_backend("auto").name == "gpu:0"
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """CuPy is the double with its two devices, its arrays not yet known."""
+    monkeypatch.setitem(sys.modules, "cupy", double_xp)
+    monkeypatch.setattr(backend, "_BACKENDS", {np.ndarray: CPU})
+    backend._cupy_backend.cache_clear()
+    yield
+    backend._cupy_backend.cache_clear()
+    Device(0).use()
+
+
+def test_a_backend_is_found_by_the_device_of_an_array(two_gpus):
+    with Device(1):
+        there = double_xp.ones(3)
+    here = double_xp.ones(3)
+    for _ in range(2):  # an unknown type, then a known one
+        assert is_array(there) and backend_of(there).name == "gpu:1" and backend_of(here).name == "gpu:0"
+    assert double_xp.ones(1).device.id == 0, "a look at an array changes no current device"
+    assert get_backend("gpu:1") is backend_of(there) and double_xp.ones(1).device.id == 1
+    assert get_backend("gpu") is backend_of(here) and double_xp.ones(1).device.id == 0
+
+
+def test_arrays_are_brought_to_the_device_of_the_backend(two_gpus):
+    first, second = get_backend("gpu:0"), get_backend("gpu:1")
+    for gpu, number in ((first, 0), (second, 1)):
+        moved = gpu.asarray(np.arange(3.0))
+        assert type(moved) is DoubleArray and moved.device.id == number
+        np.testing.assert_array_equal(gpu.to_numpy(moved), np.arange(3.0))
+        gpu.synchronize()
+    assert first.hardware() != second.hardware()
+    with pytest.raises(ValueError, match="same as the current device"):
+        first.asarray(1.0) + second.asarray(1.0)
 
 
 def test_arrays_find_their_backend():
@@ -228,6 +263,49 @@ def test_scatter_add_adds_every_repeated_index(what, dtype):
     np.testing.assert_allclose(target, expected, rtol=1e-5 if dtype == np.float32 else 1e-12, atol=1e-3)
 
 
+@pytest.mark.parametrize("what", INDICES)
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128, np.int64])
+@pytest.mark.parametrize("on", ["host", "double"])
+def test_the_kernel_of_scatter_add_adds_in_the_order_of_the_index(what, dtype, on):
+    """To the bit; atomics (the double's ``add.at``) would not repeat."""
+    index, shape = INDICES[what]
+    rng = np.random.default_rng(0)
+    target = (10 * rng.standard_normal(shape)).astype(dtype)
+    for values in ((10 * rng.standard_normal(target[index].shape)).astype(dtype), 3):
+        expected = np.array(target.T, order="C").T  # not contiguous
+        found = expected.copy(order="K")
+        np.add.at(expected, index, values)
+        if on == "host":
+            add_segments(*segments(np, found, index, values), found)
+        else:
+            moved = tuple(map(on_double, index)) if isinstance(index, tuple) else on_double(index)
+            device = on_double(found)
+            DOUBLE.scatter_add(device, moved, on_double(values))
+            found = device.get()
+        np.testing.assert_array_equal(found, expected)
+
+
+def on_double(value):
+    return DOUBLE.asarray(value) if isinstance(value, np.ndarray) else value
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("what", INDICES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128, np.int64])
+def test_scatter_add_on_a_gpu_is_that_of_the_host_to_the_bit(what, dtype, gpu):
+    index, shape = INDICES[what]
+    rng = np.random.default_rng(0)
+    target = (10 * rng.standard_normal(shape)).astype(dtype)
+    values = (10 * rng.standard_normal(target[index].shape)).astype(dtype)
+    moved = gpu.asarray(target)
+    parts = [
+        gpu.asarray(x) if isinstance(x, np.ndarray) else x for x in (index if isinstance(index, tuple) else (index,))
+    ]
+    gpu.scatter_add(moved, tuple(parts) if isinstance(index, tuple) else parts[0], gpu.asarray(values))
+    np.add.at(target, index, values)
+    np.testing.assert_array_equal(gpu.to_numpy(moved), target)
+
+
 def test_scatter_add_stretches_values_and_refuses_what_is_outside():
     target = np.zeros((3, 2))
     CPU.scatter_add(target, np.array([0, 0]), 1.5)
@@ -253,13 +331,19 @@ def used_names():
 
 
 # What the backend that stands for CuPy alone uses.
-CUPY_ONLY = {"__version__", "cuda.Device", "cuda", "asnumpy", "get_default_memory_pool"}
+CUPY_ONLY = {
+    "__version__",
+    "cuda.Device",
+    "cuda",
+    "asnumpy",
+    "get_default_memory_pool",
+}
 
 
 def test_every_name_used_under_xp_is_one_that_cupy_has():
     """By the list that was written from CuPy; the next test asks CuPy itself where it is installed."""
     used = used_names()
-    assert {"exp", "linalg.cholesky", "add.at", "ndarray"} <= used.keys(), "the scan finds nothing"
+    assert {"exp", "linalg.cholesky", "cuda.Device", "ndarray"} <= used.keys(), "the scan finds nothing"
     assert not missing(used, in_list), f"not in cupy_names.txt: {missing(used, in_list)}"
 
 

@@ -11,8 +11,9 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from device_double import Device, double_xp
 
-from mini_repr import __version__
+from mini_repr import __version__, backend
 from mini_repr.cli import main
 from mini_repr.commands.list import everything
 from mini_repr.pages.registry import all_losses
@@ -189,14 +190,45 @@ def test_wrong_flags_of_train(run, tmp_path, monkeypatch, flags, parts):
 
 def test_gpu_without_one_is_one_line(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    from mini_repr import backend
-
     try:
         backend.get_backend("gpu")
     except backend.DeviceError:
         refused(run("train", "--device", "gpu"), "device gpu")
     else:
         pytest.skip("this machine has a GPU")
+
+
+class NoRoom(MemoryError):
+    """CuPy's error, of a module of that name."""
+
+    __module__ = "cupy.cuda.memory"
+
+
+@pytest.mark.parametrize(
+    "device, parts",
+    [
+        ("gpu:7", ["device gpu:7: this machine has 2 GPU(s), numbered from 0"]),
+        ("gpu:x", ["device 'gpu:x'"]),
+        ("gpu:1", ["device gpu: Out of memory allocating 9 bytes", "lower --batch-size, --grad-cache", "tile"]),
+    ],
+)
+def test_what_a_gpu_cannot_do_is_one_line(run, tmp_path, monkeypatch, device, parts):
+    """The double stands for CuPy; its second device has no memory."""
+    monkeypatch.chdir(tmp_path)
+
+    def no_room(*args, **params):
+        raise NoRoom("Out of memory allocating 9 bytes")
+
+    monkeypatch.setitem(sys.modules, "cupy", double_xp)
+    backend._cupy_backend.cache_clear()
+    monkeypatch.setattr(backend, "_BACKENDS", {np.ndarray: backend.CPU})
+    monkeypatch.setattr(backend.CupyBackend, "asarray", no_room)
+    try:
+        refused(run("train", "--device", device), *parts)
+        assert not list(tmp_path.glob("runs/*"))
+    finally:
+        Device(0).use()
+        backend._cupy_backend.cache_clear()
 
 
 @pytest.mark.parametrize("classes, columns", [(None, ["alignment"]), (2, ["20-nn", "10 a class"]), (5, ["20-nn"])])

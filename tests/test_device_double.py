@@ -4,9 +4,11 @@ import copy
 
 import numpy as np
 import pytest
-from device_double import DOUBLE, DoubleArray, double_xp
+from device_double import DOUBLE, OTHER_DOUBLE, SYNCS, Device, DoubleArray, double_xp, other_rounding
 
+from mini_repr.autograd import cholesky, inverse, log_determinant
 from mini_repr.backend import backend_of, is_array
+from mini_repr.kernels.whitening import whitened
 
 HOST = np.arange(6.0).reshape(2, 3)
 
@@ -118,3 +120,68 @@ def test_backend(x):
     values, vectors = double_xp.linalg.eigh(x @ x.T)
     assert type(values) is type(vectors) is DoubleArray
     assert [type(part) for part in double_xp.nonzero(x)] == [DoubleArray] * 2
+
+
+def test_two_devices_do_not_mix(x):
+    other = OTHER_DOUBLE.asarray(HOST)
+    assert backend_of(other) is OTHER_DOUBLE and backend_of(x) is DOUBLE
+    for use in (lambda: x + other, lambda: double_xp.exp(other), lambda: other.sum(), lambda: x[other[0]]):
+        with pytest.raises(ValueError, match="same as the current device"):
+            use()
+    with Device(1):
+        total = (other[:, 0] + other.T[0]).sum()
+        with pytest.raises(ValueError, match="same as the current device"):
+            x.sum()
+    assert total.device.id == 1 and float(total) == 6.0 and x.device.id == 0
+
+
+def test_what_makes_the_host_wait_is_counted(x):
+    SYNCS.clear()
+    y = double_xp.where(x > 2, x, 0)
+    double_xp.copyto(y, 1.0, where=y > 0)
+    assert not SYNCS
+    x[x > 2], float(x[0, 0]), bool(x.any()), x.sum().item(), double_xp.nonzero(x), x.get()
+    x[x > 2] = 0.0
+    assert SYNCS == {"mask": 2, "float": 1, "bool": 1, "item": 1, "nonzero": 1, "get": 1}
+
+
+def test_another_rounding():
+    x = DOUBLE.asarray(np.random.default_rng(0).random((50, 50), dtype=np.float32))
+    tiny = DOUBLE.asarray(np.full(3, 1e-38, np.float32))
+    for use in (lambda: x @ x, lambda: x.sum(axis=0), lambda: double_xp.exp(x)):
+        exact = use().get()
+        with other_rounding():
+            other = use().get()
+        assert (other != exact).any()
+        np.testing.assert_allclose(other, exact, rtol=2.4e-7)
+    with other_rounding():
+        assert not (tiny * 0.1).get().any() and (x + 0).get().all()
+    assert (tiny * 0.1).get().all()
+
+
+def test_atomics_come_in_any_order():
+    values = double_xp.asarray(np.random.default_rng(0).standard_normal(1000).astype(np.float32))
+    index = double_xp.zeros(1000, dtype=int)
+    sums = [double_xp.zeros(1, dtype="float32") for _ in range(20)]
+    for total in sums[:10]:
+        double_xp.add.at(total, index, values)
+    for total in sums[10:]:
+        DOUBLE.scatter_add(total, index, values)
+    assert len({float(x[0]) for x in sums[:10]}) > 1 and len({float(x[0]) for x in sums[10:]}) == 1
+
+
+def test_factorisations_that_fail_raise_where_they_are_asked_to():
+    """CuPy returns what it has otherwise."""
+    indefinite, singular = DOUBLE.asarray(np.diag([1.0, -1.0])), DOUBLE.asarray(np.ones((2, 2)))
+    for call, matrix in (("cholesky", indefinite), ("inv", singular)):
+        call = getattr(double_xp.linalg, call)
+        assert type(call(matrix)) is DoubleArray
+        with pytest.raises(np.linalg.LinAlgError), DOUBLE.singular_raises():
+            call(matrix)
+    for primitive, matrix in ((cholesky, indefinite), (inverse, singular)):
+        with pytest.raises(np.linalg.LinAlgError):
+            primitive(matrix)
+    with pytest.raises(np.linalg.LinAlgError):
+        log_determinant.on_arrays(singular)[1](double_xp.ones(()))
+    with pytest.raises(ValueError, match="singular covariance of 2 columns"):
+        whitened(DOUBLE.asarray(np.ones((5, 1)) * [1.0, 2.0]))

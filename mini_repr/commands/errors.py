@@ -17,6 +17,12 @@ def plain_errors(command):
             return command(*args, **params)
         except (ValueError, OSError) as error:
             _fail(error, WRONG_USE)
+        except MemoryError as error:
+            from mini_repr.backend import out_of_memory
+
+            if not out_of_memory(error):
+                raise
+            _fail(out_of_memory(error), WRONG_USE)
         except RuntimeError as error:
             from mini_repr.training.run import Diverged
 

@@ -149,7 +149,7 @@ def _train(world, chosen, out, resume, overwrite, init_from):
             f"\nStopped at epoch {run.epoch}. Go on with: mini-repr train --resume --out {folder.path}", err=True
         )
         sys.exit(130)
-    except ValueError:  # settings that only the first batch could refuse: nothing was trained
+    except (ValueError, MemoryError):  # settings that only the first batch could refuse: nothing was trained
         if not resume and run.epoch == 0:
             folder.remove()
         raise

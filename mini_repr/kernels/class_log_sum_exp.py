@@ -49,7 +49,7 @@ def class_logsumexp(u, /, kind, logit, tile=None):
         x = u[rows] @ u.T
         near = slice(int(first[rows.start]), int(end[rows.stop - 1]))
         same = kind[rows, None] == kind[near]
-        x[:, near][same] = 1 - x[:, near][same]
+        xp.copyto(x[:, near], 1 - x[:, near], where=same)
         logit.prepare(x)
         return x, near, same
 
@@ -58,7 +58,7 @@ def class_logsumexp(u, /, kind, logit, tile=None):
         logit.of(x, out)
         of_positives = xp.where(same, out[:, near], -xp.inf)
         of_positives[xp.arange(len(out)), xp.arange(rows.start - near.start, rows.stop - near.start)] = -xp.inf
-        out[:, near][same] = -xp.inf
+        xp.copyto(out[:, near], -xp.inf, where=same)
         return out, of_positives
 
     def sum_up(share):

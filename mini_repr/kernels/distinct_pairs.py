@@ -114,7 +114,7 @@ def _pairs(x, distances, blocks):
             values += squares[columns]
             xp.maximum(values, 0, out=values)  # rounding must not make a distance negative
         height = len(values)
-        values[:, :height][xp.tri(height, k=-1, dtype=bool)] = math.inf if distances else -math.inf
+        xp.copyto(values[:, :height], math.inf if distances else -math.inf, where=xp.tri(height, k=-1, dtype=bool))
         yield rows, columns, values
 
 

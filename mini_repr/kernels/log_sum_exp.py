@@ -69,9 +69,9 @@ def similarity_logsumexp(
             shared = xp.arange(max(rows.start, cols.start), max(rows.start, cols.start, min(rows.stop, cols.stop)))
             logits[shared - rows.start, shared - cols.start] = -xp.inf
         if same is not None:
-            logits[same[rows][:, None] != same[cols]] = -xp.inf
+            xp.copyto(logits, -xp.inf, where=same[rows][:, None] != same[cols])
         if apart is not None:
-            logits[apart[rows][:, None] == apart[cols]] = -xp.inf
+            xp.copyto(logits, -xp.inf, where=apart[rows][:, None] == apart[cols])
         return logits
 
     def sweep(visit, start, join=operator.iadd):

@@ -43,7 +43,7 @@ def _largest(x, y, count, subtracted, skip_diagonal, ceiling, tile):
                 numbers = xp.arange(rows.start, rows.stop)
                 s[numbers - rows.start, numbers] = -xp.inf
             if ceiling is not None:
-                s[s > ceiling[rows, None]] = -xp.inf
+                xp.copyto(s, -xp.inf, where=s > ceiling[rows, None])
             last = xp.partition(s, len(y) - count, axis=1)[:, len(y) - count, None]
             chosen = s >= last
             if int(chosen.sum()) > count * len(s):  # of those that tie for the last place the first are taken

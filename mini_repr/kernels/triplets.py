@@ -87,5 +87,5 @@ def _distances(points, rows, distance):
     d = (-2 * points[rows]) @ points.T
     d += reach
     reach *= 8 * float(xp.finfo(points.dtype).eps)
-    d[d <= reach] = 0
+    xp.copyto(d, 0, where=d <= reach)
     return xp.sqrt(d, out=d) if distance == "euclidean" else d

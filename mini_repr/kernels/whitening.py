@@ -17,7 +17,8 @@ def whitened(x, /, eps=0.0):
     Raises:
         ValueError: the covariance, shrunk by ``eps``, is singular.
     """
-    xp = backend_of(x).xp
+    backend = backend_of(x)
+    xp = backend.xp
     rows, width = x.shape
     keep = (1 - eps) / (rows - 1)
     apart, mean = centred(x)
@@ -25,11 +26,11 @@ def whitened(x, /, eps=0.0):
     diagonal = xp.arange(width)
     covariance[diagonal, diagonal] += eps
     try:
-        factor = xp.linalg.cholesky(covariance)
+        with backend.singular_raises():
+            factor = xp.linalg.cholesky(covariance)
     except xp.linalg.LinAlgError:
         factor = xp.zeros_like(covariance)
-    # A squared pivot is what a column varies beyond the columns before it: rounding alone leaves this much of it. (Not
-    # every device stops at a pivot of 0.)
+    # A squared pivot is what a column varies beyond the columns before it: rounding alone leaves this much of it.
     pivots, rounding = factor[diagonal, diagonal], xp.finfo(x.dtype).eps
     limit = width * rounding * (covariance[diagonal, diagonal] + 16 * rounding * mean**2)
     if not bool((pivots * abs(pivots) > limit).all()):

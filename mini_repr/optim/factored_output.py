@@ -85,7 +85,7 @@ class FactoredOutput:
 
     def step(self, hidden, labels, coefficients, learning_rate):
         """W <- W - learning_rate * dL/dW, in place, for the batch that gave ``coefficients``."""
-        xp = self._xp
+        backend, xp = backend_of(hidden), self._xp
         alpha, beta, gamma = (learning_rate * c for c in coefficients)
         own_rows, classes = self.rows(labels), len(self._v)
         scaled = beta[:, None] * hidden  # the right factor is M = I - scaledᵀ hidden, symmetric
@@ -109,8 +109,9 @@ class FactoredOutput:
         self._omega = times_m(self._omega) - shift
         # M⁻¹ = I + scaledᵀ (I - hidden scaledᵀ)⁻¹ hidden.
         inner = xp.eye(len(labels), dtype=hidden.dtype) - hidden @ scaled.T
-        self._u_inverse = self._u_inverse + scaled.T @ xp.linalg.solve(inner, hidden @ self._u_inverse)
-        backend_of(hidden).scatter_add(self._v, labels, -(pushed @ self._u_inverse))
+        with backend.singular_raises():
+            self._u_inverse = self._u_inverse + scaled.T @ xp.linalg.solve(inner, hidden @ self._u_inverse)
+        backend.scatter_add(self._v, labels, -(pushed @ self._u_inverse))
         self._gram, self._sum = gram, new_sum
 
 

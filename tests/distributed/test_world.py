@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from mpi_ranks import ENVIRONMENT, needs_mpi, run_on
 
+from mini_repr.backend import DeviceError
 from mini_repr.nn import Dropout
-from mini_repr.training.distributed import BatchSharding
+from mini_repr.training.distributed import BatchSharding, world
 from mini_repr.training.distributed.draws import OwnRows
 
 HELPERS = Path(__file__).parents[1] / "helpers"
@@ -40,6 +41,11 @@ with joined() as world:
     [
         ("ValueError('no such file')", 2, "Error: rank 1: no such file"),
         ("MemoryError('no room')", 1, "Error: rank 1: no room"),
+        (
+            "type('NoRoom', (MemoryError,), {'__module__': 'cupy.cuda.memory'})('no room')",
+            2,
+            "Error: rank 1: device gpu: no room; lower --batch-size, --grad-cache, or the tile of a loss that has one",
+        ),
     ],
 )
 def test_a_rank_that_fails_ends_all(error, code, line):
@@ -107,3 +113,50 @@ def test_dropout_differs_by_rank():
     assert state_on(0) == Dropout(0.5, np.random.default_rng(0)).random_state()
     assert state_on(1) == state_on(1)
     assert len({str(state_on(rank)) for rank in range(3)}) == 3
+
+
+@pytest.mark.parametrize(
+    "shown, ranks, found",
+    [
+        ([b"a", b"b"], 2, ["gpu:0", "gpu:1"]),  # each rank sees all GPUs
+        ([[b"a"], [b"b"]], 2, ["gpu:0", "gpu:0"]),  # each sees one of its own
+        ([b"a"], 2, None),
+        ([[b"a"], [b"a"]], 2, None),
+        ([[b"a"], []], 2, None),
+    ],
+)
+def test_each_rank_has_a_gpu_of_its_own(monkeypatch, shown, ranks, found):
+    """``shown``: the GPUs that a rank sees, or those of each rank."""
+    visible = shown if isinstance(shown[0], list) else [shown] * ranks
+
+    class Here:
+        size = ranks
+
+        def __init__(self, rank):
+            self.rank = rank
+
+        def allgather(self, own):
+            gathered = [gpus[rank % len(gpus)] if gpus else None for rank, gpus in enumerate(visible)]
+            assert own == gathered[self.rank]
+            return gathered
+
+    def gpu_count():
+        if not visible[here.rank]:
+            raise DeviceError("device gpu: CuPy finds no GPU")
+        return len(visible[here.rank])
+
+    def get_backend(name):
+        number = int(name.removeprefix("gpu:"))
+        return SimpleNamespace(name=name, hardware=lambda: visible[here.rank][number])
+
+    monkeypatch.setattr(world, "gpu_count", gpu_count)
+    monkeypatch.setattr(world, "get_backend", get_backend)
+    backends, problems = [], []
+    for here in map(Here, range(ranks)):
+        try:
+            backends.append(world._own_gpu(here).name)
+        except DeviceError as error:
+            problems.append(str(error))
+    assert backends == (found or backends[:1] * (not all(visible)))
+    assert bool(problems) == (found is None)
+    assert all(problem.startswith("device gpu: ") and "\n" not in problem for problem in problems)

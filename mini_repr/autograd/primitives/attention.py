@@ -74,7 +74,7 @@ def attend_into(xp, q, k, v, p, output, mask=None, sparse=False):
     xp.matmul(q, k.swapaxes(-1, -2), out=p)
     p *= 1 / sqrt(q.shape[-1])
     if mask is not None:
-        p[~mask] = -xp.inf
+        xp.copyto(p, -xp.inf, where=~mask)
     top = p.max(axis=-1, keepdims=True)
     p -= top if mask is None else xp.where(xp.isfinite(top), top, 0)
     if sparse:

@@ -65,7 +65,8 @@ def cholesky(matrix, /):
     """
     backend = backend_of(matrix)
     xp = backend.xp
-    factor = xp.linalg.cholesky(matrix)
+    with backend.singular_raises():
+        factor = xp.linalg.cholesky(matrix)
 
     def backward(g):
         phi = xp.tril(factor.T @ g)
@@ -95,16 +96,17 @@ def solve_triangular(matrix, right, /, lower=True):
 @primitive
 def inverse(matrix, /):
     """Inverse of (..., D, D)."""
-    output = backend_of(matrix).xp.linalg.inv(matrix)
+    backend = backend_of(matrix)
+    with backend.singular_raises():
+        output = backend.xp.linalg.inv(matrix)
     return output, lambda g: -_t(output) @ g @ _t(output)
 
 
 @primitive
 def log_determinant(matrix, /):
     """log |det| of a symmetric positive definite (..., D, D); gradient the inverse."""
-    xp = backend_of(matrix).xp
-    value = xp.linalg.slogdet(matrix)[1]
-    return value, lambda g: g[..., None, None] * _t(xp.linalg.inv(matrix))
+    value = backend_of(matrix).xp.linalg.slogdet(matrix)[1]
+    return value, lambda g: g[..., None, None] * _t(inverse.on_arrays(matrix)[0])
 
 
 @primitive

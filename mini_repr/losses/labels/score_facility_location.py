@@ -66,7 +66,7 @@ def score_facility_location(
     order = xp.argsort(labels)
     u, to_z = unit_rows.on_arrays(z)
     u = u[order]
-    ends = [int(x) for x in xp.cumsum(xp.unique(labels, return_counts=True)[1])]
+    ends = xp.cumsum(xp.unique(labels, return_counts=True)[1]).tolist()
 
     def others():
         """(a class's rows, some rows outside it), until every row has met every other class."""

@@ -67,7 +67,7 @@ def score_log_det(
         )
     u, to_z = unit_rows.on_arrays(z)
     order = xp.argsort(labels)
-    ends = [int(x) for x in xp.cumsum(xp.unique(labels, return_counts=True)[1])]
+    ends = xp.cumsum(xp.unique(labels, return_counts=True)[1]).tolist()
     classes, pull = 0, xp.zeros_like(u)
     for low, high in pairwise([0, *ends]):
         members = order[low:high]

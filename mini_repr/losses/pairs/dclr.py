@@ -94,7 +94,7 @@ def dclr(
                 among *= kept
             else:
                 among += xp.log(xp.where(kept == 0, 1, kept))
-                among[kept == 0] = -xp.inf
+                xp.copyto(among, -xp.inf, where=kept == 0)
                 kept = None
         logits -= logits.max(axis=1, keepdims=True)
         cost = -logits[partners]

@@ -109,8 +109,9 @@ def _hard_logsumexp(x, past, scale, hardest, ceiling, tile):
     def logits_of(rows):
         s = x[rows] @ past.T
         if ceiling is not None:
-            s[s > ceiling] = -xp.inf
-        s[s < xp.partition(s, len(past) - count, axis=1)[:, len(past) - count, None]] = -xp.inf
+            xp.copyto(s, -xp.inf, where=s > ceiling)
+        last = xp.partition(s, len(past) - count, axis=1)[:, len(past) - count, None]
+        xp.copyto(s, -xp.inf, where=s < last)
         s *= scale
         return s
 
@@ -119,9 +120,9 @@ def _hard_logsumexp(x, past, scale, hardest, ceiling, tile):
         logits = logits_of(rows)
         top = logits.max(axis=1)
         none = xp.isinf(top)
-        top[none] = 0
+        xp.copyto(top, 0, where=none)
         total = xp.exp(logits - top[:, None]).sum(axis=1)
-        total[none] = 1
+        xp.copyto(total, 1, where=none)
         over[rows] = xp.where(none, -xp.inf, xp.log(total) + top)
 
     def backward(g):

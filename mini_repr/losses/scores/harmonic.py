@@ -68,7 +68,7 @@ def harmonic(
     squares += epsilon
     smallest = float(xp.finfo(x.dtype).tiny)
     at_centre = squares < smallest
-    squares[at_centre] = smallest
+    xp.copyto(squares, smallest, where=at_centre)
 
     logits = -power * xp.log(squares)
     logits -= logits.max(axis=1, keepdims=True)
@@ -79,7 +79,7 @@ def harmonic(
     pull = p  # becomes 2 power ([k = y] - p) / d² in place
     pull /= -total[:, None]
     pull[own] += 1
-    pull[at_centre] = 0
+    xp.copyto(pull, 0, where=at_centre)
     pull /= squares
     pull *= 2 * power
 

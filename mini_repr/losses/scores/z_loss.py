@@ -67,7 +67,7 @@ def z_loss(
     z -= z.mean(axis=1, keepdims=True)
     deviation = xp.sqrt((z * z).mean(axis=1))
     flat = deviation == 0
-    deviation[flat] = 1
+    xp.copyto(deviation, 1, where=flat)
     z /= deviation[:, None]
     own_z = z[own]
     corner, to_short = softplus.on_arrays(sharpness * (threshold - own_z))
@@ -75,7 +75,7 @@ def z_loss(
 
     def backward(g):
         g_own_z = -to_short(spread(g)) / deviation
-        g_own_z[flat] = 0
+        xp.copyto(g_own_z, 0, where=flat)
         g_scores = z * -own_z[:, None]
         g_scores -= 1
         g_scores *= (g_own_z / scores.shape[1])[:, None]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from mini_repr.backend import CPU, DeviceError, backend_of, get_backend
+from mini_repr.backend import CPU, DeviceError, backend_of, get_backend, gpu_count, out_of_memory
 
 # What the launchers of Open MPI, MPICH and its kin, MVAPICH and Slurm tell their processes: how many they are, and
 # which of them this one is.
@@ -88,15 +88,11 @@ class World(Alone):
         here = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
         if name == "auto":
             # All ranks take what all of them can have: a mixed run would be as slow as its slowest.
-            can = int(_has_gpu(here.rank))
-            name = "gpu" if self._comm.allreduce(can, self._mpi.MIN) else "cpu"
+            name = "gpu" if self._comm.allreduce(int(_has_gpu(here)), self._mpi.MIN) else "cpu"
         if name.partition(":")[0] == "gpu":
             if ":" in name and here.size > 1:
                 raise DeviceError(f"device {name}: one GPU for {here.size} ranks; expected gpu, one for each rank")
-            try:
-                backend = get_backend(name if ":" in name else f"gpu:{here.rank}")
-            except DeviceError as error:
-                raise DeviceError(f"{error} (for {here.size} ranks on this machine, each of which needs one)") from None
+            backend = get_backend(name) if ":" in name else _own_gpu(here)
             self._staged = not self._reads_devices
             return backend
         return get_backend(name)
@@ -228,16 +224,17 @@ def _exit_code(error):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, KeyboardInterrupt):
         return 130
-    return getattr(error, "exit_code", 2 if isinstance(error, ValueError | OSError) else 1)
+    wrong_use = isinstance(error, ValueError | OSError) or out_of_memory(error)
+    return getattr(error, "exit_code", 2 if wrong_use else 1)
 
 
 def _report(error, rank):
     if isinstance(error, SystemExit | KeyboardInterrupt):
         return
-    if not isinstance(error, ValueError | OSError | RuntimeError):
+    if not (isinstance(error, ValueError | OSError | RuntimeError) or out_of_memory(error)):
         traceback.print_exception(error)
     where = f"rank {rank}: " if rank else ""
-    text = getattr(error, "message", None) or str(error) or type(error).__name__
+    text = out_of_memory(error) or getattr(error, "message", None) or str(error) or type(error).__name__
     print(f"Error: {where}{' '.join(text.split())}", file=sys.stderr, flush=True)
 
 
@@ -254,9 +251,25 @@ def _buckets(arrays):
         yield bucket
 
 
-def _has_gpu(index):
+def _own_gpu(here):
+    """The backend of a GPU that no other of the ranks ``here``, on this machine, has."""
+    problem = backend = None
     try:
-        get_backend(f"gpu:{index}")
+        # A launcher shows each rank all GPUs of the machine, or one that is then number 0 on every rank.
+        backend = get_backend(f"gpu:{here.rank % gpu_count()}")
+    except DeviceError as error:
+        problem = error
+    found = len(set(here.allgather(backend and backend.hardware())))
+    if problem:
+        raise problem
+    if found < here.size:
+        raise DeviceError(f"device gpu: {found} GPU(s) for {here.size} ranks on this machine, each of which needs one")
+    return backend
+
+
+def _has_gpu(here):
+    try:
+        _own_gpu(here)
     except DeviceError:
         return False
     return True
