@@ -274,9 +274,15 @@ def _unlock(descriptor, path):
 
 
 def _write(path, text, mode="w"):
+    with writing(path), open(path, mode, encoding="utf-8") as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def writing(path):
+    """A block that writes a file; a disk that is full or refuses is a RunError that names it."""
     try:
-        with open(path, mode, encoding="utf-8") as file:
-            file.write(text)
+        yield
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
 

@@ -1,7 +1,7 @@
 """What a run says while it trains, in one line each."""
 
-# All rows about one direction: the least spread (``dimension_std``) of a run that learns something. After one epoch every
-# loss is above 0.06, and a run at --lr 10 ends at 0.02.
+# All rows about one direction: the least spread (``dimension_std``) of a run that learns something. Every loss is above
+# 0.06 after one epoch, and a run at --lr 10 ends at 0.02.
 COLLAPSED = 0.05
 
 
@@ -48,5 +48,5 @@ def collapse(record):
         return ""
     return (
         f"Warning: the embeddings have collapsed: std {record['std']:.3f} (1 is spread evenly, 0 is one point), "
-        f"effective rank {record['effective_rank']:.1f}; try a lower --lr, a larger --batch-size or --add uniformity=0.5"
+        f"effective rank {record['effective_rank']:.1f}; try a lower --lr or --add uniformity=0.5"
     )
