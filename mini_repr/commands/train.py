@@ -153,9 +153,8 @@ def _train_and_report(session, run, folder, resume):
     if report is not None:
         click.echo(f"All {run.epoch} epochs were trained before: nothing was left to train")
     else:
-        last = None
         try:
-            last = _train_with_bar(session, run, folder)
+            _train_with_bar(session, run, folder)
         except KeyboardInterrupt:
             click.echo(
                 f"\nStopped at epoch {run.epoch}. Go on with: mini-repr train --resume --out {folder.path}", err=True
@@ -166,14 +165,11 @@ def _train_and_report(session, run, folder, resume):
                 folder.remove()
             raise
         report = session.finish(run, folder)
-        if last and session.collapse(last):
-            click.echo(session.collapse(last), err=True)
     click.echo(session.table(report))
     click.echo(f"Run folder: {folder.path}")
 
 
 def _train_with_bar(session, run, folder):
-    """Train to the end; return the record of the last epoch, or None if none was left."""
     record = None
     epochs = session.remaining_epochs(run, folder)
     total = run.settings["train"]["epochs"]
@@ -189,4 +185,5 @@ def _train_with_bar(session, run, folder):
         for record in bar:
             if not sys.stderr.isatty():
                 click.echo(session.line(record, total))
-    return record
+    if record and (warning := session.collapse(record)):
+        click.echo(warning, err=True)

@@ -6,6 +6,7 @@ process trains into the folder, ``.lock`` says which one; readers need no lock.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import platform
@@ -83,10 +84,8 @@ class RunFolder:
         Raises:
             RunError: another process trains into it, or the lock file cannot be written.
         """
-        try:
+        with writing(self / LOCK):
             self._lock = weakref.finalize(self, _unlock, _locked(self / LOCK), self / LOCK)
-        except OSError as error:
-            raise RunError(f"{self / LOCK}: cannot be written: {error.strerror or error}") from None
 
     def close(self):
         """Let other processes train into the folder."""
@@ -195,10 +194,8 @@ def create(path, overwrite=False):
         shutil.rmtree(beside.path, ignore_errors=True)
         beside.path.mkdir()
         beside.lock()
-    except BaseException as error:
+    except BaseException:
         folder.close()
-        if isinstance(error, OSError):
-            raise RunError(f"--out {path}: cannot be replaced: {error.strerror}") from None
         raise
     beside._replaced = folder
     return beside
@@ -243,10 +240,8 @@ def _locked(path):
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 break
         os.close(descriptor)
-    os.ftruncate(descriptor, 0)
-    os.lseek(descriptor, 0, os.SEEK_SET)
     who = f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')},"
-    os.write(descriptor, f"{who}\ntrains into this folder. Once it has ended, this file has no effect.\n".encode())
+    _write(path, f"{who}\ntrains into this folder. Once it has ended, this file has no effect.\n")
     if fcntl is None:  # Windows neither moves nor deletes what is open
         os.close(descriptor)
         return None
@@ -301,16 +296,10 @@ def open_run(path):
 
 def free_folder(stem, parent="runs"):
     """The first of ``runs/stem-001``, ``runs/stem-002``, ... that does not exist, made."""
-    number = 1
-    while True:
+    for number in itertools.count(1):
         path = Path(parent) / f"{stem}-{number:03d}"
-        try:
+        with contextlib.suppress(FileExistsError):
             path.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise RunError(f"{path}: cannot be made: {error.strerror}") from None
-        else:
             return path
 
 
