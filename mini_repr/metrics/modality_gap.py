@@ -50,8 +50,8 @@ def modality_separability(a: Rows("N>=2 D", no_zero_row=True), b: Rows("N>=2 D",
     x = np.concatenate([a[::2], b[::2]]) - middle
     sides = np.repeat([1.0, -1.0], len(a[::2]))
     plane = np.linalg.solve(x.T @ x + 1e-6 * len(x) * np.eye(x.shape[1]), x.T @ sides)
-    right = np.sign((a[1::2] - middle) @ plane).mean() - np.sign((b[1::2] - middle) @ plane).mean()
-    return float(2 + right) / 4
+    heights_a, heights_b = (a[1::2] - middle) @ plane, (middle - b[1::2]) @ plane
+    return float(np.heaviside(heights_a, 0.5).mean() + np.heaviside(heights_b, 0.5).mean()) / 2
 
 
 @definition(modality_separability)
