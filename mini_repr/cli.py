@@ -2,10 +2,13 @@
 
 import importlib
 
-import click
+try:
+    import click
 
-import mini_repr
-from mini_repr.commands.errors import NearestName
+    import mini_repr
+    from mini_repr.commands.errors import NearestName
+except KeyboardInterrupt:  # most of the start is imports
+    raise SystemExit(130) from None
 
 # {command: its file in commands/ and the name there}
 COMMANDS = {

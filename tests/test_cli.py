@@ -70,6 +70,56 @@ def test_unknown_command_suggests_the_nearest(run):
     refused(run("trian"), "trian", "'train'")
 
 
+@pytest.mark.parametrize("wrong", ["trian", "metricz", "lst"])
+def test_a_suggestion_appears_once(run, wrong):
+    assert run(wrong).stderr.count("Did you mean") == 1
+
+
+@pytest.mark.parametrize("module", ["click", "mini_repr.commands.train", "mini_repr.training.session", "scipy"])
+def test_a_start_stopped_while_it_imports_prints_no_traceback(module, tmp_path):
+    """Ctrl-C in a real process at the moment when it comes to a module: early, late, within a command."""
+    script = f"""
+import os, signal, sys
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Stop())
+from mini_repr.cli import main
+main()
+"""
+    command = [sys.executable, "-c", script, "train", *QUICK, "--out", tmp_path / "run"]
+    stopped = subprocess.run(command, capture_output=True, text=True)
+    assert stopped.returncode == 130, stopped.stderr
+    assert stopped.stderr in ("", "Stopped\n")
+
+
+@pytest.mark.parametrize("flags, collapsed", [(["--lr", "10"], True), ([], False)])
+def test_a_collapsed_run_ends_with_a_warning(run, tmp_path, flags, collapsed):
+    result = run("train", *flags, "--epochs", "3", "--set", "encoder.depth=1", "--out", tmp_path / "run")
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
+    assert result.exit_code == 0 and len(warnings) == collapsed
+    assert all(part in line for line in warnings for part in ("collapsed: std 0.0", "effective rank 1.", "--lr"))
+
+
+def test_classes_that_training_never_sees_are_refused(run, tmp_path, monkeypatch):
+    """Whatever the reader: an archive with its own parts, or texts whose third column is no class."""
+    monkeypatch.chdir(tmp_path)
+    images = np.zeros((10, 8, 8), dtype=np.uint8)
+    np.savez("f.npz", x_train=images, x_test=images, y_train=np.arange(10) % 2, y_test=np.arange(10) % 4)
+    refused(run("train", "--data", "f.npz"), "classes without a training row: 2 of the test part, the first '2'")
+    (tmp_path / "f.tsv").write_text("".join(f"q{i}\td{i}\tfar {i}\n" for i in range(10)))
+    refused(run("train", "--data", "f.tsv"), "2 of the test part, the first 'far 0'", "--set data.columns=a,b")
+    (tmp_path / "f.tsv").write_text("a\tb\tfar\n" + "".join(f"q{i}\td{i}\tfar {i}\n" for i in range(10)))
+    result = run("train", "--data", "f.tsv", "--set", "data.columns=a,b", "--epochs", 1, "--batch-size", 4)
+    assert result.exit_code == 0, result.output
+    refused(run("train", "--data", "f.tsv", "--set", "data.columns=a,b"), "at most the 8", "--batch-size 8")
+
+
+def test_a_full_disk_names_the_file_of_a_loss(run, arrays):
+    refused(run("losses", "value", "infonce", "--input", arrays, "--out", "/dev/full"), "/dev/full: cannot be written")
+
+
 def test_train_eval_embed(run, tmp_path):
     out = tmp_path / "run"
     result = run("train", "--loss", "infonce", *QUICK, "--out", out)

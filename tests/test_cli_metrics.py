@@ -74,3 +74,13 @@ def test_what_would_take_minutes_is_named_and_left_out(tmp_path):
     np.savez(file, a=many, b=many)
     result = metrics(file, "--json")
     assert "dime" not in json.loads(result.stdout) and "not computed: dime: 1001 rows" in result.stderr
+
+
+@pytest.mark.parametrize("more", [{}, {"is_test": np.ones(60, dtype=bool)}])
+def test_probes_without_a_row_to_learn_from_are_named(tmp_path, more):
+    file = tmp_path / "emb.npz"
+    np.savez(file, z=Z, labels=LABELS, **more)
+    result = metrics(file, "--json")
+    assert result.exit_code == 0 and "linear_probe" not in json.loads(result.stdout)
+    assert len(result.stderr.splitlines()) == 1
+    assert "few_label_probe, knn_accuracy, linear_probe, subspace_probe: every row is a test row" in result.stderr

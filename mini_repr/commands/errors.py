@@ -5,7 +5,7 @@ import sys
 
 import click
 
-WRONG_USE = 2
+WRONG_USE, INTERRUPTED = 2, 130
 
 
 def plain_errors(command):
@@ -42,6 +42,13 @@ def _fail(error, code):
 class NearestName(click.Group):
     """A group that answers an unknown command with the nearest known one."""
 
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # during the imports of a command too
+            click.echo("Stopped", err=True)
+            sys.exit(INTERRUPTED)
+
     def resolve_command(self, ctx, args):
         try:
             return super().resolve_command(ctx, args)
@@ -49,6 +56,6 @@ class NearestName(click.Group):
             from difflib import get_close_matches
 
             near = get_close_matches(args[0], self.list_commands(ctx), n=1)
-            if near:
+            if near and "Did you mean" not in error.format_message():  # click suggests by itself from 8.5 on
                 error.message += f" Did you mean {near[0]!r}?"
             raise

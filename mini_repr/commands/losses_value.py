@@ -84,7 +84,9 @@ def _write(result, path):
     """Value and gradients as an npz file: ``value``, ``grad_NAME``."""
     import numpy as np
 
-    with open(path, "wb") as file:
+    from mini_repr.training.folder import writing
+
+    with writing(path), open(path, "wb") as file:
         np.savez(file, value=result["value"], **{f"grad_{n}": g for n, g in result["gradients"].items()})
 
 

@@ -141,24 +141,36 @@ def _train(world, chosen, out, resume, overwrite, init_from):
         for _ in session.remaining_epochs(run, folder):
             pass
         return
-    click.echo(session.headline(run, folder))
     try:
-        _train_with_bar(session, run, folder)
-    except KeyboardInterrupt:
-        click.echo(
-            f"\nStopped at epoch {run.epoch}. Go on with: mini-repr train --resume --out {folder.path}", err=True
-        )
-        sys.exit(130)
-    except (ValueError, MemoryError):  # settings that only the first batch could refuse: nothing was trained
-        if not resume and run.epoch == 0:
-            folder.remove()
-        raise
-    report = session.finish(run, folder)
+        _train_and_report(session, run, folder, resume)
+    finally:
+        folder.close()
+
+
+def _train_and_report(session, run, folder, resume):
+    click.echo(session.headline(run, folder))
+    report = session.stored_report(run, folder)
+    if report is not None:
+        click.echo(f"All {run.epoch} epochs were trained before: nothing was left to train")
+    else:
+        try:
+            _train_with_bar(session, run, folder)
+        except KeyboardInterrupt:
+            click.echo(
+                f"\nStopped at epoch {run.epoch}. Go on with: mini-repr train --resume --out {folder.path}", err=True
+            )
+            sys.exit(130)
+        except (ValueError, MemoryError):  # settings that only the first batch could refuse: nothing was trained
+            if not resume and run.epoch == 0:
+                folder.remove()
+            raise
+        report = session.finish(run, folder)
     click.echo(session.table(report))
     click.echo(f"Run folder: {folder.path}")
 
 
 def _train_with_bar(session, run, folder):
+    record = None
     epochs = session.remaining_epochs(run, folder)
     total = run.settings["train"]["epochs"]
     with click.progressbar(
@@ -173,3 +185,5 @@ def _train_with_bar(session, run, folder):
         for record in bar:
             if not sys.stderr.isatty():
                 click.echo(session.line(record, total))
+    if record and (warning := session.collapse(record)):
+        click.echo(warning, err=True)

@@ -29,6 +29,7 @@ from mini_repr.conformance.schemes import scheme_fits
 from mini_repr.conformance.slips import ALTERATIONS, value_of_slip
 from mini_repr.pages.names import find_loss
 from mini_repr.pages.registry import all_losses
+from mini_repr.training.folder import writing
 
 SUMS = "SHA256SUMS"
 TOLERANCE_RULE = (
@@ -238,7 +239,8 @@ def _mpmath_version():
 
 
 def _write_json(path, document):
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with writing(path):
+        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def sha256(path):

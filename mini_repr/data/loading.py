@@ -6,7 +6,7 @@ from pathlib import Path
 from mini_repr.data.dataset import DataError
 from mini_repr.data.embedded import digits, gloss_pairs
 from mini_repr.data.readers.cifar import CIFAR_PICKLES, is_cifar, read_cifar, refuse_pickles
-from mini_repr.data.readers.folder import read_folder
+from mini_repr.data.readers.folder import IMAGE_SUFFIXES, read_folder
 from mini_repr.data.readers.idx import mnist_file, read_idx
 from mini_repr.data.readers.npz import read_npz
 from mini_repr.data.readers.text import read_pairs
@@ -36,7 +36,8 @@ def load(name_or_path, **options):
     for option in options:
         if option not in known:
             wanted = ", ".join(known) or "none"
-            raise DataError(f"{name_or_path}: option {option!r} of {reader.__name__}, expected {wanted}")
+            typed = f" (--set data.{known[0]}=VALUE)" if known else ""
+            raise DataError(f"{name_or_path}: option {option!r} of {reader.__name__}, expected {wanted}{typed}")
     return reader(*arguments, **options)
 
 
@@ -48,7 +49,7 @@ def _reader(path):
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     if not path.stat().st_size:
         raise DataError(f"{path}: empty, expected {_READABLE}")
-    if suffixes[-1:] == [".npz"]:
+    if suffixes[-1:] in ([".npz"], [".npy"]):
         return read_npz
     if any(suffix in _TEXT for suffix in suffixes):
         return read_pairs
@@ -58,6 +59,8 @@ def _reader(path):
         refuse_pickles(path.parent)
     if "idx" in path.name or suffixes[-1:] == [".gz"] or _starts_as_idx(path):
         return read_idx
+    if suffixes[-1:] == [".bin"] and is_cifar(path.parent):
+        raise DataError(f"{path}: one file of CIFAR, expected its folder: --data {path.parent}")
     raise DataError(f"{path}: of no known format, expected {_READABLE}")
 
 
@@ -69,6 +72,10 @@ def _folder_reader(path):
     refuse_pickles(path)
     if any(child.is_dir() for child in path.iterdir()):
         return read_folder
+    if any(child.suffix.lower() in IMAGE_SUFFIXES for child in path.iterdir()):
+        raise DataError(
+            f"{path}: images outside of class folders, expected {path}/CLASS/IMAGE; one class for all will do"
+        )
     raise DataError(f"{path}: a folder of no known kind, expected {_READABLE}")
 
 

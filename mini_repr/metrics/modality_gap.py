@@ -38,7 +38,8 @@ def modality_separability(a: Rows("N>=2 D", no_zero_row=True), b: Rows("N>=2 D",
     """Accuracy of a plane between the two sides, 0.5 where they mix.
 
     1 where a plane splits the unit rows of a from those of b. The plane is the least-squares one of the pairs of even
-    number, slightly ridged; those of odd number are scored.
+    number, slightly ridged; those of odd number are scored, and
+    one on the plane counts half.
 
     Source: Fahim et al. 2024, arXiv 2405.18570, report linear separability besides the gap.
     """
@@ -49,7 +50,8 @@ def modality_separability(a: Rows("N>=2 D", no_zero_row=True), b: Rows("N>=2 D",
     x = np.concatenate([a[::2], b[::2]]) - middle
     sides = np.repeat([1.0, -1.0], len(a[::2]))
     plane = np.linalg.solve(x.T @ x + 1e-6 * len(x) * np.eye(x.shape[1]), x.T @ sides)
-    return float(((a[1::2] - middle) @ plane > 0).mean() + ((b[1::2] - middle) @ plane < 0).mean()) / 2
+    heights_a, heights_b = (a[1::2] - middle) @ plane, (middle - b[1::2]) @ plane
+    return float(np.heaviside(heights_a, 0.5).mean() + np.heaviside(heights_b, 0.5).mean()) / 2
 
 
 @definition(modality_separability)
@@ -62,5 +64,5 @@ def modality_separability_definition(a, b):
     ridge = np.sqrt(1e-6 * len(x)) * np.eye(x.shape[1])
     sides = [*[1.0] * len(a[::2]), *[-1.0] * len(b[::2]), *[0.0] * len(ridge)]
     plane = np.linalg.lstsq(np.concatenate([x, ridge]), np.array(sides))[0]
-    right = [(row - middle) @ plane > 0 for row in a[1::2]] + [(row - middle) @ plane < 0 for row in b[1::2]]
-    return sum(map(bool, right)) / len(right)
+    heights = [(row - middle) @ plane for row in a[1::2]] + [-(row - middle) @ plane for row in b[1::2]]
+    return sum(1.0 if height > 0 else 0.5 if height == 0 else 0.0 for height in heights) / len(heights)

@@ -31,10 +31,15 @@ def metrics_of_arrays(arrays, source):
         if not whole and len(array) != len(is_test):
             raise ValueError(f"{source}: {name}: got {len(array)} rows, expected the {len(is_test)} of is_test")
         test[name] = array if whole else array[is_test]
-    if is_test is not None and "labels" in arrays and "z" in arrays:
+    numbers, failed = {}, {}
+    if "labels" in arrays and "z" in arrays and (is_test is None or is_test.all()):
+        probes = [metric.name for metric in pages_of("metric").values() if "train_z" in metric.needs]
+        failed[", ".join(probes)] = (
+            "every row is a test row; is_test (N,) with some false rows names those to learn from"
+        )
+    elif "labels" in arrays and "z" in arrays:
         test |= {"train_z": arrays["z"][~is_test], "train_labels": arrays["labels"][~is_test]}
         test |= {"test_z": test["z"], "test_labels": test["labels"]}
-    numbers, failed = {}, {}
     for metric in pages_of("metric").values():
         for label, needs in _ways(metric, test).items():
             rows = len(test[next(iter(needs.values()))])

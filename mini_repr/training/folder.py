@@ -1,18 +1,27 @@
 """The run folder: what a run leaves behind, and who may write into it.
 
 ``config.json`` every resolved setting; ``env.json`` versions and device; ``metrics.jsonl`` one record an epoch;
-``train.log`` the same for people; ``checkpoint.npz`` all that resuming needs; ``metrics.json`` the final table.
+``train.log`` the same for people; ``checkpoint.npz`` all that resuming needs; ``metrics.json`` the final table. While a
+process trains into the folder, ``.lock`` says which one; readers need no lock.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import platform
 import shutil
+import socket
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 import mini_repr
 
@@ -27,6 +36,7 @@ CONFIG, ENVIRONMENT, EPOCHS, LOG, CHECKPOINT, REPORT = (
 # The sections that every config.json has, each of them a dict.
 SETTINGS = ("loss", "method", "encoder", "data", "optimizer", "train")
 OURS = (CONFIG, ENVIRONMENT, EPOCHS, LOG, CHECKPOINT, REPORT)
+LOCK = ".lock"
 
 
 class RunError(ValueError):
@@ -38,6 +48,8 @@ class RunFolder:
 
     def __init__(self, path):
         self.path = Path(path)
+        self._lock = None
+        self._replaced = None  # the run that this one is to replace
 
     def __truediv__(self, name):
         return self.path / name
@@ -45,7 +57,7 @@ class RunFolder:
     def write_json(self, name, content):
         """Write whole or not at all."""
         temporary = self / f".{name}.{os.getpid()}"
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        _write(temporary, json.dumps(content, indent=2, allow_nan=False) + "\n")
         os.replace(temporary, self / name)
 
     def read_json(self, name):
@@ -66,20 +78,59 @@ class RunFolder:
         here = mini_repr.__version__
         return "" if version == here else f" (written by mini_repr {version}, this is {here})"
 
+    def lock(self):
+        """Keep other processes from training into the folder until ``close``, or until this process ends.
+
+        Raises:
+            RunError: another process trains into it, or the lock file cannot be written.
+        """
+        with writing(self / LOCK):
+            self._lock = weakref.finalize(self, _unlock, _locked(self / LOCK), self / LOCK)
+
+    def close(self):
+        """Let other processes train into the folder."""
+        if self._lock:
+            self._lock()
+
+    def take_place(self):
+        """Move a run that was set up beside another into its place; the other waits aside until an epoch is done."""
+        if self._replaced is None:
+            return
+        old, shown = self._replaced, self._replaced.path
+        place = shown.resolve()
+        shutil.rmtree(_aside(place), ignore_errors=True)
+        old._move(place, _aside(place))
+        try:
+            self._move(self.path, place)
+        except OSError:
+            old._move(old.path, place)
+            raise
+        self.path, self._replaced = shown, None
+        old.close()
+
+    def _move(self, path, to):
+        os.rename(path, to)
+        self.path = to
+        _, unlock, (descriptor, _), _ = self._lock.detach()
+        self._lock = weakref.finalize(self, unlock, descriptor, to / LOCK)
+
     def remove(self):
-        """Delete what the run wrote, and the folder if that was all."""
+        """Delete what the run wrote, and the folder if that was all; a run that it replaced comes back."""
         for name in OURS:
             (self / name).unlink(missing_ok=True)
+        self.close()
         with contextlib.suppress(OSError):
             self.path.rmdir()
+            _bring_back(self.path)
+        if self._replaced:
+            self._replaced.close()
 
     def append_epoch(self, record):
-        with open(self / EPOCHS, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record, allow_nan=False) + "\n")
+        _write(self / EPOCHS, json.dumps(record, allow_nan=False) + "\n", "a")
+        shutil.rmtree(_aside(self.path.resolve()), ignore_errors=True)
 
     def log(self, line):
-        with open(self / LOG, "a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        _write(self / LOG, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n", "a")
 
     def forget_epochs_after(self, epoch):
         """Drop records of epochs that a killed run logged but did not checkpoint, and a half-written last line."""
@@ -92,7 +143,7 @@ class RunFolder:
             except (json.JSONDecodeError, KeyError, TypeError):
                 continue
         temporary = self / f".{EPOCHS}.{os.getpid()}"
-        temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        _write(temporary, "".join(line + "\n" for line in kept))
         os.replace(temporary, path)
 
 
@@ -114,36 +165,127 @@ class Onlooker(RunFolder):
     def remove(self):
         pass
 
+    def lock(self):
+        pass
+
 
 def create(path, overwrite=False):
-    """A folder for a new run. A non-empty one is refused, or with ``overwrite`` emptied of what runs write.
+    """A locked folder for a new run. A non-empty one is refused, or with ``overwrite`` replaced by ``take_place``.
 
     Raises:
-        RunError: the folder has something in it; names the three ways out.
+        RunError: the folder has something in it (names the three ways out), or another process trains into it.
     """
     folder = RunFolder(path)
     if folder.path.exists() and not folder.path.is_dir():
         raise RunError(f"--out {path}: is a file, expected a folder")
-    if folder.path.is_dir() and any(folder.path.iterdir()):
-        if not overwrite:
-            raise RunError(
-                f"--out {path}: not empty. --resume goes on with that run, --init-from {path} with another --out "
-                "starts a new run from its weights, --overwrite replaces it"
-            )
-        foreign = [entry.name for entry in folder.path.iterdir() if entry.name not in OURS and entry.name[0] != "."]
-        if foreign:
-            raise RunError(f"--out {path}: holds {foreign[0]}, which no run writes; --overwrite will not delete it")
-        shutil.rmtree(folder.path)
+    _bring_back(folder.path)
+    _refuse_taken(path, overwrite)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"--out {path}: cannot be made: {error.strerror}") from None
-    return folder
+    folder.lock()
+    try:
+        _refuse_taken(path, overwrite)  # by a run that has ended since
+        if [entry.name for entry in folder.path.iterdir()] == [LOCK]:
+            return folder
+        place = folder.path.resolve()
+        beside = RunFolder(place.with_name(f".{place.name}.new"))
+        shutil.rmtree(beside.path, ignore_errors=True)
+        beside.path.mkdir()
+        beside.lock()
+    except BaseException:
+        folder.close()
+        raise
+    beside._replaced = folder
+    return beside
+
+
+def _refuse_taken(path, overwrite):
+    names = [entry.name for entry in Path(path).iterdir() if entry.name != LOCK] if Path(path).is_dir() else []
+    if names and not overwrite:
+        raise RunError(
+            f"--out {path}: not empty. --resume goes on with that run, --init-from {path} with another --out "
+            "starts a new run from its weights, --overwrite replaces it"
+        )
+    foreign = [name for name in names if name not in OURS and not name.startswith(tuple(f".{n}." for n in OURS))]
+    if foreign:
+        raise RunError(f"--out {path}: holds {foreign[0]}, which no run writes; --overwrite will not delete it")
+
+
+def _aside(path):
+    return path.with_name(f".{path.name}.replaced")
+
+
+def _bring_back(path):
+    """Undo a replacement that was cut off between its two moves."""
+    place = path.resolve()
+    if not place.exists() and _aside(place).is_dir():
+        os.rename(_aside(place), place)
+
+
+def _locked(path):
+    """The descriptor of a lock file that this process has locked; None where the file alone says so."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        found = os.read(descriptor, 1000).decode("utf-8", errors="replace").split("\n")[0]
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise RunError(f"{path.parent}: {found or 'another process'} trains into it; wait, or stop it") from None
+        except (AttributeError, OSError):  # Windows, or a file system without locks
+            _refuse_unless_dead(path, descriptor, found)
+        with contextlib.suppress(FileNotFoundError):  # who had it may have deleted it: then it locks nothing
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                break
+        os.close(descriptor)
+    who = f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')},"
+    _write(path, f"{who}\ntrains into this folder. Once it has ended, this file has no effect.\n")
+    if fcntl is None:  # Windows neither moves nor deletes what is open
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _refuse_unless_dead(path, descriptor, found):
+    """Without locks: RunError unless the process that a lock file names has ended, as far as this machine knows."""
+    words = found.replace(",", "").split()
+    if len(words) > 3 and words[3] == socket.gethostname() and os.name == "posix":
+        try:
+            os.kill(int(words[1]), 0)
+        except ProcessLookupError:
+            return
+    if found:
+        os.close(descriptor)
+        raise RunError(f"{path.parent}: {found} trains into it, if it has not ended; if it has, delete {path}")
+
+
+def _unlock(descriptor, path):
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _write(path, text, mode="w"):
+    with writing(path), open(path, mode, encoding="utf-8") as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def writing(path):
+    """A block that writes a file; a disk that is full or refuses is a RunError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def open_run(path):
     """An existing run's folder; RunError if it is none."""
     folder = RunFolder(path)
+    _bring_back(folder.path)
     if not folder.path.is_dir():
         raise RunError(f"{path}: no such run folder")
     settings = folder.read_json(CONFIG)
@@ -152,12 +294,13 @@ def open_run(path):
     return folder
 
 
-def free_name(stem, parent="runs"):
-    """The first of ``runs/stem-001``, ``runs/stem-002``, ... that does not exist."""
-    number = 1
-    while (Path(parent) / f"{stem}-{number:03d}").exists():
-        number += 1
-    return Path(parent) / f"{stem}-{number:03d}"
+def free_folder(stem, parent="runs"):
+    """The first of ``runs/stem-001``, ``runs/stem-002``, ... that does not exist, made."""
+    for number in itertools.count(1):
+        path = Path(parent) / f"{stem}-{number:03d}"
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(parents=True)
+            return path
 
 
 def environment(backend, seed):

@@ -165,6 +165,11 @@ class Run:
 def _batches(train, part):
     """Which rows make up each batch, by ``train.batches``."""
     kind, size, seed = train.batches, train.batch_size, train.seed
+    if size > len(part):
+        raise ValueError(
+            f"setting train.batch_size: got {size}, expected at most the {len(part)} training rows of {part.name}, "
+            f"such as --batch-size {len(part)}"
+        )
     if kind == "shuffled":
         return Batches(len(part), size, seed)
     if part.labels is None:

@@ -9,7 +9,7 @@ from mini_repr.pages.names import find_loss
 from mini_repr.training import config, folder
 from mini_repr.training.distributed import ALONE
 from mini_repr.training.evaluation import compare, embed, evaluate, evaluate_layers  # noqa: F401
-from mini_repr.training.lines import facts_of, headline, line, short_line  # noqa: F401
+from mini_repr.training.lines import collapse, facts_of, headline, line, short_line  # noqa: F401
 from mini_repr.training.pictures import draw_layers, figures  # noqa: F401
 from mini_repr.training.run import Run
 from mini_repr.training.stored import load_data, open_folder, stored_settings
@@ -32,15 +32,21 @@ def start(chosen, out=None, overwrite=False, init_from=None, world=ALONE):
         run.start_from(source)
     if world.is_first:
         stem = f"{settings['loss']['name']}-{Path(data.name).stem}"
-        home = folder.create(out or folder.free_name(stem), overwrite)
+        home = folder.create(out or folder.free_folder(stem), overwrite)
     else:
         home = folder.Onlooker(out or "")
-    home.write_json(folder.CONFIG, settings)
-    home.write_json(folder.ENVIRONMENT, {**folder.environment(backend, settings["train"]["seed"]), "ranks": world.size})
+    environment = {**folder.environment(backend, settings["train"]["seed"]), "ranks": world.size}
     facts = " ".join(f"{name}={value}" for name, value in facts_of(run).items())
-    home.log(f"start {facts}{run.origin}")
-    _log_sharding(run, home)
-    run.save(home)
+    try:
+        home.write_json(folder.CONFIG, settings)
+        home.write_json(folder.ENVIRONMENT, environment)
+        home.log(f"start {facts}{run.origin}")
+        _log_sharding(run, home)
+        run.save(home)
+        home.take_place()
+    except BaseException:
+        home.remove()
+        raise
     return run, home
 
 
@@ -66,17 +72,23 @@ def resume(out, chosen, world=ALONE):
     """Go on with the run in a folder: (run, folder), at its last checkpoint, on any number of ranks.
 
     Raises:
-        ValueError: no run there, a damaged checkpoint, or a chosen setting that differs from the run's.
+        ValueError: no run there, another process trains into it, a damaged checkpoint, or a chosen setting that differs
+            from the run's.
     """
     home = open_folder(out, world)
-    settings, data = stored_settings(home, world)
-    _refuse_other_settings(out, settings, chosen, kind_of(data))
-    settings["device"] = chosen.get("device", settings["device"])
-    run = Run(settings, data, world.device(settings["device"]), world)
-    run.restore(home)
-    home.forget_epochs_after(run.epoch)
-    home.log(f"resume at epoch {run.epoch} on {run.backend.name}")
-    _log_sharding(run, home)
+    home.lock()
+    try:
+        settings, data = stored_settings(home, world)
+        _refuse_other_settings(out, settings, chosen, kind_of(data))
+        settings["device"] = chosen.get("device", settings["device"])
+        run = Run(settings, data, world.device(settings["device"]), world)
+        run.restore(home)
+        home.forget_epochs_after(run.epoch)
+        home.log(f"resume at epoch {run.epoch} on {run.backend.name}")
+        _log_sharding(run, home)
+    except BaseException:
+        home.close()
+        raise
     return run, home
 
 
@@ -116,4 +128,11 @@ def finish(run, home):
     scores = compare(run)
     home.write_json(folder.REPORT, scores)
     home.log("done\n" + table(scores))
+    home.close()
     return scores
+
+
+def stored_report(run, home):
+    """The table of a finished run as its folder has it; None where there is more to do."""
+    done = run.finished and (home / folder.REPORT).exists()
+    return home.read_json(folder.REPORT) if done else None

@@ -23,6 +23,15 @@ def load_data(chosen):
     data = load(chosen.get("name", "digits"), **options)
     if kind_of(data) == "rows":
         raise ValueError(f"data {data.name}: holds plain rows; runs train on images or on pairs of texts")
+    if data.train.labels is not None:
+        missing = sorted(set(data.test.labels.tolist()) - set(data.train.labels.tolist()))
+        if missing:
+            texts = "; if they are no classes, add a header line and --set data.columns=a,b"
+            raise ValueError(
+                f"data {data.name}: classes without a training row: {len(missing)} of the test part, the first "
+                f"{data.test.label_names[missing[0]]!r:.40}; shuffle the rows, or give both parts"
+                + (texts if kind_of(data) == "texts" else "")
+            )
     return data
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mini_repr.data import DataError, Dataset, ImageSet, PairSet, RowSet, split
+from mini_repr.data.dataset import split_by_class
 
 IMAGES = np.zeros((4, 1, 2, 2), dtype=np.float32)
 LABELS = np.array([0, 1, 1, 0])
@@ -36,6 +37,18 @@ LABELS = np.array([0, 1, 1, 0])
 def test_what_does_not_fit_is_refused(make, message):
     with pytest.raises(DataError, match=message):
         make()
+
+
+@pytest.mark.parametrize("labels", [np.arange(40) % 5, np.sort(np.arange(40) % 7), np.arange(9) // 2, [0, 1, 2, 2, 2]])
+def test_by_class_no_class_is_all_test(labels):
+    labels = np.array(labels)
+    rows = np.arange(len(labels), dtype=float)[:, None]
+    data = split_by_class(RowSet("f", rows, labels, tuple("0123456")[: labels.max() + 1]))
+    assert set(data.train.labels) == set(labels) and len(data.test) > 0
+    assert sorted(np.concatenate([data.train.rows, data.test.rows])[:, 0]) == sorted(rows[:, 0])
+    if len(labels) == 40:
+        counts = np.bincount(data.test.labels, minlength=labels.max() + 1)
+        assert counts.min() >= 1 and counts.max() - counts.min() <= 1
 
 
 def test_every_fifth_row_is_test():

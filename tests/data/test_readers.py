@@ -39,8 +39,9 @@ def test_npz_layouts(tmp_path, rng, keys, layout, dtype):
     np.savez(tmp_path / "f.npz", **{keys[0]: stored, keys[1]: labels})
     data = load(tmp_path / "f.npz")
     assert isinstance(data.train, ImageSet) and data.train.images.dtype == np.float32
-    np.testing.assert_allclose(data.test.images, whole[::5] / white, rtol=1e-6)
-    assert np.array_equal(data.test.labels, labels[::5]) and data.train.label_names == ("0", "1", "2")
+    # In the order of their classes the rows are 0 3 6 9, 1 4 7, 2 5 8: the first and the sixth of them are test.
+    np.testing.assert_allclose(data.test.images, whole[[0, 4]] / white, rtol=1e-6)
+    assert np.array_equal(data.test.labels, labels[[0, 4]]) and data.train.label_names == ("0", "1", "2")
 
 
 def test_npz_with_its_own_test_part_and_white(tmp_path, rng):
@@ -340,6 +341,23 @@ def test_jsonl(tmp_path):
     assert load(path, columns=["title", "text"]).test.a == ["ü0", "ü5"]
 
 
+def test_columns_that_would_not_be_used(tmp_path):
+    """A hard negative, a similarity, an identifier: refused with what to type, and read when that is typed."""
+    path = tmp_path / "f.jsonl"
+    for name, value in (("negative", "far"), ("score", 0.0), ("negatives", ["far"]), ("score", 3)):
+        lines = [{"query": f"q{i}", "document": f"d{i}", name: value if i else None} for i in range(6)]
+        path.write_text("\n".join(map(json.dumps, lines)))
+        refused(path, f"line 2: {name} would not be used.*--set data.columns=query,document")
+        assert load(path, columns="query,document").test.b == ["d0", "d5"]
+    path = tmp_path / "f.tsv"
+    path.write_text("query\tdocument\tpositive\nq\td\tp\nr\te\tn\n")
+    refused(path, "line 2: positive would not be used")
+    assert load(path, columns="query,positive").test.b == ["p"]
+    for score in ("0.0", "4.25", "-0.1", "1.5E2", ".5"):
+        path.write_text(f"a\tb\t1\nc\td\t{score}\n")
+        refused(path, f"line 2: label is {score}, expected a class; similarities .*--set data.columns=a,b")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "options", "message"),
     [
@@ -382,6 +400,34 @@ def test_texts_that_do_not_fit(tmp_path, name, content, options, message):
 def test_pickles_are_never_loaded(tmp_path, name):
     (tmp_path / name).write_bytes(pickle.dumps(IMAGES))
     refused(tmp_path / name, "pickle is never loaded")
+
+
+def test_what_is_nearly_right_is_told_what_to_type(tmp_path, rng):
+    for names, type_this in (
+        (("train/a", "val/a"), "train: folders and no image.*ln -s val .*/test"),
+        (("train/a",), "train: folders and no image"),
+        (("",), "images outside of class folders, expected .*/CLASS/IMAGE"),
+    ):
+        root = tmp_path / f"set{len(list(tmp_path.iterdir()))}"
+        for name in names:
+            save(root / name / "0.png", np.zeros((2, 2), np.uint8))
+        refused(root, type_this)
+    (tmp_path / "set0" / "test").symlink_to("val")
+    assert len(load(tmp_path / "set0").test) == 1
+    for name in ("data_batch_1.bin", "test_batch.bin"):
+        (tmp_path / "cifar" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "cifar" / name).write_bytes(cifar(np.zeros((1, 1), int), rng)[0])
+        refused(tmp_path / "cifar" / name, f"one file of CIFAR, expected its folder: --data {tmp_path / 'cifar'}")
+    np.save(tmp_path / "rows.npy", IMAGES)
+    refused(tmp_path / "rows.npy", r"np.savez\('rows.npz', NAME=np.load\('rows.npy'\)\)")
+    np.savez(tmp_path / "deep.npz", x=IMAGES.astype(int))
+    refused(tmp_path / "deep.npz", "--set data.white=")
+    refused(tmp_path / "deep.npz", "--set data.white=", sise=3)
+    save(tmp_path / "sizes" / "a" / "0.png", np.zeros((4, 4), np.uint8))
+    save(tmp_path / "sizes" / "a" / "1.png", np.zeros((4, 6), np.uint8))
+    refused(tmp_path / "sizes", "--set data.size=4")
+    assert load(tmp_path / "sizes", size="2,3").train.images.shape == (1, 1, 2, 3)
+    refused(tmp_path / "sizes", "option size is .*'x'.*--set data.size=32,48", size="2,x")
 
 
 def test_unknown_sources(tmp_path):

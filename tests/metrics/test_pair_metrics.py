@@ -37,6 +37,8 @@ def test_gap_of_opposite_and_equal_sets():
 def test_separability_of_split_and_mixed_sets():
     shift = np.array([8.0, 0, 0, 0])
     assert modality_separability(A + shift, B - shift) == 1.0
+    assert modality_separability(A, A) == modality_separability(A, 3 * A) == 0.5, "every row is on the plane"
+    assert modality_separability.definition(A, A) == 0.5
     x, y = RNG.standard_normal((2, 400, 4))
     assert modality_separability(x, y) == pytest.approx(0.5, abs=0.1)
 

@@ -216,6 +216,14 @@ def test_divergence_stops_with_the_step_and_advice(tmp_path):
     checkpoint.load(home / "checkpoint.npz")
 
 
+def test_collapse_is_told_apart_from_learning():
+    from mini_repr.training.lines import collapse
+
+    record = {"std": 0.02, "effective_rank": 1.1}
+    assert all(part in collapse(record) for part in ("std 0.020", "rank 1.1", "--lr")) and "\n" not in collapse(record)
+    assert collapse({"std": 0.06, "effective_rank": 2.1}) == ""
+
+
 def test_resume_refuses_other_settings(tmp_path):
     trained(chosen("infonce", epochs=1), tmp_path / "run")
     with pytest.raises(ValueError, match=r"optimizer.lr"):
@@ -228,6 +236,7 @@ def test_resume_drops_records_past_the_checkpoint(tmp_path):
     _, home = trained(chosen("infonce"), tmp_path / "run", epochs=1)
     with open(home / "metrics.jsonl", "a") as file:
         file.write('{"epoch": 2, "loss": 1.0}\n{"epoch": 3, "lo')
+    home.close()
     session.resume(tmp_path / "run", {})
     assert [json.loads(line)["epoch"] for line in (home / "metrics.jsonl").open()] == [1]
 

@@ -67,12 +67,18 @@ def unit_pixels(images, name, white=None):
         defaults = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
         white = 1 if images.dtype.kind == "f" else defaults.get(images.dtype)
         if white is None:
-            raise DataError(f"{name}: images are {images.dtype}, expected uint8, uint16 or floats, or the option white")
+            raise DataError(
+                f"{name}: images are {images.dtype}, expected uint8, uint16 or floats, or the option white "
+                "(--set data.white=255)"
+            )
     if not white > 0:
-        raise DataError(f"{name}: option white is {white}, expected a number above 0")
+        raise DataError(f"{name}: option white is {white}, expected a number above 0, such as --set data.white=255")
     if images.size and not (images.min() >= 0 and images.max() <= white):
         span = f"{images.min():g} to {images.max():g}"
-        raise DataError(f"{name}: pixel values from {span}, expected 0 to {white:g} (option white) and no NaN")
+        raise DataError(
+            f"{name}: pixel values from {span}, expected 0 to {white:g} (option white) and no NaN; "
+            "--set data.white=VALUE says which value is 1"
+        )
     pixels = images.astype(np.float32)
     pixels /= white
     return pixels

@@ -11,7 +11,7 @@ import numpy as np
 from mini_repr.data.dataset import DataError, Dataset, ImageSet, split
 from mini_repr.data.readers.files import unit_pixels
 
-_SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+IMAGE_SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 _GREY_MODES = ("1", "L")
 # Pillow clips these to 8 bits when it converts them: white paper from a microscope, silently.
 _DEEP_MODES = ("I", "F")
@@ -54,9 +54,13 @@ def read_folder(path, size=None):
 def _height_width(folder, size):
     if size is None:
         return None
+    if isinstance(size, str):  # as it is typed: 32,48
+        size = [int(length) if length.strip().isdecimal() else length for length in size.split(",")]
     pair = (size, size) if isinstance(size, int) else tuple(size)
     if len(pair) != 2 or not all(isinstance(length, int) and length > 0 for length in pair):
-        raise DataError(f"{folder}: option size is {size!r}, expected a positive int or (height, width)")
+        raise DataError(
+            f"{folder}: option size is {size!r}, expected a positive int or (height, width): --set data.size=32,48"
+        )
     return pair
 
 
@@ -67,8 +71,14 @@ def _files_by_class(folder):
         if not child.is_dir() or child.name.startswith("."):
             continue
         classes[child.name] = sorted(
-            file for file in child.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")
+            file for file in child.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
         )
+        if not classes[child.name] and any(inner.is_dir() for inner in child.iterdir()):
+            parts = f"{folder}/train and {folder}/test"
+            raise DataError(
+                f"{child}: folders and no image, expected the images of one class, or class folders in {parts}; "
+                f"other names will do by a link, such as ln -s val {folder}/test"
+            )
         if not classes[child.name]:
             raise DataError(f"{child}: no image, expected files such as .png or .jpg")
     if not classes:
@@ -84,7 +94,7 @@ def _read(files, size):
         if picture.shape[:2] != (height, width):
             raise DataError(
                 f"{file}: {picture.shape[0]}x{picture.shape[1]} pixels, expected {height}x{width} as {files[0].name} "
-                "has, or the option size"
+                f"has, or the option size: --set data.size={height}"
             )
     channels = max(picture.shape[2] for picture in pictures)
     images = np.empty((len(files), channels, height, width), dtype=np.uint8)

@@ -2,17 +2,18 @@
 
 Keys, by the first that is there: values ``images``, ``x``, ``X``, ``data``, ``features``, ``embeddings``; labels
 ``labels``, ``y``, ``Y``, ``targets`` (may be missing). With ``x_train`` and ``x_test`` (labels ``y_train``, ``y_test``)
-both parts are read, else every fifth row is test.
+both parts are read, else every fifth row is test, in the order of the labels where there are any.
 
 Values may be (N, H, W); (N, C, H, W); (N, H, W, C); or (N, D), which gives a RowSet. Where both the second and the last
 axis are 1 or 3 long, the last one is taken for the channels.
 """
 
 import zipfile
+from pathlib import Path
 
 import numpy as np
 
-from mini_repr.data.dataset import DataError, Dataset, ImageSet, RowSet, split
+from mini_repr.data.dataset import DataError, Dataset, ImageSet, RowSet, split_by_class
 from mini_repr.data.readers.files import check_count, class_indexes, number_names, unit_pixels
 
 _VALUES = ("images", "x", "X", "data", "features", "embeddings")
@@ -47,7 +48,7 @@ def read_npz(path, white=None):
         check_count(part_labels, part.shape[0] if part.ndim else 0, path)
     label_names = number_names(*labels)
     parts = [_part(path, part, own, label_names, white) for part, own in zip(values, labels, strict=True)]
-    return split(parts[0]) if len(parts) == 1 else Dataset(str(path), *parts)
+    return split_by_class(parts[0]) if len(parts) == 1 else Dataset(str(path), *parts)
 
 
 def read_arrays(path):
@@ -59,6 +60,10 @@ def read_arrays(path):
     try:
         with open(path, "rb") as file:
             if not zipfile.is_zipfile(file):  # np.load would take it for a pickle, and advise to allow that
+                file.seek(0)
+                if file.read(6) == b"\x93NUMPY":
+                    made = f"np.savez('{Path(path).stem}.npz', NAME=np.load('{Path(path).name}'))"
+                    raise zipfile.BadZipFile(f"no zip archive but one array; import numpy as np; {made} makes one")
                 raise zipfile.BadZipFile("no zip archive, or its end is missing")
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:

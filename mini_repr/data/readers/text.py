@@ -1,13 +1,15 @@
 """Pairs of texts: tab-separated (.tsv) or one JSON object a line (.jsonl); UTF-8, plain or gzip.
 
 Which columns, in both formats: those of the options ``columns`` and ``label``; else the label is a column named label,
-category or class, and the pair is the first two others, in the order of the header (the first line's keys).
+category or class, and the pair is the two others. Further columns, such as a hard negative or a similarity, are used by
+no loss: where a line has something in them, ``columns`` must name the pair.
 
 TSV has no quoting. Its first line is a header if either option is given or if all its fields are common names of
 columns (``HEADER_NAMES``). Without a header there are two columns, or three with the label last.
 """
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import numpy as np
 from mini_repr.data.dataset import DataError, PairSet, split
 from mini_repr.data.readers.files import open_bytes
 
+_DECIMAL = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
 LABEL_NAMES = ("label", "category", "class")
 _PAIR_NAMES = (
     "a b text_a text_b text1 text2 sentence1 sentence2 query document passage question answer anchor positive "
@@ -32,14 +35,16 @@ def read_pairs(path, columns=None, label=None):
     Raises:
         DataError: with the line's number: not UTF-8, another number of fields, bad JSON, a missing key, an empty text.
     """
-    if columns is not None and (isinstance(columns, str) or len(columns) != 2):
-        raise DataError(f"{path}: option columns is {columns!r}, expected two names")
+    names = columns.split(",") if isinstance(columns, str) else columns  # as it is typed: a,b
+    if names is not None and len(names) != 2:
+        raise DataError(f"{path}: option columns is {columns!r}, expected two names, such as --set data.columns=a,b")
+    columns = names
     lines = _lines(path)
     is_json = any(suffix.lower() in (".jsonl", ".ndjson") for suffix in Path(path).suffixes[-2:])
     records = _json_records(path, lines) if is_json else _table_records(path, lines, columns, label)
     if not records:
         raise DataError(f"{path}: no line with a pair, expected at least one")
-    first, second, label = _columns(path, records[0][1], columns, label)
+    first, second, label = _columns(path, records, columns, label)
     texts = [[_text(path, number, record, key) for number, record in records] for key in (first, second)]
     if label is None:
         return split(PairSet(str(path), *texts))
@@ -97,12 +102,21 @@ def _json_records(path, lines):
     return records
 
 
-def _columns(path, record, columns, label):
+def _columns(path, records, columns, label):
+    record = records[0][1]
     if label is None:
         label = next((key for key in record if key.strip().lower() in LABEL_NAMES and key not in (columns or ())), None)
     first_two = columns or [key for key in record if key != label][:2]
     if len(first_two) != 2:
         raise DataError(f"{path}: columns {', '.join(record) or 'none'}, expected two texts")
+    known = (*first_two, label)
+    for number, later in records if columns is None else ():
+        unused = [key for key in later if key not in known and later[key] not in (None, "")]
+        if unused:
+            raise DataError(
+                f"{path}: line {number}: {unused[0]} would not be used (no hard negative or similarity is), expected "
+                f"two texts and a label; name the pair to leave it out: --set data.columns={','.join(first_two)}"
+            )
     return *first_two, label
 
 
@@ -123,4 +137,9 @@ def _class(path, number, record, key):
     value = _field(path, number, record, key)
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
         raise DataError(f"{path}: line {number}: {key} is {value!r:.40}, expected a class name or an integer")
+    if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
+        raise DataError(
+            f"{path}: line {number}: {key} is {value}, expected a class; similarities are not used: with a header "
+            "line, --set data.columns=a,b leaves them out"
+        )
     return str(value)
