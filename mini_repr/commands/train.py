@@ -23,7 +23,8 @@ def train_options(command):
         click.option(
             "--data",
             metavar="NAME|PATH",
-            help="digits, glosses, a file or folder of images, or pairs of texts (.tsv, .jsonl). Default: digits.",
+            help="digits, glosses, scenes, wandering, permuted, a file or folder of images, or pairs of texts (.tsv, "
+            ".jsonl). Default: digits.",
         ),
         click.option(
             "--encoder",

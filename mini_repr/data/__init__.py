@@ -1,4 +1,4 @@
-"""Data: the embedded sets, readers, augmentations (views) and batches.
+"""Data: the embedded and the generated sets, readers, augmentations (views) and batches.
 
 >>> from mini_repr.data import load, parse_views, Batches, DEFAULT_VIEWS
 >>> data = load("digits")
@@ -9,5 +9,5 @@
 from mini_repr.data.dataset import DataError, Dataset, ImageSet, PairSet, RowSet, split
 from mini_repr.data.embedded import GLOSS_PAIRS, Gloss, digits, gloss_pairs, glosses
 from mini_repr.data.loader import BalancedBatches, Batches, BoundBatches
-from mini_repr.data.loading import EMBEDDED, load
+from mini_repr.data.loading import EMBEDDED, GENERATED, load
 from mini_repr.data.views import COLOUR_VIEWS, DEFAULT_VIEWS, VIEWS, Compose, parse_views, resample

@@ -1,10 +1,13 @@
-"""One entry to all data: an embedded set by its name, or files whose format is told by what is found."""
+"""One entry to all data: an embedded or generated set by its name, or files whose format is told by what is found."""
 
 import inspect
 from pathlib import Path
 
 from mini_repr.data.dataset import DataError
 from mini_repr.data.embedded import digits, gloss_pairs
+from mini_repr.data.generated.permuted import permuted_images
+from mini_repr.data.generated.scenes import scene_images
+from mini_repr.data.generated.wandering import wandering_images
 from mini_repr.data.readers.cifar import CIFAR_PICKLES, is_cifar, read_cifar, refuse_pickles
 from mini_repr.data.readers.folder import IMAGE_SUFFIXES, read_folder
 from mini_repr.data.readers.idx import mnist_file, read_idx
@@ -12,24 +15,27 @@ from mini_repr.data.readers.npz import read_npz
 from mini_repr.data.readers.text import read_pairs
 
 EMBEDDED = {"digits": digits, "glosses": gloss_pairs}
+GENERATED = {"scenes": scene_images, "wandering": wandering_images, "permuted": permuted_images}
+_NAMED = EMBEDDED | GENERATED
 _TEXT = (".tsv", ".jsonl", ".ndjson")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 _READABLE = ".npz, IDX (plain or .gz), a folder of MNIST, CIFAR (binary) or image files, .tsv or .jsonl"
 
 
 def load(name_or_path, **options):
-    """The Dataset of an embedded name or of a path.
+    """The Dataset of an embedded or generated set's name, or of a path.
 
     Args:
-        name_or_path: ``"digits"``, ``"glosses"`` (a file or folder of that name is reached as ``./digits``), or a path.
-        options: those of the reader: ``kind`` (glosses), ``white`` (.npz), ``labels`` (IDX file: the label file;
-            CIFAR-100: fine or coarse), ``size`` (image folder), ``columns`` and ``label`` (text).
+        name_or_path: a name in ``EMBEDDED`` or ``GENERATED`` (a file or folder of that name is reached as
+            ``./digits``), or a path.
+        options: those of the reader or of the generated set: ``kind`` (glosses), ``white`` (.npz), ``labels`` (IDX
+            file: the label file; CIFAR-100: fine or coarse), ``size`` (image folder), ``columns`` and ``label`` (text).
     Raises:
         DataError: nothing there, a format that is not read, an option the reader does not have, bad contents.
     """
     if not isinstance(name_or_path, str | Path) or not str(name_or_path):
-        raise DataError(f"data: got {name_or_path!r}, expected a path or one of {', '.join(EMBEDDED)}")
-    reader = EMBEDDED.get(name_or_path) if isinstance(name_or_path, str) else None
+        raise DataError(f"data: got {name_or_path!r}, expected a path or one of {', '.join(_NAMED)}")
+    reader = _NAMED.get(name_or_path) if isinstance(name_or_path, str) else None
     arguments = () if reader else (Path(name_or_path),)
     reader = reader or _reader(Path(name_or_path))
     known = list(inspect.signature(reader).parameters)[len(arguments) :]
@@ -45,7 +51,7 @@ def _reader(path):
     if path.is_dir():
         return _folder_reader(path)
     if not path.is_file():
-        raise DataError(f"{path}: not there, expected a file, a folder, or one of {', '.join(EMBEDDED)}")
+        raise DataError(f"{path}: not there, expected a file, a folder, or one of {', '.join(_NAMED)}")
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     if not path.stat().st_size:
         raise DataError(f"{path}: empty, expected {_READABLE}")

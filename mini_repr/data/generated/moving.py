@@ -1,0 +1,43 @@
+"""Moving digits: short clips of one digit that moves a pixel per frame and bounces off the border."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# (down, right) of the eight directions, clockwise from up.
+DIRECTIONS = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
+
+
+class Moving(NamedTuple):
+    """clips (N, T, 1, canvas, canvas) float32; labels (N,); directions (N,) into ``DIRECTIONS``, at the start."""
+
+    clips: np.ndarray
+    labels: np.ndarray
+    directions: np.ndarray
+
+
+def moving(part, count, rng, frames=8, canvas=16):
+    """Draw clips of a digit that starts anywhere, moves one pixel per frame, and turns back at the border.
+
+    Args:
+        part: ImageSet of 8x8 digits. canvas: pixels along a side, more than 8.
+    Returns:
+        Moving.
+    Raises:
+        ValueError: a canvas without room to move.
+    Source: after Moving MNIST (Srivastava et al. 2015, arXiv 1502.04681), with one digit. Used by rows 031, 096, 107.
+    """
+    size = part.images.shape[-1]
+    room = canvas - size
+    if room < 1:
+        raise ValueError(f"moving: canvas is {canvas}, expected more than {size}, the size of a digit")
+    rows = rng.integers(len(part), size=count)
+    starts = rng.integers(room + 1, size=(count, 1, 2))
+    directions = rng.integers(len(DIRECTIONS), size=count)
+    straight = starts + np.arange(frames)[:, None] * np.array(DIRECTIONS)[directions][:, None]
+    places = room - np.abs(straight % (2 * room) - room)  # bounces: a triangle wave of period 2 room
+    clips = np.zeros((count, frames, 1, canvas, canvas), dtype=np.float32)
+    for clip, row, path in zip(clips, rows, places, strict=True):
+        for frame, (y, x) in zip(clip[:, 0], path, strict=True):
+            frame[y : y + size, x : x + size] = part.images[row, 0]
+    return Moving(clips, part.labels[rows], directions)

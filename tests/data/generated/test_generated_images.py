@@ -1,0 +1,84 @@
+"""Wandering and moving digits, halves and permuted pixels, and what all generated sets share."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from mini_repr.cli import main
+from mini_repr.data import GENERATED, DataError, digits, load
+from mini_repr.data.generated.halves import halves
+from mini_repr.data.generated.moving import DIRECTIONS, moving
+from mini_repr.data.generated.permuted import permuted, pixel_orders
+from mini_repr.data.generated.wandering import wandering
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_same_seed_same_bits(name):
+    first, again, other = load(name), load(name), load(name, seed=1)
+    for part in ("train", "test"):
+        images = getattr(first, part).images
+        assert np.array_equal(images, getattr(again, part).images)
+        assert not np.array_equal(images, getattr(other, part).images)
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_a_run_trains_on_it(name, tmp_path):
+    args = ["train", "--loss", "supcon", "--data", name, "--epochs", "1", "--encoder", "mlp", "--out", tmp_path / "run"]
+    result = CliRunner().invoke(main, [str(a) for a in args])
+    assert result.exit_code == 0 and "untrained" in result.output, result.output
+
+
+def test_errors_name_the_sets():
+    with pytest.raises(DataError, match="one of digits, glosses, scenes, wandering, permuted"):
+        load("scene")
+    with pytest.raises(DataError, match="option 'size' of wandering_images, expected count, seed, canvas, clutter"):
+        load("wandering", size=3)
+
+
+def test_wandering_digits_are_whole_test_digits_in_the_test_part():
+    data = digits()
+    rows = {part: {x.tobytes() for x in getattr(data, part).images} for part in ("train", "test")}
+    for part, other in (("train", "test"), ("test", "train")):
+        drawn = wandering(getattr(data, part), 200, np.random.default_rng(0))
+        for image, (y, x) in zip(drawn.images, drawn.places, strict=True):
+            digit = image[:, y : y + 8, x : x + 8]
+            assert digit.tobytes() in rows[part] - rows[other] and digit.sum() == image.sum()
+        assert drawn.places.min() == 0 and drawn.places.max() == 8
+    cluttered = wandering(data.test, 200, np.random.default_rng(0), clutter=4)
+    assert cluttered.images.sum() > 1.2 * drawn.images.sum() and cluttered.images.max() <= 1
+    with pytest.raises(ValueError, match="canvas is 4"):
+        wandering(data.test, 1, np.random.default_rng(0), canvas=4)
+
+
+def test_moving_digits_move_a_pixel_a_frame():
+    drawn = moving(digits().test, 100, np.random.default_rng(0), frames=20)
+    assert drawn.clips.shape == (100, 20, 1, 16, 16) and set(drawn.directions) == set(range(8))
+    ink = drawn.clips.sum(axis=(2, 3, 4))
+    assert np.allclose(ink, ink[:, :1]), "no frame cuts the digit"
+    centre = np.stack([(drawn.clips[:, :, 0] * axis).sum(axis=(2, 3)) / ink for axis in np.mgrid[:16, :16]], axis=-1)
+    steps, wanted = np.diff(centre, axis=1), np.array(DIRECTIONS)[drawn.directions]
+    assert np.allclose(np.abs(steps), np.abs(wanted)[:, None], atol=1e-4), "one pixel each way, at the border too"
+    assert (np.isclose(steps[:, 0], wanted, atol=1e-4).all(axis=1)).mean() > 0.6, "most do not start at the border"
+    with pytest.raises(ValueError, match="canvas is 8"):
+        moving(digits().test, 1, np.random.default_rng(0), canvas=8)
+
+
+def test_halves_make_up_the_digit():
+    left, right = halves(digits().test)
+    assert left.shape == right.shape == (360, 1, 8, 4)
+    assert np.array_equal(np.concatenate([left, right], axis=3), digits().test.images)
+
+
+def test_permuted_tasks_are_permutations():
+    orders = pixel_orders(4, 64, np.random.default_rng(0))
+    assert np.array_equal(np.sort(orders), np.tile(np.arange(64), (4, 1))) and len({o.tobytes() for o in orders}) == 4
+    test = digits().test
+    assert np.array_equal(permuted(test, orders[0]).images, test.images)
+    images = permuted(test, orders[2]).images
+    assert np.array_equal(images.reshape(360, 64), test.images.reshape(360, 64)[:, orders[2]])
+    assert np.array_equal(load("permuted", task=2).test.images, images), "one order for both parts, one for each task"
+    assert np.array_equal(load("permuted", task=0).train.images, digits().train.images)
+    with pytest.raises(ValueError, match="no permutation of 64 pixels"):
+        permuted(test, np.zeros(64, dtype=int))
+    with pytest.raises(ValueError, match="task is -1"):
+        load("permuted", task=-1)
