@@ -75,7 +75,9 @@ def test_training_on_the_double_equals_training_on_the_host(make, part):
     assert host.keys() == device.keys()
     for name, value in host.items():
         assert type(device[name]) is np.ndarray
-        np.testing.assert_allclose(device[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+        # Of an array's largest element: a small gradient is a sum of large terms, and carries their rounding.
+        rounding = 1e-5 * abs(value).max() + 1e-6
+        np.testing.assert_allclose(device[name], value, rtol=0, atol=rounding, err_msg=name)
 
 
 def test_a_step_of_the_main_job_waits_five_times():
