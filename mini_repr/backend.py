@@ -265,8 +265,9 @@ def get_backend(device="auto"):
             return CPU
     if kind != "gpu" or (":" in device and not number.isdecimal()):
         raise DeviceError(f"device {device!r}: expected cpu, gpu, gpu:N or auto")
-    backend = _cupy_backend(int(number or 0))
-    backend.xp.cuda.Device(int(number or 0)).use()
+    index = int(number or 0)
+    backend = _cupy_backend(index)
+    backend.xp.cuda.Device(index).use()
     return backend
 
 

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from mini_repr.commands.errors import plain_errors
+from mini_repr.commands.errors import INTERRUPTED, plain_errors
 
 
 def train_options(command):
@@ -160,7 +160,7 @@ def _train_and_report(session, run, folder, resume):
             click.echo(
                 f"\nStopped at epoch {run.epoch}. Go on with: mini-repr train --resume --out {folder.path}", err=True
             )
-            sys.exit(130)
+            sys.exit(INTERRUPTED)
         except (ValueError, MemoryError):  # settings that only the first batch could refuse: nothing was trained
             if not resume and run.epoch == 0:
                 folder.remove()

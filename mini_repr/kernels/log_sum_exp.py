@@ -189,7 +189,7 @@ def _own_view_sums(u, v, scale, tile):
     """LogSums of each row of u over the other rows of u, and the same for v (which may be None)."""
     over_u, back_u = within_logsumexp.on_arrays(u, scale, tile=tile)
     over_v, back_v = (None, None) if v is None else within_logsumexp.on_arrays(v, scale, tile=tile)
-    return LogSums(over_u, over_v), _of_each(back_u, back_v)
+    return LogSums(over_u, over_v), sums_backward(back_u, back_v)
 
 
 def _queue_sums(u, v, queue, scale, tile):
@@ -201,11 +201,11 @@ def _queue_sums(u, v, queue, scale, tile):
 
     over_u, back_u = sums_of(u)
     over_v, back_v = (None, None) if v is None else sums_of(v)
-    return LogSums(over_u, over_v), _of_each(back_u, back_v)
+    return LogSums(over_u, over_v), sums_backward(back_u, back_v)
 
 
-def _of_each(back_u, back_v):
-    """The backward function of two sums, each over one view alone, with a common scale."""
+def sums_backward(back_u, back_v):
+    """The backward function of two sums, each over one view alone (v may be None), with a common scale."""
 
     def backward(g):
         g_u, g_scale = back_u(g[0])

@@ -25,7 +25,7 @@ def moving(part, count, rng, frames=8, canvas=16):
         Moving.
     Raises:
         ValueError: a canvas without room to move.
-    Source: after Moving MNIST (Srivastava et al. 2015, arXiv 1502.04681), with one digit. Used by rows 031, 096, 107.
+    Source: after Moving MNIST (Srivastava et al. 2015, arXiv 1502.04681), with one digit. For rows 031, 096, 107.
     """
     size = part.images.shape[-1]
     room = canvas - size

@@ -118,7 +118,7 @@ def scene(rng, part, kind=None, number=None, side=2):
         side: cells along a side, at least 2.
     Raises:
         ValueError: a kind, a number or a side out of these.
-    Source: own; used by rows 016, 051, 053, 055, 058, 062, 064, 074, 084, 085, 086, 089, 098, 099, 106, 110, 112, 114,
+    Source: own; for rows 016, 051, 053, 055, 058, 062, 064, 074, 084, 085, 086, 089, 098, 099, 106, 110, 112, 114,
     116. Attributes and relations follow the prompts of attend-and-excite (Chefer et al. 2023, arXiv 2301.13826).
     """
     kind = kind or str(rng.choice(list(MIXTURE), p=list(MIXTURE.values())))

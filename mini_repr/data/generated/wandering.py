@@ -21,7 +21,7 @@ def wandering(part, count, rng, canvas=16, clutter=0):
 
     A piece is 4x4 pixels of a random digit; where ink overlaps, the brighter pixel stays. Raw pixels are poor features
     here, as they are not on centred digits. Source: own, after translated and cluttered MNIST (Mnih et al. 2014, arXiv
-    1406.6247). Used by rows 036, 049 and 073.
+    1406.6247). For rows 036, 049 and 073.
 
     Args:
         part: ImageSet of 8x8 digits. canvas: pixels along a side, at least 8.

@@ -12,7 +12,7 @@ anchors' gradients and passes on the candidates' too; so here.
 
 from mini_repr.autograd import record, unit_rows, value_of
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import LogSums, combine, similarity_logsumexp
+from mini_repr.kernels.log_sum_exp import LogSums, combine, similarity_logsumexp, sums_backward
 
 
 def ring_infonce(
@@ -108,15 +108,7 @@ def _within(world, u, v, scale, tile):
     """Log-sum-exps of the own rows of u over all ranks' other rows of u; the same for v (or None)."""
     over_u, back_u = _among(world, u, scale, tile)
     over_v, back_v = (None, None) if v is None else _among(world, v, scale, tile)
-
-    def backward(g):
-        g_u, g_scale = back_u(g[0])
-        if v is None:
-            return g_u, None, g_scale
-        g_v, more = back_v(g[1])
-        return g_u, g_v, g_scale + more
-
-    return LogSums(over_u, over_v), backward
+    return LogSums(over_u, over_v), sums_backward(back_u, back_v)
 
 
 def _among(world, x, scale, tile):
