@@ -7,7 +7,8 @@ which empty ones at the end of a row may be left out:
     title, authors     the exact title; one surname, "First and Second" or "First et al."; empty where not confirmed
     year, arxiv        of the first arXiv version; empty where not confirmed
     room               where its code lives, comma-separated, as in the design ("losses/pairs,metrics")
-    status             "works", "partial" or "planned"
+    status             "works", "partial" or "planned"; what the claim's verdict is does not change it
+    fidelity           for "works" and "partial": what it was held against, one of FIDELITIES
     where              for "works" and "partial": the pages, comma-separated, each ``kind:name`` with one of the kinds
                        of ``pages/page.py``, and ``module:dotted.path:attribute`` for the rest
     missing            for "partial": what is missing, in words
@@ -20,6 +21,8 @@ from importlib import resources
 from itertools import zip_longest
 
 STATUSES = ("works", "partial", "planned")
+# From the strongest: its authors' code, run or read; the paper; other people's code or words; nothing better was read.
+FIDELITIES = ("official code", "paper text", "third party", "own reading")
 # Folders of the package (data holds the views) and, last, the two places outside its layers.
 ROOMS = (
     "autograd",
@@ -63,6 +66,7 @@ class Paper:
     arxiv: str
     rooms: tuple[str, ...]
     status: str
+    fidelity: str
     where: tuple[str, ...]
     missing: str = ""
 
@@ -116,6 +120,7 @@ def _paper(row):
         arxiv=row["arxiv"],
         rooms=_parts(row["room"]),
         status=row["status"],
+        fidelity=row["fidelity"],
         where=_parts(row["where"]),
         missing=row["missing"],
     )

@@ -10,7 +10,7 @@ from importlib import resources
 
 import pytest
 
-from mini_repr.catalogue import ROOMS, STATUSES, paper, papers
+from mini_repr.catalogue import FIDELITIES, ROOMS, STATUSES, paper, papers
 from mini_repr.pages.page import KINDS
 from mini_repr.pages.registry import pages_of
 
@@ -53,6 +53,8 @@ def faults(p):
         found.append("room: none, unknown or twice")
     if p.status not in STATUSES:
         found.append("status: unknown")
+    if p.fidelity not in (("",) if p.status == "planned" else FIDELITIES):
+        found.append("fidelity: unknown, or of a planned row")
     if bool(p.where) != (p.status in ("works", "partial")):
         found.append("where: for works and partial, and for these only")
     if bool(p.missing) != (p.status == "partial"):
@@ -93,6 +95,8 @@ def test_every_row_is_consistent():
         ({"rooms": ()}, "room"),
         ({"rooms": ("attic",)}, "room"),
         ({"status": "done"}, "status"),
+        ({"fidelity": "paper text"}, "fidelity"),
+        ({"status": "works", "where": ("loss:infonce",), "fidelity": "hearsay"}, "fidelity"),
         ({"status": "works", "where": ()}, "where"),
         ({"status": "planned", "where": ("loss:infonce",)}, "where"),
         ({"status": "partial", "where": ("loss:infonce",), "missing": ""}, "missing"),
@@ -100,7 +104,7 @@ def test_every_row_is_consistent():
     ],
 )
 def test_a_faulty_row_is_noticed(change, fault):
-    good = replace(paper("infonce"), status="planned", where=(), missing="")
+    good = replace(paper("infonce"), status="planned", fidelity="", where=(), missing="")
     assert faults(good) == []
     assert any(found.startswith(f"{fault}:") for found in faults(replace(good, **change)))
 

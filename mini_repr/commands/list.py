@@ -1,12 +1,10 @@
 """`mini-repr list`: what there is, as tables."""
 
-import shutil
-import sys
-
 import click
 
+from mini_repr.commands.claim import verdicts
 from mini_repr.commands.errors import plain_errors
-from mini_repr.commands.tables import table
+from mini_repr.commands.tables import table, terminal_width
 
 
 @click.command("list")
@@ -27,7 +25,7 @@ def list_everything(kind):
     mini-repr list --losses
     mini-repr list --papers
     """
-    click.echo(everything(kind, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+    click.echo(everything(kind, terminal_width()))
 
 
 def everything(only=None, width=None):
@@ -60,14 +58,23 @@ def _row(page):
 def _papers(width):
     from mini_repr.catalogue import papers
 
-    rows = [(p.number, p.key, p.status, p.arxiv, p.title) for p in papers()]
+    rows = [(p.number, p.key, p.status, f"{p.title}{_evidence(p)}") for p in papers()]
     counts = ", ".join(f"{sum(p.status == s for p in papers())} {s}" for s in ("works", "partial", "planned"))
+    title = f"papers: {counts} (arXiv; held against; claim)"
     missing = table("still missing", [(p.key, p.missing) for p in papers() if p.missing], width)
-    return "\n\n".join(filter(None, (table(f"papers: {counts}", rows, width), missing)))
+    return "\n\n".join(filter(None, (table(title, rows, width), missing)))
+
+
+def _evidence(paper):
+    from mini_repr.claims.bench.results import stored
+
+    result = stored(paper.key)
+    verdict = f"claim: {result['verdict']}" if result else ""
+    parts = [part for part in (paper.arxiv, paper.fidelity, verdict) if part]
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _claims(width):
-    from mini_repr.claims.bench.keys import claim_keys, find_claim
+    from mini_repr.claims.bench.results import all_stored
 
-    claims = {key: find_claim(key) for key in claim_keys()}
-    return table("claims", [(key, claim.paper, claim.says) for key, claim in claims.items()], width)
+    return verdicts(all_stored(), width)

@@ -55,17 +55,28 @@ def _shown(name, code):
 
 
 def _paper(paper):
-    from mini_repr.claims.bench.keys import claim_keys, find_claim
-
     lines = [
         f"paper {paper.number} {paper.key}: {paper.title}",
         f"{paper.authors}, {paper.year}{', ' + paper.link if paper.link else ''}",
         f"status: {paper.status}" + (f"; still missing: {paper.missing}" if paper.missing else ""),
+        *([f"held against: {paper.fidelity}"] if paper.fidelity else []),
         f"where: {', '.join(paper.where) or 'planned for ' + ', '.join(paper.rooms)}",
+        *_claim(paper),
     ]
-    if paper.key in claim_keys():
-        lines.append(f"claim: {find_claim(paper.key).says} (mini-repr claim {paper.key})")
     return "\n".join(lines)
+
+
+def _claim(paper):
+    """The claim of a paper that has one, with its stored verdict: lines."""
+    from mini_repr.claims.bench.keys import claim_keys, find_claim
+    from mini_repr.claims.bench.report import deciding
+    from mini_repr.claims.bench.results import stored
+
+    if paper.key not in claim_keys():
+        return []
+    result = stored(paper.key)
+    verdict = f"{result['verdict']} here: {deciding(result)}" if result else "not measured yet"
+    return [f"claim: {find_claim(paper.key).says}", f"    {verdict} (mini-repr claim {paper.key} --stored)"]
 
 
 def _page(page, code):
@@ -73,7 +84,9 @@ def _page(page, code):
     from mini_repr.catalogue import paper
     from mini_repr.nn import Heads
 
-    cited = [f"paper {p.number} {p.key}: {p.title} ({p.cite()})" for p in map(paper, page.papers)]
+    cited = []
+    for cites in map(paper, page.papers):
+        cited += [f"paper {cites.number} {cites.key}: {cites.title} ({cites.cite()})", *_claim(cites)]
     place = f" (losses/{page.compares})" if page.kind == "loss" else ""
     is_class = isinstance(page.thing, type)
     section = f"{SECTIONS.get(page.kind, page.kind)}." if is_class else ""

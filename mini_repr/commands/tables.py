@@ -1,9 +1,16 @@
 """Plain text tables."""
 
+import shutil
+import sys
 import textwrap
 
 # The last column keeps at least so many characters, however narrow the terminal.
 NARROWEST = 24
+
+
+def terminal_width():
+    """How wide a terminal is that reads the output; None where a file or another program does."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def table(title, rows, width=None):

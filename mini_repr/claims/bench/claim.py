@@ -21,6 +21,7 @@ from typing import NamedTuple
 from scipy.special import stdtrit
 
 HOLDS, UNCLEAR, FAILS, NONE = "holds", "unclear", "does not hold", "no verdict"
+VERDICTS = (HOLDS, UNCLEAR, FAILS, NONE)  # from the best
 CONFIDENCE = 0.95
 
 
@@ -116,7 +117,7 @@ def run(claim, seeds=None, measured=None):
         "seconds": time.perf_counter() - started,
         "arms": arms,
         "expects": expects,
-        "verdict": max((one["verdict"] for one in expects), key=(HOLDS, UNCLEAR, FAILS, NONE).index),
+        "verdict": max((one["verdict"] for one in expects), key=VERDICTS.index),
     }
 
 

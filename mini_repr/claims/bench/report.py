@@ -1,23 +1,54 @@
 """The result of a claim as text."""
 
 import statistics
+import textwrap
 
 from mini_repr.claims.bench.claim import NONE
 
 
-def report(result):
-    """A line per arm with mean ± deviation over seeds, then each expectation with its verdict and bounds."""
-    measures = list(dict.fromkeys(m for row in result["arms"].values() for m in row))
-    rows = [["", *measures]]
-    rows += [[arm, *(spread(row[m]) if m in row else "" for m in measures)] for arm, row in result["arms"].items()]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-    checks = [f"  {e['verdict']}: {e['says']} (difference {effect(e)})" for e in result["expects"]]
-    return "\n".join([result["says"], "", *lines, "", *checks, f"{result['verdict']} ({circumstances(result)})"])
+def report(result, width=None):
+    """A line per arm with mean ± deviation over seeds, then each expectation with its verdict and bounds.
+
+    Args:
+        result: of ``run``, or a stored one.
+        width: of the terminal, to which lines are folded and the table is cut into several; by default nothing is.
+    """
+    texts = [result["says"], "", *_tables(result["arms"], width), ""]
+    for expectation in result["expects"]:
+        texts.append(f"  {expectation['verdict']}: {expectation['says']} (difference {effect(expectation)})")
+    texts.append(f"{result['verdict']} ({circumstances(result)})")
+    return "\n".join(_folded(text, width) for text in texts)
+
+
+def _tables(arms, width):
+    """Lines of the arms' measures: as many columns side by side as fit."""
+    measures = list(dict.fromkeys(m for row in arms.values() for m in row))
+    names = max(map(len, arms))
+    columns = {m: [m, *(spread(row[m]) if m in row else "" for row in arms.values())] for m in measures}
+    groups, used = [[]], names
+    for measure, cells in columns.items():
+        needed = 2 + max(map(len, cells))
+        if width and used + needed > width and groups[-1]:
+            groups, used = [*groups, []], names
+        groups[-1].append(measure)
+        used += needed
+    lines = []
+    for group in groups:
+        for k, arm in enumerate(["", *arms]):
+            cells = [columns[m][k].rjust(max(map(len, columns[m]))) for m in group]
+            lines.append("  ".join([arm.ljust(names), *cells]).rstrip())
+    return lines
+
+
+def _folded(text, width):
+    if not width or len(text) <= width:
+        return text
+    indent = " " * (len(text) - len(text.lstrip()) + 4)
+    return textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def effect(expectation):
-    """``0.021, 95 % bounds 0.012 and 0.030``: what was found, beside the smallest effect asked for where there is one."""
+    """``0.021, 95 % bounds 0.012 and 0.030``: what was found, and the smallest effect where one is asked for."""
     text = short(statistics.fmean(expectation["difference"]))
     if expectation["bounds"]:
         text += ", 95 % bounds {} and {}".format(*map(short, expectation["bounds"]))
@@ -27,12 +58,21 @@ def effect(expectation):
 
 
 def circumstances(result):
-    """How the verdict came about: seeds, designs, time."""
+    """How the verdict came about: seeds, designs, time, and of a stored result who measured."""
     seeds = f"{result['seeds']} seeds, mean ± deviation"
     if result["verdict"] == NONE:
         seeds = "one seed gives none"
     designs = f"{result['designs']} designs tried" if result["designs"] > 1 else "the first design"
-    return f"{seeds}; {designs}; {result['seconds']:.0f} s"
+    parts = [seeds, designs, f"{result['seconds']:.0f} s"]
+    if "version" in result:
+        parts.append(f"stored by mini_repr {result['version']}, threads a seed: {result['threads']}")
+    return "; ".join(parts)
+
+
+def deciding(result):
+    """The expectation that the verdict is owed to, with its effect: the first of the worst."""
+    worst = next(one for one in result["expects"] if one["verdict"] == result["verdict"])
+    return f"{worst['says']}: {effect(worst)}"
 
 
 def spread(values):

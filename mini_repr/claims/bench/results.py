@@ -1,7 +1,7 @@
 """The stored results of the claims: ``claims/results/KEY.json``, written by ``mini-repr claim KEY --record`` alone.
 
 A stored result is what ``run`` returned, with where it was measured and a digest of the experiment. The digest leaves
-out the text at the head of the claim's file, so that a sentence can be mended without measuring again, and nothing else.
+out the text at the head of the claim's file, so that a sentence can be mended without measuring again.
 """
 
 import ast
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import mini_repr
 from mini_repr.catalogue import paper
+from mini_repr.claims.bench.keys import claim_keys
 
 FOLDER = Path(str(resources.files("mini_repr") / "claims" / "results"))
 
@@ -23,6 +24,11 @@ def stored(key):
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
+def all_stored():
+    """{key: stored result or None} of all claims, in order of the papers' numbers."""
+    return {key: stored(key) for key in claim_keys()}
+
+
 def path_of(key):
     """Where the result of the claim of this paper (key or number) is stored."""
     return FOLDER / f"{paper(key).key}.json"
@@ -31,6 +37,17 @@ def path_of(key):
 def recorded(key, result, threads):
     """The result with what makes it evidence: the version, how many threads each seed had, and the digest."""
     return result | {"version": mini_repr.__version__, "threads": threads, "digest": digest_of(key)}
+
+
+def refuse_unwritable():
+    """An error before the minutes of a measurement whose result could not be stored.
+
+    Raises:
+        ValueError: the package's folder cannot be written.
+    """
+    FOLDER.mkdir(exist_ok=True)
+    if not os.access(FOLDER, os.W_OK):
+        raise ValueError(f"claim --record: {FOLDER} cannot be written; use --out FILE.json, or a checkout of your own")
 
 
 def write(key, result):
