@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Row i of a set that comes without a test part is a test row iff i % TEST_EVERY == 0: fixed, seedless, reproducible.
+# Of a set that comes without a test part every fifth row is one: fixed, seedless, reproducible.
 TEST_EVERY = 5
+SPLITS = ("classes", "rows")
 
 
 class DataError(ValueError):
@@ -128,27 +129,25 @@ class Dataset:
             raise DataError(f"{self.name}: train and test rows have widths {widths}, expected the same")
 
 
-def split(whole):
+def split(whole, by="rows"):
     """The Dataset whose test part is every fifth row of ``whole`` (rows 0, 5, 10, ...) and whose train part the rest.
 
+    Args:
+        by: "rows" counts rows as they stand; "classes" in the order of their classes, so that no class is all test (a
+            class of one row is train). Without labels, or with one row in each class, both are the same.
     Raises:
-        DataError: fewer than two rows, so that one part would be empty.
+        DataError: another ``by``, or fewer than two rows, so that one part would be empty.
     """
+    if by not in SPLITS:
+        raise DataError(f"{whole.name}: option split is {by!r}, expected {' or '.join(SPLITS)}: --set data.split=rows")
     if len(whole) < 2:
         raise DataError(f"{whole.name}: one row and no test part, expected at least two rows to split")
-    is_test = np.arange(len(whole)) % TEST_EVERY == 0
-    return Dataset(whole.name, whole.take(~is_test), whole.take(is_test))
-
-
-def split_by_class(whole):
-    """As ``split``, but of the rows in the order of their classes, so that no class is all test.
-
-    A class of one row is train. Without labels, or with one row in each class, the same as ``split``.
-    """
-    if whole.labels is None or np.bincount(whole.labels).max() < 2:
-        return split(whole)
-    order = np.argsort(whole.labels, kind="stable")
-    order = order[np.bincount(whole.labels)[whole.labels[order]] > 1]
+    order = np.arange(len(whole))
+    if by == "classes" and whole.labels is not None:
+        sizes = np.bincount(whole.labels)[whole.labels]
+        if sizes.max() > 1:
+            order = np.argsort(whole.labels, kind="stable")
+            order = order[sizes[order] > 1]
     is_test = np.zeros(len(whole), dtype=bool)
     is_test[order[::TEST_EVERY]] = True
     return Dataset(whole.name, whole.take(~is_test), whole.take(is_test))

@@ -29,22 +29,39 @@ def load(name_or_path, **options):
         name_or_path: a name in ``EMBEDDED`` or ``GENERATED`` (a file or folder of that name is reached as
             ``./digits``), or a path.
         options: those of the reader or of the generated set: ``kind`` (glosses), ``white`` (.npz), ``labels`` (IDX
-            file: the label file; CIFAR-100: fine or coarse), ``size`` (image folder), ``columns`` and ``label`` (text).
+            file: the label file; CIFAR-100: fine or coarse), ``size`` (image folder), ``columns`` and ``label`` (text),
+            ``split`` (.npz, IDX, text).
     Raises:
         DataError: nothing there, a format that is not read, an option the reader does not have, bad contents.
     """
-    if not isinstance(name_or_path, str | Path) or not str(name_or_path):
-        raise DataError(f"data: got {name_or_path!r}, expected a path or one of {', '.join(_NAMED)}")
-    reader = _NAMED.get(name_or_path) if isinstance(name_or_path, str) else None
-    arguments = () if reader else (Path(name_or_path),)
-    reader = reader or _reader(Path(name_or_path))
-    known = list(inspect.signature(reader).parameters)[len(arguments) :]
+    reader, arguments = _reader_of(name_or_path)
+    known = list(options_of(name_or_path))
     for option in options:
         if option not in known:
             wanted = ", ".join(known) or "none"
             typed = f" (--set data.{known[0]}=VALUE)" if known else ""
             raise DataError(f"{name_or_path}: option {option!r} of {reader.__name__}, expected {wanted}{typed}")
     return reader(*arguments, **options)
+
+
+def options_of(name_or_path):
+    """{option: default} of what reads or makes this set.
+
+    Raises:
+        DataError: as ``load``, for what is seen without reading the contents.
+    """
+    reader, arguments = _reader_of(name_or_path)
+    parameters = list(inspect.signature(reader).parameters.values())[len(arguments) :]
+    return {parameter.name: parameter.default for parameter in parameters}
+
+
+def _reader_of(name_or_path):
+    """What reads or makes the set, and what it is given first."""
+    if not isinstance(name_or_path, str | Path) or not str(name_or_path):
+        raise DataError(f"data: got {name_or_path!r}, expected a path or one of {', '.join(_NAMED)}")
+    if name_or_path in _NAMED:
+        return _NAMED[name_or_path], ()
+    return _reader(Path(name_or_path)), (Path(name_or_path),)
 
 
 def _reader(path):

@@ -1,5 +1,7 @@
 """What had another name in earlier versions, settings and arrays of a checkpoint, and where it is now."""
 
+from mini_repr.data import options_of
+
 _HEADS = {name: (f"heads.{name}",) for name in ("hidden", "dimensions", "layers", "batch_norm", "predictor_hidden")}
 
 # {method: {its setting method.NAME of old: the settings that hold it now}}; no settings where it had no effect.
@@ -25,6 +27,15 @@ def from_older_run(settings, method):
             section, _, setting = place.partition(".")
             sections.setdefault(section, {})[setting] = value
     return sections
+
+
+def data_of_older_run(own):
+    """The settings ``data.*`` of a run: those that do not say how files were split counted rows as they stood.
+
+    Raises:
+        ValueError: the data are not there.
+    """
+    return {"split": "rows", **own} if "split" in options_of(own.get("name", "digits")) else own
 
 
 def arrays_of_older_run(arrays):

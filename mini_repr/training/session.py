@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mini_repr.data import COLOUR_VIEWS, DEFAULT_VIEWS
+from mini_repr.data import COLOUR_VIEWS, DEFAULT_VIEWS, options_of
 from mini_repr.methods import kind_of
 from mini_repr.methods.build import find_method
 from mini_repr.pages.names import find_loss
@@ -59,7 +59,10 @@ def prepare(chosen, data=None):
         ValueError: a wrong setting, or data that cannot be read or trained on.
     """
     config.check_sections(chosen)
-    data = load_data(chosen.get("data", {})) if data is None else data
+    if data is None:
+        data = load_data(chosen.get("data", {}))
+        own = {"name": "digits", **chosen.get("data", {})}
+        chosen = {**chosen, "data": options_of(own["name"]) | own}
     settings = config.resolve(chosen, kind_of(data))
     if kind_of(data) == "texts" and settings["method"]["views"] is not None:
         raise config.ConfigError(f"views: got {settings['method']['views']!r}, expected none: {data.name} holds texts")

@@ -5,7 +5,7 @@ from mini_repr.methods.build import find_method, kind_of
 from mini_repr.pages.names import find_loss
 from mini_repr.training import config, folder
 from mini_repr.training.distributed import ALONE
-from mini_repr.training.moved import from_older_run
+from mini_repr.training.moved import data_of_older_run, from_older_run
 
 
 def open_folder(path, world=ALONE):
@@ -42,6 +42,7 @@ def stored_settings(home, world=ALONE):
         ValueError: settings that no run of this version can have; names the version that wrote them.
     """
     settings = world.from_first(home.read_json(folder.CONFIG) if world.is_first else None)
+    settings["data"] = data_of_older_run(settings["data"])
     data = load_data(settings["data"])
     try:
         loss = find_loss(settings["loss"].get("name"))

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from mini_repr.data import DataError, Dataset, ImageSet, PairSet, RowSet, split
-from mini_repr.data.dataset import split_by_class
 
 IMAGES = np.zeros((4, 1, 2, 2), dtype=np.float32)
 LABELS = np.array([0, 1, 1, 0])
@@ -28,6 +27,7 @@ LABELS = np.array([0, 1, 1, 0])
         (lambda: PairSet("f", ["a"], []), "1 texts a and 0 texts b"),
         (lambda: PairSet("f", [], []), "not none"),
         (lambda: split(ImageSet("f", IMAGES[:1])), "at least two rows"),
+        (lambda: split(ImageSet("f", IMAGES), "labels"), "option split is 'labels', expected classes or rows"),
         (lambda: Dataset("f", ImageSet("f", IMAGES), PairSet("f", ["a"], ["b"])), "ImageSet and PairSet"),
         (lambda: Dataset("f", ImageSet("f", IMAGES), ImageSet("f", IMAGES[..., :1])), "expected the same"),
         (lambda: Dataset("f", RowSet("f", np.ones((1, 2))), RowSet("f", np.ones((1, 3)))), "widths 2 and 3"),
@@ -43,7 +43,7 @@ def test_what_does_not_fit_is_refused(make, message):
 def test_by_class_no_class_is_all_test(labels):
     labels = np.array(labels)
     rows = np.arange(len(labels), dtype=float)[:, None]
-    data = split_by_class(RowSet("f", rows, labels, tuple("0123456")[: labels.max() + 1]))
+    data = split(RowSet("f", rows, labels, tuple("0123456")[: labels.max() + 1]), "classes")
     assert set(data.train.labels) == set(labels) and len(data.test) > 0
     assert sorted(np.concatenate([data.train.rows, data.test.rows])[:, 0]) == sorted(rows[:, 0])
     if len(labels) == 40:

@@ -55,6 +55,27 @@ def test_a_run_of_an_earlier_version_resumes_to_the_bit(tmp_path, loss, method, 
     assert session.evaluate(old).keys() == {"trained", "untrained", "raw input"}
 
 
+def test_a_run_keeps_the_split_that_it_was_trained_on(tmp_path):
+    """Labels that recur every fifth row, so that the two ways to split share few rows."""
+    rng = np.random.default_rng(0)
+    file = tmp_path / "own.npz"
+    np.savez(file, images=rng.integers(256, size=(60, 8, 8), dtype=np.uint8), labels=np.arange(60) // 2 % 5)
+    chosen = {"data": {"name": str(file)}, "encoder": MLP, "train": {"epochs": 1, "batch_size": 16}}
+    run, home = session.start(chosen, tmp_path / "run")
+    for _ in session.remaining_epochs(run, home):
+        pass
+    home.close()
+    settings = json.loads((home / "config.json").read_text())
+    assert settings["data"] == {"name": str(file), "white": None, "split": "classes"}
+    assert sorted(session.stored_settings(home)[1].test.labels) == sorted(run.data.test.labels)
+
+    del settings["data"]["split"]
+    (home / "config.json").write_text(json.dumps(settings))
+    older_settings, data = session.stored_settings(home)
+    assert older_settings["data"]["split"] == "rows"
+    np.testing.assert_array_equal(data.test.labels, (np.arange(60) // 2 % 5)[::5])
+
+
 def test_the_hidden_width_of_continual_was_that_of_its_predictor_too():
     settings = from_older_run({"method": {"name": "continual", "hidden": 32}, "loss": {}}, "continual")
     assert settings == {"method": {"name": "continual"}, "loss": {}, "heads": {"hidden": 32, "predictor_hidden": 32}}

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mini_repr.data.dataset import DataError, Dataset, ImageSet, split
+from mini_repr.data.dataset import DataError, Dataset, ImageSet
+from mini_repr.data.dataset import split as split_rows
 from mini_repr.data.readers.files import (
     check_count,
     class_indexes,
@@ -23,7 +24,7 @@ from mini_repr.data.readers.files import (
 _UNSIGNED_BYTE = 0x08
 
 
-def read_idx(path, labels=None):
+def read_idx(path, labels=None, split="classes"):
     """The Dataset in an IDX image file, or in a folder with the four files of MNIST.
 
     Args:
@@ -31,6 +32,7 @@ def read_idx(path, labels=None):
             (``.idx3`` and ``.gz`` forms of the names too); or one image file, whose every fifth image becomes test.
         labels: for one file, the path of its labels. By default the file beside it whose name has ``labels`` and
             ``idx1`` for ``images`` and ``idx3``; without one the images have no labels.
+        split: of one file, see ``dataset.split``.
     Raises:
         DataError: missing, truncated or overlong files, wrong magic numbers, counts that differ.
     """
@@ -47,7 +49,7 @@ def read_idx(path, labels=None):
             ImageSet(str(found[2]), test, test_labels, label_names),
         )
     images, labels = _pair(path, Path(labels) if labels is not None else _sibling(path))
-    return split(ImageSet(str(path), images, labels, number_names(labels)))
+    return split_rows(ImageSet(str(path), images, labels, number_names(labels)), split)
 
 
 def mnist_file(folder, part, kind, required=True):

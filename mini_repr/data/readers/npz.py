@@ -13,18 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
-from mini_repr.data.dataset import DataError, Dataset, ImageSet, RowSet, split_by_class
+from mini_repr.data.dataset import DataError, Dataset, ImageSet, RowSet
+from mini_repr.data.dataset import split as split_rows
 from mini_repr.data.readers.files import check_count, class_indexes, number_names, unit_pixels
 
 _VALUES = ("images", "x", "X", "data", "features", "embeddings")
 _LABELS = ("labels", "y", "Y", "targets")
 
 
-def read_npz(path, white=None):
+def read_npz(path, white=None, split="classes"):
     """The Dataset in a .npz file.
 
     Args:
         white: the pixel value that becomes 1; see ``files.unit_pixels`` for the default. Rows (N, D) are not scaled.
+        split: of a file without a test part, see ``dataset.split``.
     Raises:
         DataError: damaged, an object array (it would need pickle, which is never loaded), keys, shapes or values that
             do not fit.
@@ -48,7 +50,7 @@ def read_npz(path, white=None):
         check_count(part_labels, part.shape[0] if part.ndim else 0, path)
     label_names = number_names(*labels)
     parts = [_part(path, part, own, label_names, white) for part, own in zip(values, labels, strict=True)]
-    return split_by_class(parts[0]) if len(parts) == 1 else Dataset(str(path), *parts)
+    return split_rows(parts[0], split) if len(parts) == 1 else Dataset(str(path), *parts)
 
 
 def read_arrays(path):

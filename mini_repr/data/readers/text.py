@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mini_repr.data.dataset import DataError, PairSet, split
+from mini_repr.data.dataset import DataError, PairSet
+from mini_repr.data.dataset import split as split_rows
 from mini_repr.data.readers.files import open_bytes
 
 _DECIMAL = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
@@ -26,12 +27,13 @@ _PAIR_NAMES = (
 HEADER_NAMES = frozenset((*_PAIR_NAMES.split(), *LABEL_NAMES))
 
 
-def read_pairs(path, columns=None, label=None):
+def read_pairs(path, columns=None, label=None, split="classes"):
     """The Dataset of PairSet in a text file; every fifth line is test.
 
     Args:
         columns: names of the two text columns (keys).
         label: name of the label column (key). Classes are its distinct values in sorted order.
+        split: see ``dataset.split``.
     Raises:
         DataError: with the line's number: not UTF-8, another number of fields, bad JSON, a missing key, an empty text.
     """
@@ -47,12 +49,12 @@ def read_pairs(path, columns=None, label=None):
     first, second, label = _columns(path, records, columns, label)
     texts = [[_text(path, number, record, key) for number, record in records] for key in (first, second)]
     if label is None:
-        return split(PairSet(str(path), *texts))
+        return split_rows(PairSet(str(path), *texts), split)
     classes = [_class(path, number, record, label) for number, record in records]
     label_names = tuple(sorted(set(classes)))
     index = {name: i for i, name in enumerate(label_names)}
     labels = np.array([index[name] for name in classes], dtype=np.int64)
-    return split(PairSet(str(path), *texts, labels, label_names))
+    return split_rows(PairSet(str(path), *texts, labels, label_names), split)
 
 
 def _lines(path):
