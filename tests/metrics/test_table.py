@@ -40,7 +40,7 @@ CASES = [
     pytest.param(name, settings, needs, id=f"{name}-{number}{'-all' * bool(needs)}")
     for name, metric in METRICS.items()
     for number, settings in enumerate(SETTINGS.get(name, [{}]))
-    for needs in {(), tuple(p.name for p in metric.arrays if p.annotation.optional)}
+    for needs in dict.fromkeys([(), tuple(p.name for p in metric.arrays if p.annotation.optional)])  # in one order
 ]
 
 
