@@ -1,10 +1,15 @@
 """What all tests share: what stands in ``helpers/`` can be imported, and ``gpu`` tests run only where a GPU is."""
 
+import os
 import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+# Workers side by side have a core each; NumPy reads this when it is first imported, which is below.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from mini_repr.backend import DeviceError, get_backend
 

@@ -16,10 +16,11 @@ from mini_repr.commands.tables import table, terminal_width
 @click.option("--optimisers", "kind", flag_value="optimisers", help="Only the optimisers.")
 @click.option("--masks", "kind", flag_value="masks", help="Only the masks.")
 @click.option("--procedures", "kind", flag_value="procedures", help="What acts in training or after it.")
+@click.option("--data", "kind", flag_value="data", help="Only the data that need no file.")
 @click.option("--claims", "kind", flag_value="claims", help="Only the claims: one small experiment per paper.")
 @plain_errors
 def list_everything(kind):
-    """List losses, methods, encoders, metrics, optimisers, masks, procedures, papers and claims.
+    """List losses, methods, encoders, metrics, optimisers, masks, procedures, data, papers and claims.
 
     \b
     mini-repr list --losses
@@ -40,6 +41,7 @@ def everything(only=None, width=None):
     kinds = {"losses" if kind == "loss" else f"{kind}s": kind for kind in KINDS}
     chosen = {title: kind for title, kind in kinds.items() if only in (None, title)}
     tables = [table(title, [_row(page) for page in pages_of(kind).values()], width) for title, kind in chosen.items()]
+    tables += [_data(width)] if only in (None, "data") else []
     tables += [_papers(width)] if only in (None, "papers") else []
     tables += [_claims(width)] if only in (None, "claims") else []
     return "\n\n".join(filter(None, tables))
@@ -53,6 +55,20 @@ def _row(page):
         text += f". Variants: {', '.join(page.variants)}."
     folder = [page.compares] if page.kind == "loss" else []
     return page.name, *folder, " ".join(page.papers), text
+
+
+def _data(width):
+    from importlib import import_module
+
+    from mini_repr.data import EMBEDDED, GENERATED
+    from mini_repr.data.pictures import PICTURED
+
+    def row(name, text, trains):
+        return name, "--data" if trains else "", " ".join(text.partition("\n\n")[0].split())
+
+    rows = [row(name, made.__doc__, True) for name, made in EMBEDDED.items()]
+    rows += [row(n, import_module(f"mini_repr.data.generated.{n}").__doc__, n in GENERATED) for n in PICTURED]
+    return table("data: runs train on those marked --data; show data:NAME has the generated ones", rows, width)
 
 
 def _papers(width):

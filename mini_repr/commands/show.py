@@ -16,18 +16,55 @@ SECTIONS = {"optimiser": "optimizer"}
 @click.command(short_help="Show the page of a loss, metric, method, encoder or paper.")
 @click.argument("name")
 @click.option("--code/--no-code", default=True, help="Show the code under the page's text. Default: show it.")
+@click.option("--plot", metavar="FILE", help="Of generated data: write a picture there too (.png, .svg, .pdf).")
 @plain_errors
-def show(name, code):
+def show(name, code, plot):
     """Show the page of a loss: paper, definition, gradient, shapes, variants, code.
 
-    NAME may also be a metric, a method, an encoder, or a paper (its key or number).
+    NAME may also be a metric, a method, an encoder, a paper (its key or number), or data:NAME, generated data.
 
     \b
     mini-repr show infonce
     mini-repr show siamese --no-code
     mini-repr show 092
+    mini-repr show data:scenes --plot scenes.png
     """
-    click.echo(_shown(name, code))
+    data = name.removeprefix("data:") if name.startswith("data:") else None
+    if plot and data is None:
+        raise ValueError(
+            f"show {name} --plot: generated data have pictures, such as mini-repr show data:scenes --plot FILE"
+        )
+    text = _data(data, code) if data is not None else _shown(name, code)
+    if plot:
+        from mini_repr.data.pictures import draw
+
+        draw(data, plot)
+    click.echo(text)
+
+
+def _data(name, code):
+    """The text on generated data: what it is, its settings if runs can train on it, code.
+
+    Raises:
+        ValueError: none is called so; names the nearest.
+    """
+    from importlib import import_module
+
+    from mini_repr.data import GENERATED, options_of
+    from mini_repr.data.pictures import PICTURED
+    from mini_repr.pages.names import suggestion
+
+    if name not in PICTURED:
+        raise ValueError(f"show data:{name}: no generated data of that name{suggestion(name, PICTURED)}")
+    module = import_module(f"mini_repr.data.generated.{name}")
+    settings = [(f"data.{n}", f"default {value}") for n, value in options_of(name).items()] if name in GENERATED else []
+    parts = [
+        f"data {name}" + (f": mini-repr train --data {name}" if name in GENERATED else ", from Python"),
+        module.__doc__.strip(),
+        table("settings, for --set", settings),
+        inspect.getsource(module).partition('"""\n')[2].strip() if code else "",
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
 def _shown(name, code):

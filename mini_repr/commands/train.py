@@ -23,7 +23,7 @@ def train_options(command):
         click.option(
             "--data",
             metavar="NAME|PATH",
-            help="digits, glosses, scenes, wandering, permuted, a file or folder of images, or pairs of texts (.tsv, "
+            help="A name of `mini-repr list --data`, a file or folder of images, or pairs of texts (.tsv, "
             ".jsonl). Default: digits.",
         ),
         click.option(

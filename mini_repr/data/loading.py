@@ -5,8 +5,10 @@ from pathlib import Path
 
 from mini_repr.data.dataset import DataError
 from mini_repr.data.embedded import digits, gloss_pairs
+from mini_repr.data.generated.bars import bar_images
 from mini_repr.data.generated.permuted import permuted_images
 from mini_repr.data.generated.scenes import scene_images
+from mini_repr.data.generated.topics import topic_pairs
 from mini_repr.data.generated.wandering import wandering_images
 from mini_repr.data.readers.cifar import CIFAR_PICKLES, is_cifar, read_cifar, refuse_pickles
 from mini_repr.data.readers.folder import IMAGE_SUFFIXES, read_folder
@@ -15,7 +17,13 @@ from mini_repr.data.readers.npz import read_npz
 from mini_repr.data.readers.text import read_pairs
 
 EMBEDDED = {"digits": digits, "glosses": gloss_pairs}
-GENERATED = {"scenes": scene_images, "wandering": wandering_images, "permuted": permuted_images}
+GENERATED = {
+    "scenes": scene_images,
+    "wandering": wandering_images,
+    "permuted": permuted_images,
+    "bars": bar_images,
+    "topics": topic_pairs,
+}
 _NAMED = EMBEDDED | GENERATED
 _TEXT = (".tsv", ".jsonl", ".ndjson")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")

@@ -1,17 +1,6 @@
 """Pictures of tables (extra ``plot``)."""
 
-
-def figures():
-    """Matplotlib's class of figures.
-
-    Raises:
-        ValueError: matplotlib is not there.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ValueError("--plot: needs matplotlib: pip install 'mini-repr[plot]'") from None
-    return Figure
+from mini_repr.data.pictures import figures
 
 
 def draw_layers(scores, path):

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from mini_repr.cli import main
-from mini_repr.data import GENERATED, DataError, digits, load
+from mini_repr.data import GENERATED, DataError, PairSet, digits, load
 from mini_repr.data.generated.halves import halves
 from mini_repr.data.generated.moving import DIRECTIONS, moving
 from mini_repr.data.generated.permuted import permuted, pixel_orders
@@ -16,20 +16,24 @@ from mini_repr.data.generated.wandering import wandering
 def test_same_seed_same_bits(name):
     first, again, other = load(name), load(name), load(name, seed=1)
     for part in ("train", "test"):
-        images = getattr(first, part).images
-        assert np.array_equal(images, getattr(again, part).images)
-        assert not np.array_equal(images, getattr(other, part).images)
+        seen, same, changed = (_values(getattr(data, part)) for data in (first, again, other))
+        assert np.array_equal(seen, same) and not np.array_equal(seen, changed)
+
+
+def _values(part):
+    return np.array(part.a) if isinstance(part, PairSet) else part.images
 
 
 @pytest.mark.parametrize("name", GENERATED)
 def test_a_run_trains_on_it(name, tmp_path):
-    args = ["train", "--loss", "supcon", "--data", name, "--epochs", "1", "--encoder", "mlp", "--out", tmp_path / "run"]
+    loss, encoder = ("infonce", "text") if name == "topics" else ("supcon", "mlp")
+    args = ["train", "--loss", loss, "--data", name, "--epochs", "1", "--encoder", encoder, "--out", tmp_path / "run"]
     result = CliRunner().invoke(main, [str(a) for a in args])
     assert result.exit_code == 0 and "untrained" in result.output, result.output
 
 
 def test_errors_name_the_sets():
-    with pytest.raises(DataError, match="one of digits, glosses, scenes, wandering, permuted"):
+    with pytest.raises(DataError, match="one of digits, glosses, scenes, wandering, permuted, bars, topics"):
         load("scene")
     with pytest.raises(DataError, match="option 'size' of wandering_images, expected count, seed, canvas, clutter"):
         load("wandering", size=3)
