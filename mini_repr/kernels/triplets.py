@@ -28,7 +28,8 @@ def triplet_sum(u, /, labels, anchors, others, margin, mining, distance, penalty
         labels: (N,).
         anchors: (A,) indexes of the rows that are anchors, none twice. others: (N,) whether a row may be a negative.
         mining: "all"; "hard": an anchor's farthest positive and nearest negative; "semihard": a pair's nearest negative
-            that is farther than its positive. Ties are broken by row number.
+            that is farther than its positive; "semihard_fallback": where there is none, its farthest. Ties are broken
+            by row number.
         distance: "squared" or "euclidean". penalty: a name of ``PENALTY``. tile: anchors per tile; None chooses.
     """
     xp = backend_of(u).xp
@@ -56,10 +57,13 @@ def triplet_sum(u, /, labels, anchors, others, margin, mining, distance, penalty
                 valid = (place < members[rows]) & (positive != rows)
             near, far, chosen = d[here, positive][:, None], d, negative & valid[:, None]
             if mining != "all":
-                candidates = xp.where(chosen & (d > near) if mining == "semihard" else chosen, d, xp.inf)
-                nearest = xp.argmin(candidates, axis=1)
-                far = candidates[here, nearest][:, None]
-                chosen = xp.isfinite(far)
+                candidates = chosen if mining == "hard" else chosen & (d > near)
+                nearest = xp.argmin(xp.where(candidates, d, xp.inf), axis=1)
+                if mining == "semihard_fallback":
+                    farthest = xp.argmax(xp.where(chosen, d, -1), axis=1)
+                    nearest, candidates = xp.where(candidates.any(axis=1), nearest, farthest), chosen
+                chosen = candidates.any(axis=1)[:, None]
+                far = d[here, nearest][:, None]
             cost, back = PENALTY[penalty].on_arrays(xp.where(chosen, near - far + margin, 0))
             cost *= chosen
             slope = back(chosen.astype(u.dtype))

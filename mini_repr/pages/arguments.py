@@ -124,13 +124,14 @@ class Rows(_Array):
 
     They receive a gradient, unless ``frozen`` (teachers, targets, queues: behind a stop-gradient, nothing is returned
     for them). ``least`` and ``above`` bound every number. ``no_zero_row``: each row has a direction; one below the
-    smallest normal number counts as zero, as in ``unit_rows``.
+    smallest normal number counts as zero, as in ``unit_rows``. ``unset``: minus infinity stands for no value yet.
     """
 
     frozen: bool = False
     least: float = -math.inf
     above: float = -math.inf
     no_zero_row: bool = False
+    unset: bool = False
 
     differentiable = property(lambda self: not self.frozen)
 
@@ -161,7 +162,8 @@ class Rows(_Array):
 
     def __str__(self):
         parts = [self._declared("float"), "stop-gradient" if self.frozen else "", self._bounds()]
-        return ", ".join(filter(None, [*parts, "no row of zeros" if self.no_zero_row else ""]))
+        parts += ["no row of zeros" if self.no_zero_row else "", "-inf: no value yet" if self.unset else ""]
+        return ", ".join(filter(None, parts))
 
 
 @dataclass(frozen=True)

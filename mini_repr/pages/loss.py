@@ -12,6 +12,7 @@ It states itself a second time as its *definition*: the paper's formula in engin
 ``infonce.definition`` and ``infonce.definition_and_grad`` do the same by the definition.
 """
 
+import math
 import types
 
 from mini_repr.autograd.primitive import record, value_of
@@ -121,7 +122,10 @@ class Loss(Page):
         """The checked arguments of a call, its arrays finite, its differentiable scalars as 0-d arrays."""
         arguments = self._checked_values(self.bind(args, params))
         for p in self.arrays:
-            if arguments[p.name] is not None and not finite(arguments[p.name]):
+            value = arguments[p.name]
+            if value is not None and getattr(p.annotation.bare, "unset", False):
+                value = value[value > -math.inf]
+            if value is not None and not finite(value):
                 raise ValueError(f"{self.name}: {p.name}: got a NaN or an infinity, expected finite numbers")
         some_array = arguments[self.arrays[0].name]
         for p in self.settings:

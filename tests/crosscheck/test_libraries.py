@@ -1,8 +1,9 @@
 """Public libraries against our pages: which of our parameters gives exactly what a library computes, gradients too.
 
-The extra ``crosscheck`` installs torch, pytorch-metric-learning and entmax. lightly and open_clip_torch demand
-torchvision, though their losses do not need it: install them by
-``pip install --no-deps lightly lightly-utils open_clip_torch``. A test skips where its library is missing.
+The extra ``crosscheck`` installs torch, pytorch-metric-learning, entmax, pytorch-msssim and torchmetrics. lightly,
+open_clip_torch and sentence-transformers demand torchvision or transformers, though their losses do not need them:
+install them by ``pip install --no-deps lightly lightly-utils open_clip_torch sentence-transformers``. A test skips
+where its library is missing.
 """
 
 import importlib
@@ -33,26 +34,52 @@ def metric_learning(path):
     return getattr(importlib.import_module(f"pytorch_metric_learning.{module}"), name)
 
 
-def lightly_loss(module, name):
-    """A loss of lightly, imported without its packages' ``__init__``, which pull in torchvision and its models."""
-    spec = importlib.util.find_spec("lightly")
+def without_its_packages(module, name, packages=(), **stubs):
+    """What a module holds, imported without the ``__init__`` of its packages, which pull in what its losses don't need.
+
+    Args:
+        packages: others whose ``__init__`` is left out.
+        stubs: {dotted name, "." as "__": {name: value}}, modules that stand in for what the module imports.
+    """
+    parents = [module.rsplit(".", n)[0] for n in range(1, module.count(".") + 1)]
+    spec = importlib.util.find_spec(parents[-1])
     if spec is None:
-        pytest.skip("lightly is not installed")
-    root = Path(spec.submodule_search_locations[0])
-    bare = ["lightly", "lightly.loss", "lightly.models", "lightly.models.modules", "torchvision", "torchvision.ops"]
-    before = {n: sys.modules.get(n) for n in bare}
-    for package in bare:
-        sys.modules[package] = types.ModuleType(package)
-        sys.modules[package].__path__ = [str(root.joinpath(*package.split(".")[1:]))]
-    sys.modules["torchvision.ops"].StochasticDepth = torch.nn.Identity
+        pytest.skip(f"{parents[-1]} is not installed")
+    root = Path(spec.submodule_search_locations[0]).parent
+    made = {package: types.ModuleType(package) for package in (*parents, *packages)}
+    for package, own in made.items():
+        own.__path__ = [str(root.joinpath(*package.split(".")))]
+    for stub, contents in stubs.items():
+        made[stub.replace("__", ".")] = types.SimpleNamespace(**contents)
+    before = {n: sys.modules.get(n) for n in made}
+    sys.modules.update(made)
     try:
-        return getattr(importlib.import_module(f"lightly.loss.{module}"), name)
+        return getattr(importlib.import_module(module), name)
     finally:
         for package, module_before in before.items():
             if module_before is None:
                 del sys.modules[package]
             else:
                 sys.modules[package] = module_before
+
+
+def lightly_loss(module, name):
+    return without_its_packages(
+        f"lightly.loss.{module}",
+        name,
+        ("lightly.models", "lightly.models.modules", "torchvision"),
+        torchvision__ops={"StochasticDepth": torch.nn.Identity},
+    )
+
+
+def sentence_loss(module, name):
+    return without_its_packages(
+        f"sentence_transformers.{module}",
+        name,
+        sentence_transformers__util={"pytorch_cos_sim": None},
+        sentence_transformers__sentence_transformer__model={"SentenceTransformer": None},
+        sentence_transformers__sparse_encoder__model={"SparseEncoder": None},
+    )
 
 
 def open_clip_loss(name):
@@ -102,6 +129,22 @@ def pml_triplet(z, labels, power=1, miner=None, **options):
     loss = metric_learning("losses.TripletMarginLoss")(margin=0.2, distance=distance, **options)
     chosen = metric_learning(f"miners.{miner}")(distance=distance)(z, labels) if miner else None
     return loss(z, labels, chosen)
+
+
+def st_semihard(z, labels):
+    """Its own distances lose half the digits (they subtract squares), so they are torch's here."""
+    loss = sentence_loss("sentence_transformer.losses.batch_semi_hard_triplet", "BatchSemiHardTripletLoss")
+    return loss(None, distance_metric=exact_distances, margin=5.0).batch_semi_hard_triplet_loss(labels, z)
+
+
+def exact_distances(z):
+    """Euclidean distances of all pairs, with a gradient of 0 where one is 0."""
+    apart = (z[:, None] - z[None]).square().sum(dim=2)
+    return torch.where(apart > 0, torch.where(apart > 0, apart, 1.0).sqrt(), 0.0)
+
+
+def st_flops(z):
+    return sentence_loss("sparse_encoder.losses.flops", "FlopsLoss")(None).compute_loss_from_embeddings(z)
 
 
 def mean_reducer():
@@ -191,6 +234,24 @@ SAME = {
         {"negatives": "views", "decoupled": True},
         views,
         lambda a, b: lightly_loss("dcl_loss", "DCLLoss")()(a, b),
+    ),
+    "lightly TiCoLoss": (
+        "tico",
+        {"offset": 1.0},
+        views,
+        lambda a, b: lightly_loss("tico_loss", "TiCoLoss")()(a, b),
+    ),
+    "sentence-transformers BatchSemiHardTripletLoss": (
+        "triplet",
+        {"mining": "semihard_fallback", "distance": "euclidean", "normalize": False, "margin": 5.0},
+        labelled,
+        lambda z, labels: st_semihard(z, labels),
+    ),
+    "sentence-transformers FlopsLoss of rows >= 0": (
+        "flops",
+        {},
+        lambda rng: {"z": np.abs(rng.standard_normal((B, D)))},
+        lambda z: st_flops(z),
     ),
     "lightly BarlowTwinsLoss": (
         "barlow_twins",
@@ -323,3 +384,30 @@ def test_torch_triplet_margin_loss_adds_its_eps_to_every_difference():
     a, p, n = inputs["z"][[0, 3, 1]]
     expected = np.linalg.norm(a - p + 1e-6) - np.linalg.norm(a - n + 1e-6) + 50.0
     assert value == pytest.approx(expected, rel=1e-12)
+
+
+def test_sentence_transformers_flops_takes_no_absolute_value():
+    z = np.array([[1.0, -2.0], [-1.0, 2.0]])
+    assert st_flops(torch.from_numpy(z)).item() == 0 < float(LOSSES["flops"](z).data)
+
+
+def test_torchmetrics_ssim_averages_over_reflected_borders():
+    """It pads the images by reflection before the window and leaves as many places out of the mean again."""
+    ssim = pytest.importorskip("torchmetrics.functional.image").structural_similarity_index_measure
+    x, y = np.random.default_rng(0).random((2, 1, 1, 24, 24))
+    theirs = ssim(torch.from_numpy(x), torch.from_numpy(y), data_range=1.0).item()
+    padded = [np.pad(image, ((0, 0), (0, 0), (5, 5), (5, 5)), mode="reflect") for image in (x, y)]
+    assert 1 - theirs == pytest.approx(float(LOSSES["ms_ssim"](*padded, scales=1).data), rel=1e-4)
+    assert abs(1 - theirs - float(LOSSES["ms_ssim"](x, y, scales=1).data)) > 1e-3
+
+
+def test_the_official_orthogonal_projection_takes_one_mean_over_all_pairs():
+    """Its loss is the graph cut of averages where classes are of one size, and another where they are not."""
+    rng = np.random.default_rng(0)
+    for labels, same in ((np.arange(12) % 3, True), (np.array([0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2, 2]), False)):
+        z = rng.standard_normal((12, 4))
+        u = z / np.linalg.norm(z, axis=1, keepdims=True)
+        s, equal = u @ u.T, labels[:, None] == labels
+        expected = s[~equal].mean() - s[equal & ~np.eye(12, dtype=bool)].mean()
+        ours = LOSSES["score_graph_cut"](z, labels, form="information", balance=2.0, average=True)
+        assert (float(ours.data) == pytest.approx(expected)) == same

@@ -50,12 +50,14 @@ def test_curvature_of_known_paths():
     assert curvature(line[None]) == pytest.approx(0, abs=1e-7)
     assert curvature(square[None]) == pytest.approx(math.pi / 2)
     assert curvature(back[None]) == pytest.approx(math.pi)
-    assert curvature(back[None], absolute=True) == pytest.approx(0)
     hexagon = np.stack([np.cos(np.arange(7) * np.pi / 3), np.sin(np.arange(7) * np.pi / 3)], axis=1)
     assert curvature(hexagon[None].astype("float32")) == pytest.approx(math.pi / 3, rel=1e-5)
     assert curvature(np.stack([square, square]), np.arange(5) < np.array([[5], [2]])) == pytest.approx(math.pi / 2)
     paused = np.array([[0, 0], [1, 0], [1, 0], [1, 1]], dtype=float)
     assert curvature(paused[None]) == 0
+    # Between states, as compute_curvature of OFSkean/information_flow has it on unit rows.
+    assert curvature(hexagon[None], of="states") == pytest.approx(math.pi / 3)
+    assert curvature(1 + line[None][:, 1:], of="states") < curvature(line[None][:, 1:] + rows(4, 3), of="states")
     unrelated = np.cumsum(rows(2000, 400), axis=0)
     assert curvature(unrelated[None]) == pytest.approx(math.pi / 2, abs=0.01)
 

@@ -26,7 +26,7 @@ SETTINGS = {
     "dime": [{}, {"alpha": 2.0, "permutations": 3, "seed": 1}],
     "matrix_entropy": [{}, {"alpha": 0.5}, {"alpha": 3.0}, {"normalize": True}],
     "prompt_entropy": [{}, {"alpha": 2.0, "normalize": True}],
-    "curvature": [{}, {"absolute": True}],
+    "curvature": [{}, {"of": "states"}],
     "lidar": [{}, {"delta": 0.5}],
     "rankme": [{}, {"eps": 1e-3}],
     "reconstruction_alignment": [

@@ -20,8 +20,9 @@ has similarity 0 to everything and a zero gradient. For unit rows l_i lies betwe
 Source. Majee et al. 2023, arXiv 2310.00165: total information and total correlation of class sets, with facility
 location, graph cut and log-determinant; only the abstract was read for this page, the set function is that of
 submodlib's documentation. The official code (amajee11us/SCoRe) departs from it: FacilityLocation takes one log-sum-exp
-per row over all classes, in which rows of its own class count e^0, on distances scaled to [0, 1] within the batch by
-default, times 0.5 * 0.7 / 0.07.
+per row over all classes, in which rows of its own class count e^0, times lambda * temperature / 0.07: its training
+script takes cosines, lambda 1 and temperature 0.07, the class's own defaults are distances scaled to [0, 1] within the
+batch, 0.5 and 0.7.
 """
 
 from itertools import pairwise

@@ -11,8 +11,9 @@ f(A) = sum_{i in V, j in A} s_ij - balance sum_{i, j in A} s_ij. As loss, with t
 up to the s_ii, a constant for unit rows. L = the mean over rows (``reduction``; "sum" is the set function itself).
 balance > 1 makes S_f attract the rows of a class. ``average`` takes means for the sums over P(i) and N(i). ``push`` may
 be a log-sum-exp instead of the sum: "soft_negatives" over N(i), "soft_all" over all other rows. So known losses are
-instances: "soft_all" with averages and balance 2 is SupCon, and on raw rows, two per class, N-pairs; averages alone are
-the orthogonal projection loss (but for its constant 1 and, in some codes, the absolute value of the mean push).
+instances: "soft_all" with averages and balance 2 is SupCon, and on raw rows, two per class, N-pairs; averages alone
+are, where all classes are of one size, the orthogonal projection loss with weight 1 (but for its constant 1 and, in
+some codes, the absolute value of the mean push); that loss takes one mean over all pairs, its authors' weight is 0.5.
 
 Gradient. Let p_i and q_i be the weights of row i's push and pull in the reduction, over |N(i)| and |P(i)| with
 ``average``. Sums run through class sums: du_i = (p_i sum_{N(i)} u_n + sum_{N(i)} p_n u_n) / t, and alike for pulls, in
@@ -24,9 +25,10 @@ Shapes: z (N, D), N >= 2; labels (N,), any integers. Ranges: balance >= 0, tempe
 Source. Majee et al. 2023, arXiv 2310.00165: total information and total correlation of class sets, with facility
 location, graph cut and log-determinant, and SupCon, N-pairs and orthogonal projection (Ranasinghe et al. 2021, arXiv
 2103.14021) as instances; only the abstract was read for this page, the set function is that of submodlib's
-documentation. The official code (amajee11us/SCoRe, GraphCut) divides C_f's push by |P(i)|, with balance 0.5, and
-replaces S_f by a log of the ratio of the two sums, which needs similarities above 0; both times 0.7 / 0.07. Balance 2,
-with which S_f pulls as it pushes, and temperature 1 are this page's.
+documentation. The official code (amajee11us/SCoRe, GraphCut) divides C_f's push by |P(i)| and replaces S_f by
+a log of the ratio of the two sums, which needs similarities above 0; both times temperature / 0.07. Its training script
+takes cosines, balance 1 and temperature 0.07; the class's own defaults are 0.5 and 0.7. Balance 2, with which S_f pulls
+as it pushes, and temperature 1 are this page's.
 """
 
 import math

@@ -18,7 +18,8 @@ gradient. Named parts: "classes", "whole".
 
 Source. Majee et al. 2023, arXiv 2310.00165: total information and total correlation of class sets, with facility
 location, graph cut and log-determinant; only the abstract was read for this page. C_f and ridge 0.5 are those of the
-official code (amajee11us/SCoRe, LogDet); its S_f has the opposite sign, the mean over classes and a factor 0.7 / 0.07.
+official code (amajee11us/SCoRe, LogDet); its S_f has the opposite sign, the mean over classes and a factor temperature
+/ 0.07, which is 1 in its training script and 10 by the class's own default.
 """
 
 import math

@@ -10,6 +10,7 @@ is an anchor a, a positive p != a of its label and a negative n of another, and
     "all"        every one
     "hard"       one per anchor: its farthest positive and its nearest negative
     "semihard"   one per pair (a, p): the nearest negative with d_an > d_ap; a pair without one has no triplet
+    "semihard_fallback"   the same, but a pair without one takes its farthest negative
 
 ``reduction`` "mean" divides by the number of these triplets, "mean_active" by that of those with a loss above 0, and
 "sum" by nothing. An anchor alone in its class has no triplet but serves as a negative. Without a triplet (or an active
@@ -30,8 +31,9 @@ margin 0.2 in section 3.3. "hard" (batch hard), softplus without margin and plai
 1703.07737, eq. 5 and section 2, and its official code. Used as a regulariser of few-shot segmentation by Myers-Dean et
 al. 2021, arXiv 2112.10982.
 
-Public implementations differ in all of these, and: TensorFlow's semi-hard loss falls back on the farthest negative;
-euclidean ones add 1e-12 or so inside the root, torch's triplet_margin_loss 1e-6 to every coordinate's difference.
+Public implementations differ in all of these, and: TensorFlow Addons' semi-hard loss and sentence-transformers'
+BatchSemiHardTripletLoss (margin 5, raw rows) fall back on the farthest negative: ``semihard_fallback``. Euclidean ones
+add 1e-12 or so inside the root, torch's triplet_margin_loss 1e-6 to every coordinate's difference.
 pytorch-metric-learning's TripletMarginLoss averages over active triplets of unit rows, margin 0.05: ``euclidean`` with
 reduction="mean_active", and mining="hard" with its BatchHardMiner.
 """
@@ -51,6 +53,9 @@ _COLLAPSED = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
     paper="016",
     variants={
         "semihard": variant("FaceNet's choice of negatives", mining="semihard"),
+        "semihard_fallback": variant(
+            "TensorFlow Addons: without a semi-hard negative, the farthest", mining="semihard_fallback"
+        ),
         "batch_hard": variant(
             "Hermans et al.: batch hard, Euclidean, raw rows", mining="hard", distance="euclidean", normalize=False
         ),
@@ -83,7 +88,7 @@ def triplet(
     z: Rows("N>=3 D"),
     labels: Labels("N"),
     margin: NonNegative = 0.2,
-    mining: Choice("all", "hard", "semihard") = "all",
+    mining: Choice("all", "hard", "semihard", "semihard_fallback") = "all",
     distance: Choice("squared", "euclidean") = "squared",
     penalty: Choice("hinge", "softplus") = "hinge",
     normalize: Flag = True,
@@ -122,9 +127,12 @@ def triplet_definition(z, labels, margin, mining, distance, penalty, normalize, 
         farthest = xp.argmax(xp.where(positive, d.data.real, -1), axis=1)
         nearest = xp.argmin(xp.where(negative, d.data.real, xp.inf), axis=1)
         chosen &= (numbers == farthest[:, None])[:, :, None] & (numbers == nearest[:, None])[:, None, :]
-    if mining == "semihard":
-        chosen &= far > near
-        chosen &= numbers == xp.argmin(xp.where(chosen, far, xp.inf), axis=2)[:, :, None]
+    if mining in ("semihard", "semihard_fallback"):
+        beyond = chosen & (far > near)
+        nearest = numbers == xp.argmin(xp.where(beyond, far, xp.inf), axis=2)[:, :, None]
+        farthest = numbers == xp.argmax(xp.where(chosen, far, -1), axis=2)[:, :, None]
+        fallback = chosen & farthest & ~beyond.any(axis=2, keepdims=True)
+        chosen = beyond & nearest if mining == "semihard" else (beyond & nearest) | fallback
 
     cost = PENALTY[penalty](excess) * chosen
     count = {"mean": chosen.sum(), "mean_active": (cost.data.real > 0).sum(), "sum": 1}[reduction]

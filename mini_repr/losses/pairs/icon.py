@@ -29,7 +29,9 @@ Ranges: temperature > 0; alphas in 0 to 1. No anchor is a ValueError. A zero row
 A pair that shares no cluster counts as sharing the smallest number of the dtype: a finite cost without a gradient.
 
 Source. Alshammari, Hershey, Feldmann, Freeman, Hamilton 2025, arXiv 2504.16929, eq. 1; its special cases in its table
-and its debiasing were read in summaries only. Student-t kernel and joint distributions: van der Maaten, Hinton 2008.
+and its debiasing were read in summaries only. Its code (ShadeAlsha/ICon, model/losses.py) also has the debiased
+contrastive loss, which takes a share tau_plus of the positive from the negatives; it is not on this page. Student-t
+kernel and joint distributions: van der Maaten, Hinton 2008.
 
 Public implementations differ: github.com/ShadeAlsha/ICon, distributions/distance.py, has 1 - cos for |a_i - b_j|² where
 rows are unit ("gaussian" with sigma² = t/2 is "cosine"), and squares the squared distance again in its Student-t.

@@ -24,8 +24,9 @@ negatives="batch"``.
 Gradient. du_i = sum_j w_ij v_j - (sum_j w_ij) v_i, and the candidates theirs, by log-sum-exps of rows u_i / t_i: tiles
 give value and gradient in O(B * tile) memory. Then da = (du - u (u·du)) / |a|.
 
-Shapes: a, b (B, D), B >= 2; temperatures > 0, estimates (B,). ``temperature`` is everybody's where none are given.
-Ranges: temperature > 0, 0 < estimate_rate <= 1, radius >= 0. A zero row has cosine 0 to all and a zero gradient.
+Shapes: a, b (B, D), B >= 2; temperatures > 0, estimates (B,), -inf where there is none yet. ``temperature`` is
+everybody's where none are given. Ranges: temperature > 0, 0 < estimate_rate <= 1, radius >= 0. A zero row has cosine 0
+to all and a zero gradient.
 
 Source. Qiu, Hu, Yuan, Zhou, Zhang, Yang 2023, arXiv 2305.11965. github.com/zhqiu/contrastive-learning-iSogCLR:
 unimodal_exps/losses.py (a sample's two views share its estimate and its temperature; ``official_code`` is half of it,
@@ -82,7 +83,7 @@ def isogclr(
     a: Rows("B>=2 D"),
     b: Rows("B>=2 D"),
     temperatures: Optional(Rows("B", frozen=True, above=0)) = None,
-    estimates: Optional(Rows("B", frozen=True)) = None,
+    estimates: Optional(Rows("B", frozen=True, unset=True)) = None,
     temperature: Positive = 0.1,
     estimate_rate: Scalar(low=0, high=1, low_open=True) = 0.8,
     radius: NonNegative = 0.4,

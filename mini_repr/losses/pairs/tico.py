@@ -23,8 +23,9 @@ A zero row (or with ``centre`` a row at the mean) has similarity 0 to everything
 
 Source. Zhu, Moraes, Karakulak, Sobol, Canziani, LeCun 2022, arXiv 2206.10698; decay 0.9, weight 8. No official code
 was found. Public implementations differ: sayannag/TiCo-pytorch (weight 20, noting the paper's 8) lets the
-gradient through C: ``through_covariance``. lightly's TiCoLoss is ``lightly``: it centres rows, adds 1, has weight 20,
-and detaches the batch's share of C since pull request 1484, for a figure in the paper shows it so.
+gradient through C: ``through_covariance``. lightly 1.6's TiCoLoss adds 1 and is this page otherwise: ``lightly``. Its
+first release also centred the rows, with weight 20 and the gradient through C (``lightly_2022``); the batch's share of
+C is detached since pull request 1484, for a figure in the paper shows it so.
 """
 
 from mini_repr.autograd import stop_gradient, unit_rows
@@ -42,7 +43,14 @@ _SAME = {"a": [[3.0, 4.0]] * 3, "b": [[6.0, 8.0]] * 3}
     variants={
         "with_memory": variant("some batches have passed: a covariance of the past", ["covariance"]),
         "through_covariance": variant("the gradient passes through this batch's covariance", through_covariance=True),
-        "lightly": variant("centred rows, 1 added, weight 20", centre=True, offset=1.0, covariance_weight=20.0),
+        "lightly": variant("lightly 1.6: 1 added", offset=1.0),
+        "lightly_2022": variant(
+            "lightly's first release: centred rows, 1 added, weight 20, gradient through C",
+            centre=True,
+            offset=1.0,
+            covariance_weight=20.0,
+            through_covariance=True,
+        ),
     },
     invariants=[
         permutation("B"),

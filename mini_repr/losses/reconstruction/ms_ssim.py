@@ -24,11 +24,13 @@ side at the last scale: 11 and sigma 1.5 are Wang's; images of 8 to 32 pixels wa
 
 Source. SSIM: Wang et al. 2004, doi 10.1109/TIP.2003.819861; scales and exponents: Wang, Simoncelli, Bovik 2003, doi
 10.1109/ACSSC.2003.1292216; as a loss for autoencoders: Snell et al. 2015, arXiv 1511.06409 (known here from its
-abstract). Form and constants are those of VainF/pytorch-msssim 1.0, which was read and gives the same values.
+abstract). Form and constants are those of VainF/pytorch-msssim 1.0, which was read: the same values in float32, for
+its window is made in that, where the exponents given to it sum to 1.
 
 That code clips like "clip", asks for sides above 16 (window - 1), leaves the exponents' sum 1.0001 and pads odd sides
-by zeros. scikit-image's default is a uniform 7 x 7 window with sample covariances; with gaussian_weights=True and
-use_sample_covariance=False it is variant ``ssim``. Some ports use (1 + v)/2 to survive the first steps.
+by zeros. torchmetrics reflects the images at their borders first, and averages over those places too. scikit-image's
+default is a uniform 7 x 7 window with sample covariances; with gaussian_weights=True and use_sample_covariance=False it
+is variant ``ssim``. Some ports use (1 + v)/2 to survive the first steps.
 """
 
 import math

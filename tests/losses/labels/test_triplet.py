@@ -27,11 +27,13 @@ def loops(z, labels, margin, mining, distance, penalty, normalize, reduction):
             chosen += [(a, p, k) for p in positives for k in negatives]
         elif mining == "hard" and positives:
             chosen.append((a, max(positives, key=lambda p: d(a, p)), min(negatives, key=lambda k: d(a, k))))
-        elif mining == "semihard":
+        elif mining.startswith("semihard"):
             for p in positives:
                 farther = [k for k in negatives if d(a, k) > d(a, p)]
                 if farther:
                     chosen.append((a, p, min(farther, key=lambda k: d(a, k))))
+                elif mining == "semihard_fallback":
+                    chosen.append((a, p, max(negatives, key=lambda k: d(a, k))))
     costs = []
     for a, p, k in chosen:
         x = d(a, p) - d(a, k) + margin
@@ -45,7 +47,7 @@ def rows_with_singletons():
     return np.random.default_rng(0).standard_normal((7, 4)), np.array([3, 8, 3, -2, 8, 3, 11])
 
 
-EVERY_MINING = pytest.mark.parametrize("mining", ["all", "hard", "semihard"])
+EVERY_MINING = pytest.mark.parametrize("mining", ["all", "hard", "semihard", "semihard_fallback"])
 
 
 @EVERY_MINING
@@ -189,6 +191,12 @@ def test_semihard_negative_is_the_nearest_beyond_the_positive():
     # anchor 0 takes the negative at 3: 2 - 3 + 1.5; anchor 2 has negatives at distances 1, 1, 2, none beyond 2
     assert float(value) == pytest.approx(0.5, abs=1e-12)
     np.testing.assert_allclose(gradients["z"][:, 0], [0.0, 1.0, 0.0, -1.0, 0.0], atol=1e-12)
+    fallback = triplet.value_and_grad(
+        z, labels, mining="semihard_fallback", distance="euclidean", normalize=False, margin=1.5, reduction="sum"
+    )
+    # the anchor at 2 takes the farthest of the negatives at distances 1, 1 and 2 after all: 2 - 2 + 1.5
+    assert float(fallback[0]) == pytest.approx(2.0, abs=1e-12)
+    np.testing.assert_allclose(fallback[1]["z"][:, 0], [-1.0, 3.0, 0.0, -1.0, -1.0], atol=1e-12)
 
 
 def test_unit_rows_lie_within_the_bounds_of_the_margin():
