@@ -8,7 +8,17 @@ from mini_repr.pages.names import choose
 from mini_repr.pages.registry import all_losses, pages_of
 
 # Where the loss alone decides, the first of these that can train it does.
-BY_DEFAULT = ["simclr", "simsiam", "metric_learning", "classifier", "masked", "autoencoder", "two_tower", "momentum"]
+BY_DEFAULT = [
+    "simclr",
+    "simsiam",
+    "metric_learning",
+    "classifier",
+    "masked",
+    "hpm",
+    "autoencoder",
+    "two_tower",
+    "momentum",
+]
 
 
 def find_method(name, loss, takes="images"):

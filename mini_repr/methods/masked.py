@@ -47,7 +47,7 @@ class Masked(Method):
 
     @classmethod
     def fits(cls, loss):
-        return super().fits(loss) and loss.masked
+        return super().fits(loss) and loss.required == ["prediction", "target", "mask"]
 
     def sample(self, images, rng):
         images = self.views(images, rng)
