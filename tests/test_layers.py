@@ -21,6 +21,7 @@ ROOMS = (
     "optim",
     "metrics",
     "masking",
+    "tokens",
     "methods",
     "training",
     "claims",
