@@ -4,7 +4,7 @@ import numpy as np
 
 from mini_repr.autograd import Tensor, broadcast_to, concatenate
 from mini_repr.backend import backend_of
-from mini_repr.masking import random_mask, visible_patches
+from mini_repr.masking import random_mask, unit_mask, visible_patches
 from mini_repr.methods.method import Method, Step
 from mini_repr.nn import Block, LayerNorm, Linear, Module, ViT, patchify, sine_positions, truncated_normal
 from mini_repr.pages.arguments import Choice, Count, Fraction
@@ -17,7 +17,8 @@ class Masked(Method):
 
     ``style="mae"``: He et al. 2021, arXiv 2111.06377: the encoder sees the visible patches alone, a light decoder puts
     mask tokens in the gaps. ``style="simmim"``: Xie et al. 2021, arXiv 2111.09886: a learned token replaces the hidden
-    patches, a linear head predicts; its loss is the variant ``simmim``. Both predict pixels.
+    patches, a linear head predicts; its loss is the variant ``simmim``. Both predict pixels. ``unit``: patches along a
+    side of what is hidden at once (SimMIM hides squares of several patches).
     """
 
     compares = ("reconstruction",)
@@ -28,6 +29,7 @@ class Masked(Method):
         *,
         style: Choice("mae", "simmim") = "mae",
         ratio: Fraction = 0.75,
+        unit: Count() = 1,
         decoder_width: Count() = 64,
         decoder_depth: Count(least=0) = 1,
         decoder_heads: Count() = 4,
@@ -36,8 +38,8 @@ class Masked(Method):
         encoder, rng = self.encoder, parts.rng
         if not isinstance(encoder, ViT):
             raise ValueError("method masked: needs patches to hide, expected --encoder vit")
-        self.style, self.ratio = style, ratio
-        random_mask(np.random.default_rng(0), 1, encoder.patch_count, ratio)  # refuses a wrong ratio before training
+        self.style, self.ratio, self.unit = style, ratio, unit
+        self._hidden(np.random.default_rng(0), 1)  # refuses a wrong ratio or unit before training
         pixels = encoder.patch**2 * encoder.image_shape[0]
         if style == "simmim":
             self.mask_token = Tensor(truncated_normal(rng, (encoder.width,), np.float32), requires_grad=True)
@@ -51,7 +53,12 @@ class Masked(Method):
 
     def sample(self, images, rng):
         images = self.views(images, rng)
-        return images, random_mask(rng, len(images), self.encoder.patch_count, self.ratio)
+        return images, self._hidden(rng, len(images))
+
+    def _hidden(self, rng, count):
+        if self.unit == 1:
+            return random_mask(rng, count, self.encoder.patch_count, self.ratio)
+        return unit_mask(rng, count, self.encoder.grid, self.ratio, self.unit)
 
     def embed(self, images, mask):
         asarray = backend_of(images).asarray
