@@ -1,9 +1,9 @@
 """SimMIM: what matters in masked image modelling are the task's size and where the loss looks, not the head.
 
 Xie et al. 2021, arXiv 2111.09886. Digits, 16 patches of 2 x 2 pixels, of which units of one or of four are replaced by
-a mask token; raw pixels rebuilt by a linear head, equal steps. Compared: the loss of hidden patches alone or of all; its
-norm; the ratio that is best for each size of the unit, of which the paper finds a lower one best for a larger unit. *few
-labels*: a linear probe with ten labels a class.
+a mask token; raw pixels rebuilt by a linear head, equal steps. Compared: the loss of hidden patches alone or of all;
+its norm; the ratio that is best for each size of the unit, of which the paper finds a lower one best for a larger unit.
+*few labels*: a linear probe with ten labels a class.
 """
 
 from mini_repr.claims.bench.claim import Claim, Expectation, higher, no_worse

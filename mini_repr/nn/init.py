@@ -27,6 +27,12 @@ def he_normal(rng, shape, dtype=np.float32):
     return (rng.standard_normal(shape) * math.sqrt(2 / shape[0])).astype(dtype)
 
 
+def he_uniform(rng, shape, dtype=np.float32):
+    """Uniform in +-sqrt(6 / inputs), of the same variance as ``he_normal``; PyTorch's kaiming_uniform."""
+    bound = math.sqrt(6 / shape[0])
+    return rng.uniform(-bound, bound, shape).astype(dtype)
+
+
 def zeros(rng, shape, dtype=np.float32):
     """All zeros; ``rng`` is not drawn from."""
     return np.zeros(shape, dtype=dtype)

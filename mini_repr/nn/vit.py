@@ -55,6 +55,13 @@ class ViT(Module):
         attention: Choice("softmax", "sparsemax") = "softmax",
         dropout: FractionBelowOne = 0.0,
     ):
+        def block():
+            return Block(width, heads, mlp_ratio, rng, dropout=dropout, attention=attention, dtype=dtype)
+
+        self._build(image_shape, rng, dtype, patch, width, depth, positions, pooling, block)
+
+    def _build(self, image_shape, rng, dtype, patch, width, depth, positions, pooling, block):
+        """All parts, the blocks by calls of ``block``."""
         channels, height, across = self.image_shape = tuple(image_shape)
         self.patch = choose_patch(height, across) if patch is None else patch
         if height % self.patch or across % self.patch:
@@ -70,9 +77,7 @@ class ViT(Module):
             self.register_buffer("positions", sine_positions(self.grid, width, dtype))
         # The class token has no position of its own: the sum of two learned rows is one learned row.
         self.class_token = Tensor(truncated_normal(rng, (width,), dtype), True) if pooling == "cls" else None
-        self.blocks = [
-            Block(width, heads, mlp_ratio, rng, dropout=dropout, attention=attention, dtype=dtype) for _ in range(depth)
-        ]
+        self.blocks = [block() for _ in range(depth)]
         self.norm = LayerNorm(width, dtype=dtype)
 
     def forward(self, images, visible=None, replace=None, mask_token=None, layers=(), attention=False):

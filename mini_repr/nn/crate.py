@@ -1,0 +1,140 @@
+"""CRATE: a transformer whose layers are steps on a stated objective, compact and sparse codes.
+
+Source: Yu et al. 2023, arXiv 2306.01129; checked against the official code, Ma-Lab-Berkeley/CRATE, model/crate.py.
+"""
+
+import math
+
+import numpy as np
+
+from mini_repr.autograd import attention, primitive
+from mini_repr.backend import backend_of
+from mini_repr.nn.init import he_uniform
+from mini_repr.nn.layers import LayerNorm, Linear, at_least_one
+from mini_repr.nn.mlp import normalised
+from mini_repr.nn.module import Module
+from mini_repr.nn.vit import ViT
+from mini_repr.pages.arguments import Choice, Count, NonNegative, Positive
+from mini_repr.pages.declare import part
+from mini_repr.pages.page import definition
+
+
+@part("encoder", "crate", paper="006")
+class Crate(ViT):
+    """White-box transformer: each layer compresses its tokens, then makes them sparse.
+
+    Of tokens Z as rows, with U_k the columns of U that belong to head k and p = width / heads,
+
+        Y = Z + MSSA(LN Z),      MSSA(Z) = [softmax(V_k V_kᵀ / √p) V_k]_k W + b,   V_k = Z U_k
+        Z' = ISTA(LN Y) = relu(Y + η (Y - Y Dᵀ) D - η λ)        for Y = LN Y, without a second residual path
+
+    The first is a step that lowers the coding rate of the tokens in the subspaces (metric ``coding_rate``), the second
+    a step of proximal gradient descent on |Y - D Z|²/2 + λ |Z|_1 over Z >= 0, from Z = Y. One map stands for queries,
+    keys and values, and no MLP: a layer has 3 D² weights, a quarter of a ViT's. The paper ties W to U; the official
+    code, and this page, learn it. Here patches are embedded as in ``vit``, there with two layer norms about it.
+
+    Args:
+        image_shape, patch, width, depth, heads, positions, pooling: as in ``vit``.
+        step, threshold: η and λ (official code: 0.1 and 0.1 for classification).
+    """
+
+    def __init__(
+        self,
+        image_shape,
+        rng,
+        dtype=np.float32,
+        *,
+        patch: Count(choose="chosen by choose_patch") = None,
+        width: Count() = 64,
+        depth: Count() = 2,
+        heads: Count() = 4,
+        positions: Choice("learned", "sine") = "learned",
+        pooling: Choice("cls", "mean") = "cls",
+        step: Positive = 0.1,
+        threshold: NonNegative = 0.1,
+    ):
+        def block():
+            return CrateBlock(width, heads, rng, step=step, threshold=threshold, dtype=dtype)
+
+        self._build(image_shape, rng, dtype, patch, width, depth, positions, pooling, block)
+
+
+class CrateBlock(Module):
+    """One layer of ``Crate``: compression, then sparsification."""
+
+    def __init__(self, width, heads, rng, *, step=0.1, threshold=0.1, dtype=np.float32):
+        if width % at_least_one("heads", heads):
+            raise ValueError(f"CrateBlock: heads: got {heads}, expected a divisor of width {width}")
+        self.norm1 = LayerNorm(width, dtype=dtype)
+        self.subspaces = Linear(width, width, rng, bias=False, dtype=dtype)
+        self.out = Linear(width, width, rng, dtype=dtype)
+        self.norm2 = LayerNorm(width, dtype=dtype)
+        self.dictionary = Linear(width, width, rng, bias=False, init=he_uniform, dtype=dtype)
+        self.step, self.threshold, self._heads = step, threshold, heads
+
+    def forward(self, x, mask=None):
+        """Tokens (B, N, D) to ``(tokens, attention weights)``, as ``Block``."""
+        x, weights = self.compressed(x, mask)
+        return ista_step(self.norm2(x), self.dictionary.weight, self.step, self.threshold), weights.data
+
+    def compressed(self, x, mask=None):
+        """The tokens after the first of the two steps, and the attention weights."""
+        v = self.subspaces(self.norm1(x))
+        mixed, weights = attention(v, v, v, mask, heads=self._heads)
+        return x + self.out(mixed), weights
+
+
+@primitive
+def ista_step(y, dictionary, /, step, threshold):
+    """relu(y + step (y - y Dᵀ) D - step threshold) of rows y (..., N) and a dictionary D (N, N).
+
+    One step of proximal gradient descent on |y - D z|²/2 + threshold |z|_1 over z >= 0, from z = y. With the gate G =
+    1(output > 0), r = y - y Dᵀ, h = G g and q = step h Dᵀ: dy = h + q - q D, dD = step rᵀ h - qᵀ y.
+    """
+    xp = backend_of(y).xp
+    rest = y - y @ dictionary.T
+    output = xp.maximum(y + step * (rest @ dictionary) - step * threshold, 0)
+
+    def backward(g):
+        h = g * (output > 0)
+        q = step * (h @ dictionary.T)
+        width = y.shape[-1]
+        flat_rest, flat_h, flat_q, flat_y = (x.reshape(-1, width) for x in (rest, h, q, y))
+        return h + q - q @ dictionary, step * (flat_rest.T @ flat_h) - flat_q.T @ flat_y
+
+    return output, backward
+
+
+@definition(Crate)
+def crate_definition(encoder, images):
+    state, side, pooled = encoder.state_dict(), encoder.patch, []
+    for image in images:
+        height, width = image.shape[1:]
+        corners = [(top, left) for top in range(0, height, side) for left in range(0, width, side)]
+        patches = [image[:, i : i + side, j : j + side].transpose(1, 2, 0).reshape(-1) for i, j in corners]
+        x = np.stack(patches) @ state["embed.weight"] + state["embed.bias"] + state["positions"]
+        if "class_token" in state:
+            x = np.concatenate([state["class_token"][None], x])
+        for block in encoder.blocks:
+            x = crate_block_definition(block, x)
+        rows = normalised(x, state["norm.gain"], state["norm.bias"])
+        pooled.append(rows[0] if "class_token" in state else rows.mean(axis=0))
+    return np.stack(pooled)
+
+
+def crate_block_definition(block, x):
+    """The layer in plain NumPy on the tokens x (N, D) of one image, one head and token at a time."""
+    state, size = block.state_dict(), x.shape[1] // block._heads
+    v = normalised(x, state["norm1.gain"], state["norm1.bias"]) @ state["subspaces.weight"]
+    mixed = np.zeros_like(x)
+    for start in range(0, x.shape[1], size):
+        own = v[:, start : start + size]
+        for i in range(len(x)):
+            weights = np.exp(own @ own[i] / math.sqrt(size))
+            mixed[i, start : start + size] = weights @ own / weights.sum()
+    x = x + mixed @ state["out.weight"] + state["out.bias"]
+    d = state["dictionary.weight"]
+    rows = []
+    for y in normalised(x, state["norm2.gain"], state["norm2.bias"]):
+        rows.append(np.maximum(y + block.step * d.T @ (y - d @ y) - block.step * block.threshold, 0))
+    return np.stack(rows)
