@@ -17,7 +17,7 @@ from mini_repr.pages.arguments import Annotation, Misuse
 KINDS = {
     "loss": ("losses",),
     "method": ("methods",),
-    "encoder": ("nn",),
+    "encoder": ("nn", "tokens"),
     "metric": ("metrics",),
     "optimiser": ("optim",),
     "mask": ("masking",),
