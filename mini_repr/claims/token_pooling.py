@@ -1,9 +1,9 @@
 """Token pooling: clusters of tokens keep what dropping the least attended ones loses.
 
-Marin et al. 2021, arXiv 2110.03860. A ViT of four blocks learns to classify wandering digits from 64 patches; then, with
-no more training, half of its patch tokens are left after each block but the last: as weighted K-medoids, as weighted
-K-means, as those that receive most attention, or the whole is kept. *kept*: the accuracy on test images, over that with
-all tokens.
+Marin et al. 2021, arXiv 2110.03860. A ViT of four blocks learns to classify wandering digits from 64 patches; then,
+with no more training, half of its patch tokens are left after each block but the last: as weighted K-medoids, as
+weighted K-means, as those that receive most attention, or the whole is kept. *kept*: the accuracy on test images, over
+that with all tokens.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from mini_repr.tokens import PooledViT
 SETTINGS = {
     "loss": {"name": "cross_entropy"},
     "encoder": {"name": "vit", "width": 32, "depth": 4, "patch": 2},
-    "train": {"epochs": 8, "batch_size": 64},
+    "train": {"epochs": 16, "batch_size": 64},
     "method": {"views": ""},
 }
 ARMS = {"K-medoids": "medoids", "K-means": "means", "most attended": "top"}

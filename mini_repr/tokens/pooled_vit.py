@@ -1,4 +1,7 @@
-"""A vision transformer that goes on with fewer tokens after each block."""
+"""A vision transformer that goes on with fewer tokens after each block.
+
+Source: Marin et al. 2021, arXiv 2110.03860.
+"""
 
 import numpy as np
 
