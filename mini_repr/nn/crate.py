@@ -53,7 +53,7 @@ class Crate(ViT):
         step: Positive = 0.1,
         threshold: NonNegative = 0.1,
     ):
-        def block():
+        def block(k):
             return CrateBlock(width, heads, rng, step=step, threshold=threshold, dtype=dtype)
 
         self._build(image_shape, rng, dtype, patch, width, depth, positions, pooling, block)

@@ -20,9 +20,21 @@ class Block(Module):
     Args:
         width: D. heads: divisor of D. mlp_ratio: hidden width of the MLP over D. dropout: rate on both branches.
         attention: "softmax", or "sparsemax" for weights most of which are exactly 0 (arXiv 1602.02068).
+        shortcut: what x is multiplied by beside the two branches (Zhang et al. 2024, arXiv 2404.10947).
     """
 
-    def __init__(self, width, heads, mlp_ratio, rng, *, dropout=0.0, attention="softmax", dtype=np.float32):
+    def __init__(
+        self,
+        width,
+        heads,
+        mlp_ratio,
+        rng,
+        *,
+        dropout=0.0,
+        attention="softmax",
+        shortcut=(1.0, 1.0),
+        dtype=np.float32,
+    ):
         hidden = at_least_one("mlp_ratio * width", int(width * mlp_ratio))
         if width % at_least_one("heads", heads):
             raise ValueError(f"Block: heads: got {heads}, expected a divisor of width {width}")
@@ -38,6 +50,7 @@ class Block(Module):
         self.dropout = Dropout(dropout, rng) if dropout else None
         self._heads = heads
         self._sparse = attention == "sparsemax"
+        self._shortcut = shortcut
 
     def forward(self, x, mask=None):
         """Tokens (B, N, D) to ``(tokens, attention weights)``.
@@ -51,13 +64,18 @@ class Block(Module):
             (m.gain if isinstance(m, LayerNorm) else m.weight, m.bias)
             for m in (self.norm1, self.qkv, self.out, self.norm2, self.expand, self.contract)
         )
-        fused = self.dropout is None  # dropout comes between a branch and the residual path
+        # Dropout comes between a branch and the residual path, which then cannot be one with the branch.
+        fused = self.dropout is None and self._shortcut == (1.0, 1.0)
         mixed, weights = attention_branch(
             x, *norm1, *qkv, *out, mask, heads=self._heads, eps=self.norm1.eps, residual=fused, sparse=self._sparse
         )
-        x = mixed if fused else x + self.dropout(mixed)
+        x = mixed if fused else self._joined(x, mixed, 0)
         branch = mlp_branch(x, *norm2, *expand, *contract, eps=self.norm2.eps, residual=fused)
-        return branch if fused else x + self.dropout(branch), weights.data
+        return branch if fused else self._joined(x, branch, 1), weights.data
+
+    def _joined(self, x, branch, which):
+        factor = self._shortcut[which]
+        return (x if factor == 1.0 else x * factor) + (branch if self.dropout is None else self.dropout(branch))
 
 
 def block_definition(block, x, sees=None):
@@ -80,8 +98,10 @@ def block_definition(block, x, sees=None):
             scores = k[seen, head] @ q[i, head] / math.sqrt(size)
             weights = _sparsemax(scores) if block._sparse else np.exp(scores) / np.exp(scores).sum()
             mixed[i, head] = weights @ v[seen, head]
-    x = x + layer(mixed, "out")
-    return x + layer(tanh_gelu(layer(normalised(x, state["norm2.gain"], state["norm2.bias"]), "expand")), "contract")
+    x = block._shortcut[0] * x + layer(mixed, "out")
+    return block._shortcut[1] * x + layer(
+        tanh_gelu(layer(normalised(x, state["norm2.gain"], state["norm2.bias"]), "expand")), "contract"
+    )
 
 
 def _sparsemax(scores):

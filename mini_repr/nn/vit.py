@@ -16,12 +16,12 @@ from mini_repr.nn.mlp import normalised
 from mini_repr.nn.module import Module
 from mini_repr.nn.patches import patchify
 from mini_repr.nn.transformer import Block, block_definition
-from mini_repr.pages.arguments import Choice, Count, FractionBelowOne, Positive
+from mini_repr.pages.arguments import Choice, Count, FractionBelowOne, Positive, Scalar
 from mini_repr.pages.declare import part
 from mini_repr.pages.page import definition
 
 
-@part("encoder", "vit")
+@part("encoder", "vit", paper="119")
 class ViT(Module):
     """Small vision transformer, patches through pre-norm blocks, class token or mean.
 
@@ -35,6 +35,8 @@ class ViT(Module):
         pooling: "cls": a class token's row; "mean": no class token, the mean of the tokens.
         attention: "softmax", or "sparsemax": most weights exactly 0 (Martins, Astudillo 2016, arXiv 1602.02068).
         dropout: rate on the branches of every block.
+        shortcut_min: the residual path is multiplied by a number that falls evenly from 1 at the first branch to this
+            at the last, so that deeper layers forget the input (Zhang et al. 2024, arXiv 2404.10947; its code: 0.7).
     """
 
     takes = "images"
@@ -54,14 +56,18 @@ class ViT(Module):
         pooling: Choice("cls", "mean") = "cls",
         attention: Choice("softmax", "sparsemax") = "softmax",
         dropout: FractionBelowOne = 0.0,
+        shortcut_min: Scalar(low=0, high=1, low_open=True) = 1.0,
     ):
-        def block():
-            return Block(width, heads, mlp_ratio, rng, dropout=dropout, attention=attention, dtype=dtype)
+        shortcuts = np.linspace(1.0, shortcut_min, 2 * depth).reshape(depth, 2).tolist()
+
+        def block(k):
+            settings = {"dropout": dropout, "attention": attention, "shortcut": tuple(shortcuts[k])}
+            return Block(width, heads, mlp_ratio, rng, **settings, dtype=dtype)
 
         self._build(image_shape, rng, dtype, patch, width, depth, positions, pooling, block)
 
     def _build(self, image_shape, rng, dtype, patch, width, depth, positions, pooling, block):
-        """All parts, the blocks by calls of ``block``."""
+        """All parts, the blocks by ``block(k)``."""
         channels, height, across = self.image_shape = tuple(image_shape)
         self.patch = choose_patch(height, across) if patch is None else patch
         if height % self.patch or across % self.patch:
@@ -77,7 +83,7 @@ class ViT(Module):
             self.register_buffer("positions", sine_positions(self.grid, width, dtype))
         # The class token has no position of its own: the sum of two learned rows is one learned row.
         self.class_token = Tensor(truncated_normal(rng, (width,), dtype), True) if pooling == "cls" else None
-        self.blocks = [block() for _ in range(depth)]
+        self.blocks = [block(k) for k in range(depth)]
         self.norm = LayerNorm(width, dtype=dtype)
 
     def forward(self, images, visible=None, replace=None, mask_token=None, layers=(), attention=False):

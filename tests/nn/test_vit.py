@@ -301,3 +301,33 @@ def test_patchify_names_a_bad_patch(patch):
         patchify(images(), patch)
     with pytest.raises(ValueError, match="unpatchify: patches: got shape"):
         unpatchify(np.zeros((2, 5, 8)), 2, SHAPE)
+
+
+def test_a_shortcut_that_fades():
+    """With branches that give nothing, the output before the norm is the product of the numbers times the input."""
+    encoder = small(np.float64, depth=6, shortcut_min=0.7)
+    factors = [factor for block in encoder.blocks for factor in block._shortcut]
+    assert factors[0] == 1 and factors[-1] == 0.7 and (np.diff(factors) < 0).all()
+    assert np.prod(factors) == pytest.approx(0.1320, abs=1e-4)
+    assert np.prod(np.linspace(1, 0.7, 24)) == pytest.approx(0.0176, abs=1e-4)
+    for block in encoder.blocks:
+        for last in (block.out, block.contract):
+            last.weight.data[:] = last.bias.data[:] = 0
+    rows = patchify(images(dtype=np.float64), 4) @ encoder.embed.weight.data + encoder.positions.data
+    np.testing.assert_allclose(encoder(images(dtype=np.float64), layers=(6,)).layers[0].data, np.prod(factors) * rows)
+    start = Tensor(rows, True)
+    y = start
+    for block in encoder.blocks:
+        y = block(y)[0]
+    y.sum().backward()
+    np.testing.assert_allclose(start.grad, np.prod(factors))
+
+
+def test_a_whole_shortcut_is_the_plain_block_to_the_bit():
+    np.testing.assert_array_equal(small(shortcut_min=1.0)(images()).pooled.data, small()(images()).pooled.data)
+
+
+def test_gradients_beside_a_faded_shortcut():
+    encoder = small(np.float64, shortcut_min=0.6)
+    x = images(dtype=np.float64)
+    check_parameter_gradients(encoder, lambda: (encoder(x).pooled ** 2).sum(), np.random.default_rng(0))
