@@ -13,7 +13,7 @@ from mini_repr.nn.layers import Embedding, LayerNorm
 from mini_repr.nn.mlp import normalised
 from mini_repr.nn.module import Module
 from mini_repr.nn.text import check_words, even_shares, numbered, tokenise, weighted_words
-from mini_repr.nn.transformer import Block, block_definition
+from mini_repr.nn.transformer import Block, block_definition, branch_scale
 from mini_repr.pages.arguments import Choice, Count, Flag, FractionBelowOne, Positive
 from mini_repr.pages.declare import part
 from mini_repr.pages.page import definition
@@ -37,6 +37,7 @@ class TextTransformer(Module):
         causal: whether a word sees only itself and the words before it.
         attention: "softmax", or "sparsemax": most weights exactly 0 (Martins, Astudillo 2016, arXiv 1602.02068).
         dropout: rate on the branches of every block.
+        start: "xavier", or "scaled": the last weight of each branch times 1 / sqrt(2 depth), as in GPT-2.
     """
 
     takes = "texts"
@@ -58,6 +59,7 @@ class TextTransformer(Module):
         causal: Flag = False,
         attention: Choice("softmax", "sparsemax") = "softmax",
         dropout: FractionBelowOne = 0.0,
+        start: Choice("xavier", "scaled") = "xavier",
     ):
         self.width, self.depth, self.max_tokens = width, depth, max_tokens
         self.vocabulary = None if vocabulary is None else tuple(vocabulary)
@@ -67,7 +69,17 @@ class TextTransformer(Module):
         else:
             self.register_buffer("positions", line_positions(max_tokens, width, dtype))
         self.blocks = [
-            Block(width, heads, mlp_ratio, rng, dropout=dropout, attention=attention, dtype=dtype) for _ in range(depth)
+            Block(
+                width,
+                heads,
+                mlp_ratio,
+                rng,
+                dropout=dropout,
+                attention=attention,
+                branch_scale=branch_scale(start, depth),
+                dtype=dtype,
+            )
+            for _ in range(depth)
         ]
         self.norm = LayerNorm(width, dtype=dtype)
         self._pooling, self._causal = pooling, causal

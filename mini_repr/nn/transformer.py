@@ -21,6 +21,7 @@ class Block(Module):
         width: D. heads: divisor of D. mlp_ratio: hidden width of the MLP over D. dropout: rate on both branches.
         attention: "softmax", or "sparsemax" for weights most of which are exactly 0 (arXiv 1602.02068).
         shortcut: what x is multiplied by beside the two branches (Zhang et al. 2024, arXiv 2404.10947).
+        branch_scale: what the start of each branch's last weight is multiplied by.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Block(Module):
         dropout=0.0,
         attention="softmax",
         shortcut=(1.0, 1.0),
+        branch_scale=1.0,
         dtype=np.float32,
     ):
         hidden = at_least_one("mlp_ratio * width", int(width * mlp_ratio))
@@ -47,6 +49,8 @@ class Block(Module):
         self.norm2 = LayerNorm(width, dtype=dtype)
         self.expand = Linear(width, hidden, rng, dtype=dtype)
         self.contract = Linear(hidden, width, rng, dtype=dtype)
+        for last in (self.out, self.contract):
+            last.weight.data *= branch_scale
         self.dropout = Dropout(dropout, rng) if dropout else None
         self._heads = heads
         self._sparse = attention == "sparsemax"
@@ -76,6 +80,15 @@ class Block(Module):
     def _joined(self, x, branch, which):
         factor = self._shortcut[which]
         return (x if factor == 1.0 else x * factor) + (branch if self.dropout is None else self.dropout(branch))
+
+
+def branch_scale(start, depth):
+    """``Block``'s ``branch_scale`` in a transformer of ``depth`` blocks whose branches start as ``start`` says.
+
+    "xavier": 1 (Glorot, Bengio 2010); "scaled": 1 / sqrt(2 depth), so that the sum of all branches starts as large as
+    one (GPT-2: Radford et al. 2019, section 2.3).
+    """
+    return {"xavier": 1.0, "scaled": 1 / math.sqrt(2 * depth)}[start]
 
 
 def block_definition(block, x, sees=None):

@@ -15,7 +15,7 @@ from mini_repr.nn.layers import LayerNorm, Linear
 from mini_repr.nn.mlp import normalised
 from mini_repr.nn.module import Module
 from mini_repr.nn.patches import patchify
-from mini_repr.nn.transformer import Block, block_definition
+from mini_repr.nn.transformer import Block, block_definition, branch_scale
 from mini_repr.pages.arguments import Choice, Count, FractionBelowOne, Positive, Scalar
 from mini_repr.pages.declare import part
 from mini_repr.pages.page import definition
@@ -37,6 +37,7 @@ class ViT(Module):
         dropout: rate on the branches of every block.
         shortcut_min: the residual path is multiplied by a number that falls evenly from 1 at the first branch to this
             at the last, so that deeper layers forget the input (Zhang et al. 2024, arXiv 2404.10947; its code: 0.7).
+        start: "xavier", or "scaled": the last weight of each branch times 1 / sqrt(2 depth), as in GPT-2.
     """
 
     takes = "images"
@@ -57,12 +58,13 @@ class ViT(Module):
         attention: Choice("softmax", "sparsemax") = "softmax",
         dropout: FractionBelowOne = 0.0,
         shortcut_min: Scalar(low=0, high=1, low_open=True) = 1.0,
+        start: Choice("xavier", "scaled") = "xavier",
     ):
         shortcuts = np.linspace(1.0, shortcut_min, 2 * depth).reshape(depth, 2).tolist()
 
         def block(k):
             settings = {"dropout": dropout, "attention": attention, "shortcut": tuple(shortcuts[k])}
-            return Block(width, heads, mlp_ratio, rng, **settings, dtype=dtype)
+            return Block(width, heads, mlp_ratio, rng, **settings, branch_scale=branch_scale(start, depth), dtype=dtype)
 
         self._build(image_shape, rng, dtype, patch, width, depth, positions, pooling, block)
 

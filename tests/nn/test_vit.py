@@ -331,3 +331,11 @@ def test_gradients_beside_a_faded_shortcut():
     encoder = small(np.float64, shortcut_min=0.6)
     x = images(dtype=np.float64)
     check_parameter_gradients(encoder, lambda: (encoder(x).pooled ** 2).sum(), np.random.default_rng(0))
+
+
+def test_a_scaled_start_is_the_other_with_the_last_weights_smaller():
+    plain, scaled = small(depth=3), small(depth=3, start="scaled")
+    for one, other in zip(plain.blocks, scaled.blocks, strict=True):
+        for name, parameter in one.named_parameters().items():
+            factor = 1 / np.sqrt(6) if name in ("out.weight", "contract.weight") else 1
+            np.testing.assert_allclose(other.named_parameters()[name].data, factor * parameter.data, rtol=1e-6)
