@@ -3,8 +3,8 @@
 Yu et al. 2023, arXiv 2306.01129. Classifiers of digits, six layers: CRATE, and a ViT of the same width, equal steps.
 *compressed*: how much lower the coding rate of a layer's tokens in its subspaces is after the attention step than
 before, the least over layers, of test images; the ViT's in the subspaces of its values. *by depth*: the rank
-correlation of the rate before the step with the layer. An untrained CRATE compresses too: the operator does. Tried before:
-images that are shifted, turned and blurred, of which CRATE learns fewer in as many steps.
+correlation of the rate before the step with the layer. An untrained CRATE compresses too: the operator does. Tried
+before: images that are shifted, turned and blurred, of which CRATE learns fewer in as many steps.
 """
 
 import numpy as np
