@@ -14,11 +14,13 @@ import platform
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
+
+from mini_repr.fused import sum_of_squares
 
 # Elementwise kernels run on blocks of rows of about this many bytes: small enough that a kernel of several passes
 # finds its operands in the second-level cache, large enough that the cost of a call does not show.
@@ -95,6 +97,25 @@ class NumpyBackend:
         from scipy.linalg import solve_triangular
 
         return solve_triangular(matrix, right, lower=lower, trans=int(transposed), check_finite=False)
+
+    def fused(self, kernel, arguments):
+        """Run one ``Fused`` formula."""
+        kernel.form(self, *arguments)
+
+    def fused_each(self, kernel, table):
+        """Run a ``Fused`` formula of elements on every (numbers, arrays) of a list."""
+        for numbers, arrays in table:
+            # An array without axes is viewed with the one row that row_blocks asks for.
+            rows = (x.reshape(1) if x.ndim == 0 else x for x in arrays)
+            self.row_blocks(partial(kernel.form, self, *numbers), *rows)
+
+    def sum_of_squares(self, arrays):
+        """The sum of the squares of all elements of some arrays, a float64 array without axes."""
+        return self.xp.stack([self.xp.vdot(x, x).astype("float64") for x in arrays]).sum()
+
+    def read(self, values):
+        """Numbers as Python floats: of arrays without axes on this device, or numbers already. One wait for all."""
+        return [float(value) for value in values]
 
     def row_blocks(self, kernel, *arrays):
         """Run ``kernel(*blocks)`` over blocks of rows (first axis) that fit the cache, on all cores.
@@ -199,6 +220,35 @@ class CupyBackend(NumpyBackend):
         from cupyx.scipy.linalg import solve_triangular
 
         return solve_triangular(matrix, right, lower=lower, trans=int(transposed), check_finite=False)
+
+    def fused(self, kernel, arguments):
+        if self._have_kernels(arguments):
+            kernel.launch(self.xp, arguments)
+        else:
+            super().fused(kernel, arguments)
+
+    def fused_each(self, kernel, table):
+        if all(self._have_kernels(arrays) and all(x.flags.c_contiguous for x in arrays) for _, arrays in table):
+            kernel.launch_each(self.xp, table)
+        else:
+            super().fused_each(kernel, table)
+
+    def sum_of_squares(self, arrays):
+        if not self._have_kernels(arrays):
+            return super().sum_of_squares(arrays)
+        return sum_of_squares(self.xp, [self.xp.ascontiguousarray(x) for x in arrays])
+
+    def read(self, values):
+        xp = self.xp
+        there = {id(x): x for x in values if isinstance(x, xp.ndarray)}
+        stacked = xp.stack([x.astype("float64", copy=False) for x in there.values()]) if there else None
+        numbers = dict(zip(there, stacked.tolist(), strict=True)) if there else {}
+        return [numbers[id(x)] if id(x) in numbers else float(x) for x in values]
+
+    def _have_kernels(self, arguments):
+        """Whether CUDA kernels take the arrays among ``arguments``: of one real type, masks besides."""
+        dtypes = {x.dtype.char for x in arguments if isinstance(x, self.xp.ndarray)} - {"?"}
+        return dtypes in ({"f"}, {"d"})
 
     def row_blocks(self, kernel, *arrays):
         kernel(*arrays)
