@@ -41,6 +41,7 @@ class NumpyBackend:
     name = "cpu"
     xp = np
     tile_bytes = 2 * 1024 * 1024  # of a tile of similarities: exponentials stay in the cache, products stay large
+    reading_waits = False  # whether the host stands still until work is done when it reads a number
 
     def of(self, array):
         """The backend of an array of this library: one for each device."""
@@ -97,6 +98,20 @@ class NumpyBackend:
         from scipy.linalg import solve_triangular
 
         return solve_triangular(matrix, right, lower=lower, trans=int(transposed), check_finite=False)
+
+    def matmul(self, x, y, out):
+        """Products of stacks of matrices (..., N, K) and (..., K, M) into ``out`` (..., N, M), views included."""
+        self.xp.matmul(x, y, out=out)
+
+    def empty_heads(self, shape, dtype):
+        """An array (B, N, parts, heads, D) without values, in the order of memory that suits products head by head."""
+        return self.xp.empty(shape, dtype=dtype)
+
+    def linear_into(self, rows, weight, bias, heads):
+        """Fill ``heads``, of ``empty_heads``, with rows (B * N, I) @ weight (I, parts * heads * D) + bias."""
+        flat = heads.reshape(len(rows), -1)
+        self.xp.matmul(rows, weight, out=flat)
+        flat += bias
 
     def fused(self, kernel, arguments):
         """Run one ``Fused`` formula."""
@@ -169,6 +184,7 @@ class CupyBackend(NumpyBackend):
     """Arrays on one CUDA device."""
 
     tile_bytes = 256 * 1024 * 1024  # enough to fill the device; the cache does not matter
+    reading_waits = True
 
     def __init__(self, index=0):
         self.xp = _import_cupy()
@@ -220,6 +236,20 @@ class CupyBackend(NumpyBackend):
         from cupyx.scipy.linalg import solve_triangular
 
         return solve_triangular(matrix, right, lower=lower, trans=int(transposed), check_finite=False)
+
+    def matmul(self, x, y, out):
+        # CuPy's own copies what is not contiguous: every transposed operand.
+        if out.flags.c_contiguous and self._have_kernels((x, y, out)) and out.size:
+            _strided_products(self.xp, x, y, out)
+        else:
+            super().matmul(x, y, out)
+
+    def empty_heads(self, shape, dtype):
+        batch, tokens, parts, heads, width = shape
+        return self.xp.empty((parts, batch, heads, tokens, width), dtype=dtype).transpose(1, 3, 0, 2, 4)
+
+    def linear_into(self, rows, weight, bias, heads):
+        self.xp.add((rows @ weight).reshape(heads.shape), bias.reshape(heads.shape[2:]), out=heads)
 
     def fused(self, kernel, arguments):
         if self._have_kernels(arguments):
@@ -395,6 +425,40 @@ def _add_segments(cupy):
         """,
         "add_segments",
     )
+
+
+def _strided_products(cupy, x, y, out):
+    """``matmul`` into contiguous ``out`` by one call of cuBLAS, which reads transposed matrices as they are."""
+    from cupy.cuda import cublas, device, runtime
+
+    x, y = (cupy.broadcast_to(one, out.shape[:-2] + one.shape[-2:]) for one in (x, y))
+    (x, x_turned, x_row, x_step), (y, y_turned, y_row, y_step) = _as_stack(cupy, x), _as_stack(cupy, y)
+    rows, columns = out.shape[-2:]
+    kind = runtime.CUDA_R_32F if out.dtype == np.float32 else runtime.CUDA_R_64F
+    one, zero = np.ones(1, out.dtype), np.zeros(1, out.dtype)
+    # cuBLAS counts by columns, and so sees every matrix transposed: out.T = y.T @ x.T.
+    cublas.gemmStridedBatchedEx(
+        device.get_cublas_handle(),
+        *(y_turned, x_turned, columns, rows, x.shape[-1], one.ctypes.data),
+        *(y.data.ptr, kind, y_row, y_step, x.data.ptr, kind, x_row, x_step, zero.ctypes.data),
+        *(out.data.ptr, kind, columns, rows * columns, out.size // (rows * columns), kind),
+        cublas.CUBLAS_GEMM_DEFAULT,
+    )
+
+
+def _as_stack(cupy, x):
+    """(x, whether its matrices are transposed, elements from row to row of what lies in memory, from one to the next).
+
+    x itself where its matrices lie at equal distances, else a contiguous copy.
+    """
+    size = x.itemsize
+    evenly = all(x.strides[i] == x.strides[i + 1] * x.shape[i + 1] for i in range(x.ndim - 3) if x.shape[i] > 1)
+    rows_lie = x.strides[-1] == size and x.strides[-2] >= x.shape[-1] * size
+    columns_lie = x.strides[-2] == size and x.strides[-1] >= x.shape[-2] * size
+    if not evenly or not (rows_lie or columns_lie):
+        x, rows_lie = cupy.ascontiguousarray(x), True
+    step = x.strides[-3] if x.ndim > 2 else 0
+    return x, int(not rows_lie), x.strides[-2 if rows_lie else -1] // size, step // size
 
 
 def _adds_rows(target, index, values):

@@ -375,6 +375,7 @@ class DoubleBackend(CupyBackend):
 
     tile_bytes = 2 * 1024 * 1024
     # It runs no CUDA.
+    matmul = NumpyBackend.matmul
     fused, fused_each, sum_of_squares = NumpyBackend.fused, NumpyBackend.fused_each, NumpyBackend.sum_of_squares
 
     def __init__(self, index):
