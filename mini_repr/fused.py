@@ -24,6 +24,9 @@ import numpy as np
 KERNELS = {}
 
 PREAMBLE = """
+#ifndef INFINITY  // NVIDIA's runtime compiler has none
+#define INFINITY __int_as_float(0x7f800000)
+#endif
 template <typename T> __device__ T warp_sum(T value) {
     for (int apart = 16; apart > 0; apart /= 2) value += __shfl_xor_sync(0xffffffff, value, apart);
     return value;

@@ -110,7 +110,7 @@ def attend_into(backend, q, k, v, p, output, mask=None, sparse=False):
     """,
 )
 def scaled_softmax(backend, scale, mask, p):
-    """Turn products ``p`` (..., M) into softmax(scale p) where ``mask`` is True (None: everywhere), else 0, in place."""
+    """Turn products ``p`` (..., M) into softmax(scale p), 0 where ``mask`` is False (None: nowhere), in place."""
     xp = backend.xp
     _shift(xp, scale, mask, p)
     xp.exp(p, out=p)
