@@ -57,7 +57,11 @@ const unsigned long long *words = &table[entry * columns];
 
 
 def elementwise(reads, writes, cuda):
-    """Declare a formula of one element. Arrays that are read are stretched to the shape of those that are written."""
+    """Declare a formula of element ``i``.
+
+    Arrays that are read are stretched to the shape of those that are written, but for ``raw`` ones, which the CUDA text
+    indexes as if they were flat.
+    """
     return lambda form: _declared(Fused(form, reads, writes, cuda))
 
 
@@ -170,7 +174,7 @@ class FusedRows(Fused):
 
 def _parameters(text):
     """{name: kind} of "T x, number eps"."""
-    return {name: kind for kind, name in (one.split() for one in text.split(",") if one.strip())}
+    return {name: kind for kind, name in (one.rsplit(maxsplit=1) for one in text.split(", "))}
 
 
 def _present(arguments):

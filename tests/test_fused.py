@@ -31,7 +31,7 @@ template <typename T> T __shfl_xor_sync(unsigned, T value, int apart) {
     return other;
 }
 """
-C_TYPES = {"T": "T", "bool": "bool", "int64": "long long", "number": "double"}
+C_TYPES = {"T": "T", "raw T": "T", "bool": "bool", "int64": "long long", "number": "double"}
 
 
 def given_of(kernel, arguments):
@@ -43,11 +43,11 @@ def function_text(kernel, given, name, dtype):
     """C++ of a function that runs a kernel for all its elements, or for all its rows by 32 threads."""
     kinds = {n: kind for n, kind in {**kernel.reads, **kernel.writes}.items() if n in given}
     rows = isinstance(kernel, FusedRows)
-    parameters, bound = ["long long size", "long long width"], ""
+    parameters, bound = ["long long size", "long long width"] if rows else ["long long size"], ""
     for n, kind in kinds.items():
         if kind in ("number", "int64"):
             parameters.append(f"{C_TYPES[kind]} {n}{'_' * (kind == 'number')}")
-        elif rows:
+        elif rows or kind == "raw T":
             parameters.append(f"{C_TYPES[kind]} *{n}")
         else:
             parameters.append(f"{C_TYPES[kind]} *{n}_all")
@@ -104,7 +104,7 @@ def call(library, kernel, arguments):
     own, passed = [], []
     for one, kind in zip(arguments, [*kernel.reads.values(), *kernel.writes.values()], strict=True):
         if isinstance(one, np.ndarray):
-            one = np.ascontiguousarray(one if rows else np.broadcast_to(one, written.shape)).copy()
+            one = np.ascontiguousarray(one if rows or kind == "raw T" else np.broadcast_to(one, written.shape)).copy()
             passed.append(ctypes.c_void_p(one.ctypes.data))
         elif one is not None:
             passed.append(ctypes.c_double(one) if kind == "number" else ctypes.c_longlong(one))
@@ -112,7 +112,7 @@ def call(library, kernel, arguments):
     width = written.shape[-1]
     size = 32 * (written.size // width) if rows else written.size
     function = getattr(library, "_".join((kernel.name, *given_of(kernel, arguments))))
-    function(ctypes.c_longlong(size), ctypes.c_longlong(width), *passed)
+    function(ctypes.c_longlong(size), *([ctypes.c_longlong(width)] if rows else []), *passed)
     return own
 
 

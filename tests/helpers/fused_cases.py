@@ -43,6 +43,9 @@ def cases(dtype):
     case("gelu_and_slope", x, empty(x), empty(x))
     for one in (None, normal(9, 5)):
         case("add_both", bias, one, normal(9, 5))
+    for edge in (False, True):
+        images, maps = normal(4, 2, 3, 5), normal(4, 2, 3) + np.eye(2, 3, dtype=dtype)
+        case("sample_into", images, maps, edge, 2, 3, 5, empty(images))
     case("scale_by", 0.3, normal(9))
     case("moving_average", 0.9, 0.1, normal(9), normal(9))
     case("adamw_update", 1e-3, 1e-8, 0.9, 0.1, 0.999, 0.001, 0.99, normal(9), normal(9), normal(9), np.abs(normal(9)))
