@@ -132,6 +132,10 @@ class NumpyBackend:
         """Numbers as Python floats: of arrays without axes on this device, or numbers already. One wait for all."""
         return [float(value) for value in values]
 
+    def extremes(self, integers):
+        """(smallest, largest) of an array of integers that is not empty, as Python ints, in one wait."""
+        return tuple(self.xp.stack([integers.min(), integers.max()]).tolist())
+
     def row_blocks(self, kernel, *arrays):
         """Run ``kernel(*blocks)`` over blocks of rows (first axis) that fit the cache, on all cores.
 
