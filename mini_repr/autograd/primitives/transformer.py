@@ -5,8 +5,6 @@ while it is in the cache, on every core at once (``map_shares``). What is saved 
 wide array a branch. Composed of their parts they would read and write memory a dozen times more often.
 """
 
-from functools import reduce
-
 from mini_repr.autograd.primitive import primitive
 from mini_repr.autograd.primitives.attention import attend_back_into, attend_into, heads_of, parts_of
 from mini_repr.autograd.primitives.elementwise import biased_gelu, gelu_and_slope
@@ -48,20 +46,22 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, /, eps=1
         g_rows, g_x = g.reshape(-1, g.shape[-1]), xp.empty_like(rows)
 
         def walk(share):
-            sums = None
+            g_folded = g_folded_bias = g_weight_out = g_bias_out = None
             for block in share:
                 active, slope = xp.empty_like(hidden[block]), xp.empty_like(hidden[block])
                 gelu_and_slope(backend, hidden[block], active, slope)
-                of_out = active.T @ g_rows[block], g_rows[block].sum(axis=0)
+                g_weight_out = _plus(g_weight_out, active.T @ g_rows[block])
+                g_bias_out = _plus(g_bias_out, g_rows[block].sum(axis=0))
                 g_hidden = xp.matmul(g_rows[block], weight_out.T, out=active)
                 g_hidden *= slope
-                of_folded = normal[block].T @ g_hidden, g_hidden.sum(axis=0)
+                g_folded = _plus(g_folded, normal[block].T @ g_hidden)
+                g_folded_bias = _plus(g_folded_bias, g_hidden.sum(axis=0))
                 residual_g = g_rows[block] if residual else None
                 normalise_back_into(backend, normal[block], rstd[block], residual_g, g_hidden @ folded.T, g_x[block])
-                sums = _added(sums, (*of_folded, *of_out))
-            return sums
+            return g_folded, g_folded_bias, g_weight_out, g_bias_out
 
-        g_folded, g_folded_bias, *of_out = reduce(_added, backend.map_shares(walk, blocks))
+        parts = backend.map_shares(walk, blocks)
+        g_folded, g_folded_bias, *of_out = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
         return g_x.reshape(x.shape), *unfold(g_folded, g_folded_bias), *of_out
 
     return output.reshape(x.shape), backward
@@ -125,10 +125,11 @@ def attention_branch(
         g, g_x = gradients[0], xp.empty_like(x)
 
         def walk(share):
-            sums = None
+            g_folded = g_folded_bias = g_weight_out = g_bias_out = None
             for block in share:
                 g_block = flat(g[block])
-                of_out = flat(mixed[block]).T @ g_block, g_block.sum(axis=0)
+                g_weight_out = _plus(g_weight_out, flat(mixed[block]).T @ g_block)
+                g_bias_out = _plus(g_bias_out, g_block.sum(axis=0))
                 g_mixed = (g_block @ weight_out.T).reshape(mixed[block].shape)
                 g_parts = backend.empty_heads(qkv[block].shape, x.dtype)
                 g_heads, rows = heads_of(g_mixed, heads), heads_of(mixed[block], heads)
@@ -136,7 +137,8 @@ def attention_branch(
                     backend, g_heads, *parts_of(qkv[block]), weights[block], rows, *parts_of(g_parts), sparse
                 )
                 g_qkv = g_parts.reshape(len(g_block), -1)
-                of_folded = flat(normal[block]).T @ g_qkv, g_qkv.sum(axis=0)
+                g_folded = _plus(g_folded, flat(normal[block]).T @ g_qkv)
+                g_folded_bias = _plus(g_folded_bias, g_qkv.sum(axis=0))
                 normalise_back_into(
                     backend,
                     flat(normal[block]),
@@ -145,10 +147,10 @@ def attention_branch(
                     g_qkv @ folded.T,
                     flat(g_x[block]),
                 )
-                sums = _added(sums, (*of_folded, *of_out))
-            return sums
+            return g_folded, g_folded_bias, g_weight_out, g_bias_out
 
-        g_folded, g_folded_bias, *of_out = reduce(_added, backend.map_shares(walk, blocks))
+        parts = backend.map_shares(walk, blocks)
+        g_folded, g_folded_bias, *of_out = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
         return g_x, *unfold(g_folded, g_folded_bias), *of_out
 
     return (output, weights), backward
@@ -217,10 +219,9 @@ def add_both(backend, bias, residual, rows):
         rows += residual
 
 
-def _added(sums, parts):
-    """Arrays added to sums, in place; the arrays themselves where there are no sums yet."""
-    if sums is None:
-        return parts
-    for total, part in zip(sums, parts, strict=True):
-        total += part
-    return sums
+def _plus(total, part):
+    """``total`` with ``part`` added in place; ``part`` itself for the first."""
+    if total is None:
+        return part
+    total += part
+    return total
