@@ -26,12 +26,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 # Batch and width of the ViT (28 x 28 pixels, patches of 4, depth 4) whose step is timed.
 SIZES = ((256, 128), (1024, 384))
+DEVICE = "gpu"
 
 
 def gpu():
     from mini_repr.backend import get_backend
 
-    return get_backend("gpu")
+    return get_backend(DEVICE)
 
 
 def seconds(backend, work, repetitions=20):
@@ -97,7 +98,7 @@ def kernels():
     for dtype in ("float32", "float64"):
         for name, arguments in cases(dtype):
             kernel = KERNELS[name]
-            moved = [backend.asarray(x) if isinstance(x, np.ndarray) else x for x in arguments]
+            moved = [backend.asarray(np.copy(x)) if isinstance(x, np.ndarray) else x for x in arguments]
             kernel(backend, *moved)
             expected = [np.copy(x) if isinstance(x, np.ndarray) else x for x in arguments]
             with np.errstate(all="ignore"):
@@ -185,8 +186,8 @@ def resume():
         for job, chosen in jobs.items():
             whole, parts = f"{folder}/whole", f"{folder}/parts"
             again = f"{folder}/again"
-            cli("train", *chosen, "--epochs", "4", "--out", whole, "--overwrite", "--device", "gpu")
-            cli("train", *chosen, "--epochs", "4", "--out", again, "--overwrite", "--device", "gpu")
+            cli("train", *chosen, "--epochs", "4", "--out", whole, "--overwrite", "--device", DEVICE)
+            cli("train", *chosen, "--epochs", "4", "--out", again, "--overwrite", "--device", DEVICE)
             interrupted(parts, chosen)
             yield {"resumed": job, "differ": differing(whole, parts), "the same run twice": differing(whole, again)}
 
@@ -195,14 +196,14 @@ def interrupted(folder, chosen):
     """A run of four epochs, stopped by hand after the second."""
     from mini_repr.training import session
 
-    sections = {"loss": {"name": chosen[1]}, "train": {"epochs": 4}, "device": "gpu"}
+    sections = {"loss": {"name": chosen[1]}, "train": {"epochs": 4}, "device": DEVICE}
     if "--data" in chosen:
         sections["data"] = {"name": chosen[3]}
     run, home = session.start(sections, out=folder, overwrite=True)
     epochs = session.remaining_epochs(run, home)
     next(epochs), next(epochs)
     home.close()
-    cli("train", "--resume", "--out", folder, "--device", "gpu")
+    cli("train", "--resume", "--out", folder, "--device", DEVICE)
 
 
 def differing(*folders):
@@ -216,10 +217,10 @@ def commands():
         for loss in ("infonce", "supcon", "masked_regression", "siglip"):
             started = time.perf_counter()
             run = f"{folder}/{loss}"
-            output = cli("train", "--loss", loss, "--epochs", "2", "--out", run, "--device", "gpu")
+            output = cli("train", "--loss", loss, "--epochs", "2", "--out", run, "--device", DEVICE)
             yield {"train": loss, "seconds": time.perf_counter() - started, "last": last(output, "epoch")}
-        yield {"evaluate": last(cli("evaluate", run, "--device", "gpu"), "trained")}
-        yield {"embed": last(cli("embed", run, "--data", "digits", "--out", f"{folder}/rows.npz", "--device", "gpu"))}
+        yield {"eval": last(cli("eval", run, "--device", DEVICE), "trained")}
+        yield {"embed": last(cli("embed", run, "--data", "digits", "--out", f"{folder}/rows.npz", "--device", DEVICE))}
         wrong = subprocess.run(cli_command("train", "--device", "gpu:7"), cwd=ROOT, capture_output=True, text=True)
         yield {"gpu:7": wrong.stderr.strip(), "code": wrong.returncode}
 
@@ -397,7 +398,7 @@ PARTS = {
         Part(tests, 120),
         Part(step, 60),
         Part(torch_step, 60),
-        Part(resume, 60),
+        Part(resume, 90),
         Part(bandwidth, 60),
         Part(commands, 60),
         Part(losses, 60),
@@ -417,7 +418,7 @@ def run(name):
 
 def run_apart(name, write):
     """A part in a process of its own, killed at its limit; every line is handed to ``write`` as it comes."""
-    command = [sys.executable, __file__, "--here", name]
+    command = [sys.executable, __file__, "--here", name, "--device", DEVICE]
     started = time.perf_counter()
     environment = {"CUPY_CACHE_DIR": str(Path(tempfile.gettempdir()) / "mini_repr_kernels"), **os.environ}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
@@ -432,11 +433,14 @@ def run_apart(name, write):
 
 
 def main():
+    global DEVICE
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default=",".join(PARTS), help="names of parts, with commas between")
     parser.add_argument("--out", help="a file to add the lines to")
+    parser.add_argument("--device", default=DEVICE, help="such as gpu:1; cpu tries those parts that ask for no CUDA")
     parser.add_argument("--here", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    DEVICE = arguments.device
     if arguments.here:
         run(arguments.here)
         return

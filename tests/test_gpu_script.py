@@ -31,6 +31,11 @@ def test_a_part_that_fails_does_not_stop_the_next(tmp_path):
     assert (tmp_path / "lines").read_text() == ran.stdout
 
 
+def test_on_the_host_both_forms_are_one():
+    lines = [json.loads(line) for line in run("--device", "cpu", "--only", "kernels").stdout.splitlines()]
+    assert len(lines) > 60 and all(one["units"] == 0 for one in lines[:-1])
+
+
 def test_an_unknown_part_is_named():
     ran = run("--only", "platform,dreams")
     assert ran.returncode == 2 and "no part dreams; there are platform, kernels" in ran.stderr
