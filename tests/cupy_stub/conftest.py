@@ -8,18 +8,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode puts no test folder there
 # A process that has the stub under CuPy has it for good, and its GPUs compute nothing.
-collect_ignore_glob = [] if os.environ.get("CUPY_ON_STUB") else ["test_*.py"]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def started():
+collect_ignore_glob = ["test_*.py"]
+if os.environ.get("CUPY_ON_STUB"):
     import stub
 
     stub.start()
+    collect_ignore_glob = []
 
 
 @pytest.fixture
-def backend(started):
+def backend():
     from mini_repr.backend import get_backend
 
     return get_backend("gpu")
