@@ -11,8 +11,6 @@ from fused_cases import cases
 from mini_repr.backend import CPU
 from mini_repr.fused import KERNELS, PREAMBLE, FusedRows, _tables, squares_text
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++")
-
 HOST = """
 #include <barrier>
 #include <cmath>
@@ -79,6 +77,8 @@ def table_function_text(name, text, more=""):
 @pytest.fixture(scope="module", params=["float32", "float64"])
 def compiled(request, tmp_path_factory):
     """(dtype, the library of all functions)."""
+    if shutil.which("g++") is None:
+        pytest.skip("no g++")
     dtype, folder = request.param, tmp_path_factory.mktemp("fused")
     texts = {}
     for name, arguments in cases(dtype):
@@ -130,8 +130,22 @@ def close(found, expected, dtype, what):
 def test_both_forms_agree(compiled, number):
     dtype, library = compiled
     name, arguments = cases(dtype)[number]
+    check(name, arguments, call(library, KERNELS[name], arguments), dtype)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("number", range(len(cases("float64"))), ids=lambda k: f"{cases('float64')[k][0]}-{k}")
+def test_the_cuda_form_on_a_gpu(number, dtype, gpu):
+    name, arguments = cases(dtype)[number]
+    moved = [gpu.asarray(np.copy(x)) if isinstance(x, np.ndarray) else x for x in arguments]
+    KERNELS[name](gpu, *moved)
+    check(name, arguments, [gpu.to_numpy(x) if hasattr(x, "shape") else x for x in moved], dtype)
+
+
+def check(name, arguments, found, dtype):
+    """Compare what a CUDA form left in its arguments with what the NumPy form does to copies of them."""
     kernel = KERNELS[name]
-    found = call(library, kernel, arguments)
     expected = [np.copy(x) if isinstance(x, np.ndarray) else x for x in arguments]
     with np.errstate(all="ignore"):
         kernel.form(CPU, *expected)
