@@ -334,10 +334,10 @@ def test_heads_are_those_of_the_host_on_a_gpu(gpu):
     rng = np.random.default_rng(0)
     rows, weight, bias = rng.standard_normal((10, 6)), rng.standard_normal((6, 24)), rng.standard_normal(24)
     found = []
-    for backend in (CPU, gpu):
-        heads = backend.empty_heads((2, 5, 3, 2, 4), np.float64)
-        backend.linear_into(*map(backend.asarray, (rows, weight, bias)), heads)
-        found.append(backend.to_numpy(heads))
+    for own in (CPU, gpu):
+        heads = own.empty_heads((2, 5, 3, 2, 4), np.float64)
+        own.linear_into(*map(own.asarray, (rows, weight, bias)), heads)
+        found.append(own.to_numpy(heads))
     np.testing.assert_allclose(found[1], found[0], rtol=1e-12, atol=1e-12)
 
 
