@@ -280,9 +280,9 @@ class CupyBackend(NumpyBackend):
         return [numbers[id(x)] if id(x) in numbers else float(x) for x in values]
 
     def _have_kernels(self, arguments):
-        """Whether CUDA kernels take the arrays among ``arguments``: of one real type, masks besides."""
-        dtypes = {x.dtype.char for x in arguments if isinstance(x, self.xp.ndarray)} - {"?"}
-        return dtypes in ({"f"}, {"d"})
+        """Whether CUDA kernels take the arrays among ``arguments``: of one real type, masks and int64 besides."""
+        dtypes = {x.dtype.name for x in arguments if isinstance(x, self.xp.ndarray)} - {"bool", "int64"}
+        return dtypes in ({"float32"}, {"float64"})
 
     def row_blocks(self, kernel, *arrays):
         kernel(*arrays)

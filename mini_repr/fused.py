@@ -169,7 +169,7 @@ class FusedRows(Fused):
         return f"int64 width, {reads}", writes
 
     def _parameter(self, kind, name):
-        return super()._parameter(kind, name) if kind in ("number", "int64") else f"raw {kind} {name}"
+        return f"raw {kind} {name}" if kind in ("T", "bool") else super()._parameter(kind, name)
 
 
 def _parameters(text):

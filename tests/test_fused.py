@@ -29,7 +29,7 @@ template <typename T> T __shfl_xor_sync(unsigned, T value, int apart) {
     return other;
 }
 """
-C_TYPES = {"T": "T", "raw T": "T", "bool": "bool", "int64": "long long", "number": "double"}
+C_TYPES = {"T": "T", "raw T": "T", "bool": "bool", "int64": "long long", "raw int64": "long long", "number": "double"}
 
 
 def given_of(kernel, arguments):
@@ -117,7 +117,7 @@ def call(library, kernel, arguments):
 
 
 def close(found, expected, dtype, what):
-    if expected.dtype == bool:
+    if expected.dtype.kind in "bi":
         np.testing.assert_array_equal(found, expected, err_msg=what)
         return
     # A few units in the last place, of the largest element where sums cancel.

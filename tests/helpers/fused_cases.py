@@ -4,6 +4,7 @@ import numpy as np
 
 import mini_repr.autograd.primitives.transformer
 import mini_repr.data.views
+import mini_repr.losses.embeddings.t_regs
 import mini_repr.optim  # noqa: F401  (the rooms that declare formulas)
 from mini_repr.fused import KERNELS
 
@@ -38,6 +39,10 @@ def cases(dtype):
         gain, bias = normal(7, 1), normal(7, 1)
         written = empty(rows), empty(gain[:, 0]), empty(gain[:, 0])
         case("unfold_into", gain, bias, normal(7, width), normal(7, width), normal(width), *written)
+        inside, newest = np.arange(7) == 2, np.array([4])
+        inside[4] = width == 5  # the newest row is inside already, or comes in
+        distance = np.where(inside, np.inf, np.abs(normal(7)) * width).astype(dtype)[:, None]
+        case("take_in", rows, newest, width, distance, np.arange(7), inside)
     x, bias = 4 * normal(9, 5), normal(5)
     case("biased_gelu", bias, 4 * x, empty(x))
     case("gelu_and_slope", x, empty(x), empty(x))
