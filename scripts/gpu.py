@@ -117,7 +117,7 @@ def apart(found, expected, dtype):
         return float("inf")
     finite = np.isfinite(expected)
     size = max(abs(expected[finite]).max(initial=0), np.finfo(dtype).tiny)
-    return float(abs(found - expected)[finite].max(initial=0) / size / np.finfo(dtype).eps)
+    return float(abs(found[finite] - expected[finite]).max(initial=0) / size / np.finfo(dtype).eps)
 
 
 def tests():
