@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -88,26 +89,38 @@ def raises(call):
 
 def kernels():
     """Every CUDA form against its NumPy form, in units in the last place of the largest element."""
-    from mini_repr.backend import CPU
-    from mini_repr.fused import KERNELS
-
     sys.path.insert(0, str(ROOT / "tests" / "helpers"))
     from fused_cases import cases
 
     backend = gpu()
     for dtype in ("float32", "float64"):
         for name, arguments in cases(dtype):
-            kernel = KERNELS[name]
-            moved = [backend.asarray(np.copy(x)) if isinstance(x, np.ndarray) else x for x in arguments]
-            kernel(backend, *moved)
-            expected = [np.copy(x) if isinstance(x, np.ndarray) else x for x in arguments]
-            with np.errstate(all="ignore"):
-                kernel.form(CPU, *expected)
-            written = range(len(kernel.reads), len(arguments))
-            pairs = [(backend.to_numpy(moved[k]), expected[k]) for k in written]
-            if name == "normalise_back_into":  # NumPy's form uses up its gradient
-                pairs = pairs[1:]
-            yield {"kernel": name, "dtype": dtype, "units": max(apart(*pair, dtype) for pair in pairs)}
+            yield {"kernel": name, "dtype": dtype, **outcome(partial(units_apart, backend, name, arguments, dtype))}
+
+
+def outcome(work):
+    """{"units": ...}, or {"failed": ...} of what must not keep the next from its turn."""
+    try:
+        return {"units": work()}
+    except Exception as error:
+        return {"failed": f"{type(error).__name__}: {str(error)[:200]}"}
+
+
+def units_apart(backend, name, arguments, dtype):
+    """How far both forms of a formula lie apart at host arguments."""
+    from mini_repr.backend import CPU
+    from mini_repr.fused import KERNELS
+
+    kernel = KERNELS[name]
+    moved = [backend.asarray(np.copy(x)) if isinstance(x, np.ndarray) else x for x in arguments]
+    kernel(backend, *moved)
+    expected = [np.copy(x) if isinstance(x, np.ndarray) else x for x in arguments]
+    with np.errstate(all="ignore"):
+        kernel.form(CPU, *expected)
+    pairs = list(zip(map(backend.to_numpy, moved[len(kernel.reads) :]), expected[len(kernel.reads) :], strict=True))
+    if name == "normalise_back_into":  # NumPy's form uses up its gradient
+        pairs = pairs[1:]
+    return max(apart(*pair, dtype) for pair in pairs)
 
 
 def apart(found, expected, dtype):
@@ -143,13 +156,13 @@ def losses():
     for name, loss in all_losses().items():
         for variant in ("default", *loss.variants):
             arguments = sampled_arguments(loss, variant, np.random.default_rng(0))
-            try:
+
+            def work(loss=loss, arguments=arguments):
                 found = value_and_gradients(backend, loss, arguments, "float32")
                 expected = value_and_gradients(CPU, loss, arguments, "float64")
-                units = max(apart(one, other, "float32") for one, other in zip(found, expected, strict=True))
-                yield {"loss": name, "variant": variant, "units": units}
-            except Exception as error:  # the next loss must not miss its turn
-                yield {"loss": name, "variant": variant, "failed": f"{type(error).__name__}: {str(error)[:200]}"}
+                return max(apart(one, other, "float32") for one, other in zip(found, expected, strict=True))
+
+            yield {"loss": name, "variant": variant, **outcome(work)}
 
 
 def value_and_gradients(backend, loss, arguments, dtype):
