@@ -281,8 +281,8 @@ class CupyBackend(NumpyBackend):
 
     def _have_kernels(self, arguments):
         """Whether CUDA kernels take the arrays among ``arguments``: of one real type, masks and int64 besides."""
-        dtypes = {x.dtype.name for x in arguments if isinstance(x, self.xp.ndarray)} - {"bool", "int64"}
-        return dtypes in ({"float32"}, {"float64"})
+        kinds = {x.dtype.char for x in arguments if isinstance(x, self.xp.ndarray)} - {"?", "l", "q"}
+        return kinds in ({"f"}, {"d"})
 
     def row_blocks(self, kernel, *arrays):
         kernel(*arrays)

@@ -16,6 +16,7 @@ Kernels over rows give each row of the last axis to a warp of 32 threads: enough
 sums need no shared memory.
 """
 
+import math
 from functools import cache
 
 import numpy as np
@@ -41,7 +42,7 @@ template <typename T> __device__ T warp_max(T value) {
 """
 _WARP = 32
 _SUMMING = 32 * 1024  # threads of a sum over many arrays: enough to keep all of a GPU busy
-_C_TYPES = {"float32": "float", "float64": "double"}
+_C_TYPES = {"f": "float", "d": "double"}  # by the character of a dtype
 # What thread i of a launch over a table does first: it finds the row of its element by bisection, and its place there.
 _TABLE = """
 typedef {type} T;
@@ -101,8 +102,8 @@ class Fused:
 
     def launch_each(self, cupy, table):
         """The CUDA form on every entry: one launch for all whose arrays, contiguous, have one dtype."""
-        for dtype, rows in _tables(table).items():
-            kernel = self._cached(dtype, lambda dtype=dtype: self._table_kernel(cupy, dtype))
+        for kind, rows in _tables(table).items():
+            kernel = self._cached(kind, lambda kind=kind: self._table_kernel(cupy, kind))
             kernel(cupy.asarray(rows), len(rows), size=int(rows[-1, 0]))
 
     def text(self, given):
@@ -110,16 +111,16 @@ class Fused:
         numbers = [n for n, kind in self.reads.items() if kind == "number" and n in given]
         return "".join(f"const T {name} = (T){name}_;\n" for name in numbers) + self.cuda
 
-    def table_text(self, dtype):
+    def table_text(self, kind):
         """CUDA text for thread i of a launch over a table of entries (see ``_tables``)."""
         names = {**self.reads, **self.writes}
         arguments = "".join(
             f"const T {name} = (T)*(const double*)(words + {k});\n"
-            if kind == "number"
+            if of == "number"
             else f"{'const ' * (name in self.reads)}T &{name} = ((T*)words[{k}])[place];\n"
-            for k, (name, kind) in enumerate(names.items(), 1)
+            for k, (name, of) in enumerate(names.items(), 1)
         )
-        return _TABLE.format(type=_C_TYPES[dtype], columns=len(names) + 1) + arguments + self.cuda
+        return _TABLE.format(type=_C_TYPES[kind], columns=len(names) + 1) + arguments + self.cuda
 
     def _kernel(self, cupy, arguments):
         names = [*self.reads, *self.writes]
@@ -137,10 +138,8 @@ class Fused:
 
         return self._cached(given, compile)
 
-    def _table_kernel(self, cupy, dtype):
-        return cupy.ElementwiseKernel(
-            "raw uint64 table, int64 entries", "", self.table_text(dtype), f"{self.name}_each"
-        )
+    def _table_kernel(self, cupy, kind):
+        return cupy.ElementwiseKernel("raw uint64 table, int64 entries", "", self.table_text(kind), f"{self.name}_each")
 
     def _cached(self, key, compile):
         if key not in self._compiled:
@@ -159,8 +158,7 @@ class FusedRows(Fused):
 
     def launch(self, cupy, arguments):
         shape = arguments[len(self.reads)].shape
-        rows = int(np.prod(shape[:-1]))
-        self._kernel(cupy, arguments)(shape[-1], *_present(arguments), size=_WARP * rows)
+        self._kernel(cupy, arguments)(shape[-1], *_present(arguments), size=_WARP * math.prod(shape[:-1]))
 
     def text(self, given):
         return f"const long long row = i / {_WARP}, lane = i % {_WARP};\n{super().text(given)}"
@@ -182,17 +180,21 @@ def _present(arguments):
 
 
 def _tables(entries):
-    """{dtype: (rows, columns) of 64-bit words} of entries (numbers, arrays).
+    """{character of a dtype: (rows, columns) of 64-bit words} of entries (numbers, arrays).
 
     A row holds how many elements it and all rows before it have, then numbers as doubles and addresses of arrays.
     """
-    tables = {}
-    for numbers, arrays in entries:
-        rows = tables.setdefault(arrays[0].dtype.name, [])
-        end = arrays[0].size + (rows[-1][0] if rows else 0)
-        words = np.array(numbers, dtype=np.float64).view(np.uint64).tolist()
-        rows.append([end, *words, *(x.data.ptr for x in arrays)])
-    return {dtype: np.array(rows, dtype=np.uint64) for dtype, rows in tables.items()}
+    kinds = {}
+    for entry in entries:
+        kinds.setdefault(entry[1][0].dtype.char, []).append(entry)
+    return {kind: _table(own) for kind, own in kinds.items()}
+
+
+def _table(entries):
+    ends = np.cumsum([arrays[0].size for _, arrays in entries], dtype=np.uint64)
+    numbers = np.array([numbers for numbers, _ in entries], dtype=np.float64).view(np.uint64)
+    addresses = np.array([[x.data.ptr for x in arrays] for _, arrays in entries], dtype=np.uint64)
+    return np.hstack([ends[:, None], numbers, addresses])
 
 
 def sum_of_squares(cupy, arrays):
@@ -200,30 +202,30 @@ def sum_of_squares(cupy, arrays):
 
     Each thread adds up every so many elements in order, so the sum has the same bits in every run.
     """
-    ((dtype, rows),) = _tables(((), (x,)) for x in arrays).items()
+    ((kind, rows),) = _tables(((), (x,)) for x in arrays).items()
     threads = min(int(rows[-1, 0]), _SUMMING)
     partial = cupy.empty(threads, dtype=np.float64)
-    _squares_kernel(cupy, dtype)(cupy.asarray(rows), len(rows), threads, partial)
+    _squares_kernel(cupy, kind)(cupy.asarray(rows), len(rows), threads, partial)
     return partial.sum()
 
 
 @cache
-def _squares_kernel(cupy, dtype):
+def _squares_kernel(cupy, kind):
     return cupy.ElementwiseKernel(
         "raw uint64 table, int64 entries, int64 threads",
         "float64 partial",
-        squares_text(dtype),
+        squares_text(kind),
         "sum_of_squares",
     )
 
 
-def squares_text(dtype):
+def squares_text(kind):
     """CUDA text for thread i of ``threads``, which sums every so many elements of a table of arrays."""
     return f"""
         double sum = 0;
         long long begin = 0;
         for (long long entry = 0, j = i; entry < entries; ++entry) {{
-            const {_C_TYPES[dtype]} *values = (const {_C_TYPES[dtype]}*)table[2 * entry + 1];
+            const {_C_TYPES[kind]} *values = (const {_C_TYPES[kind]}*)table[2 * entry + 1];
             const long long end = table[2 * entry];
             for (; j < end; j += threads) {{
                 const double value = values[j - begin];

@@ -86,8 +86,8 @@ def compiled(request, tmp_path_factory):
         given = given_of(kernel, arguments)
         own = "_".join((name, *given))
         texts[own] = function_text(kernel, given, own, dtype)
-    texts["table"] = table_function_text("adamw_each", KERNELS["adamw_update"].table_text(dtype))
-    squares = squares_text(dtype).replace("partial = sum", "partials[i] = sum")
+    texts["table"] = table_function_text("adamw_each", KERNELS["adamw_update"].table_text(np.dtype(dtype).char))
+    squares = squares_text(np.dtype(dtype).char).replace("partial = sum", "partials[i] = sum")
     texts["squares"] = table_function_text("squares", squares, ", long long threads, double *partials")
     source = folder / "fused.cpp"
     source.write_text(HOST + PREAMBLE + "".join(texts.values()))
