@@ -8,9 +8,9 @@ there. A formula is declared where it belongs, its CUDA text above its NumPy for
         ...passes that fill values and slope...
 
 ``gelu_and_slope(backend, x, values, slope)`` runs the form that suits the backend. Arrays to be written come last and
-exist already. In the CUDA text T is the type of the arrays, and of the numbers, which are declared ``number``; an
-argument that is None does not exist, one that is given defines WITH_NAME. Where the arrays are neither all float32 nor
-all float64, a GPU runs the NumPy form too.
+exist already. In the CUDA text T is the type of the arrays, and of the numbers, which are declared ``number``; masks
+are ``bool`` and counts ``int64``. An argument that is None does not exist, one that is given defines WITH_NAME. Where
+the arrays are neither all float32 nor all float64, a GPU runs the NumPy form too.
 
 Kernels over rows give each row of the last axis to a warp of 32 threads: enough to read memory in whole lines, and
 sums need no shared memory.
@@ -126,7 +126,7 @@ class Fused:
         names = [*self.reads, *self.writes]
         given = tuple(name for name, one in zip(names, arguments, strict=True) if one is not None)
 
-        def compile():
+        def make():
             lists = [
                 ", ".join(self._parameter(kind, name) for name, kind in part.items() if name in given)
                 for part in (self.reads, self.writes)
@@ -136,14 +136,14 @@ class Fused:
                 *self._lists(*lists), self.text(given), self.name, preamble=PREAMBLE, options=options
             )
 
-        return self._cached(given, compile)
+        return self._cached(given, make)
 
     def _table_kernel(self, cupy, kind):
         return cupy.ElementwiseKernel("raw uint64 table, int64 entries", "", self.table_text(kind), f"{self.name}_each")
 
-    def _cached(self, key, compile):
+    def _cached(self, key, make):
         if key not in self._compiled:
-            self._compiled[key] = compile()
+            self._compiled[key] = make()
         return self._compiled[key]
 
     def _lists(self, reads, writes):
