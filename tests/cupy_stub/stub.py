@@ -1,8 +1,8 @@
 """CuPy on a stub driver (driver.c): its Python, type rules, keywords, shapes, launches and waits are real, values not.
 
 ``start()`` before the first ``import cupy`` of a process; x86-64 Linux, gcc, and the wheel of CuPy. Libraries
-beside the driver (cuBLAS) answer every call with success; cuSOLVER, sorting and compiling are replaced a level higher,
-in Python. ``sources()`` has what CuPy would have compiled.
+beside the driver (cuBLAS) answer every call with success; linear algebra, sorting, ``unique`` and compiling are
+replaced a level higher, in Python. ``sources()`` has what CuPy would have compiled.
 """
 
 import ctypes
