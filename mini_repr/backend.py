@@ -14,11 +14,13 @@ import platform
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
+
+from mini_repr.fused import sum_of_squares
 
 # Elementwise kernels run on blocks of rows of about this many bytes: small enough that a kernel of several passes
 # finds its operands in the second-level cache, large enough that the cost of a call does not show.
@@ -39,6 +41,7 @@ class NumpyBackend:
     name = "cpu"
     xp = np
     tile_bytes = 2 * 1024 * 1024  # of a tile of similarities: exponentials stay in the cache, products stay large
+    reading_waits = False  # whether the host stands still until work is done when it reads a number
 
     def of(self, array):
         """The backend of an array of this library: one for each device."""
@@ -96,6 +99,43 @@ class NumpyBackend:
 
         return solve_triangular(matrix, right, lower=lower, trans=int(transposed), check_finite=False)
 
+    def matmul(self, x, y, out):
+        """Products of stacks of matrices (..., N, K) and (..., K, M) into ``out`` (..., N, M), views included."""
+        self.xp.matmul(x, y, out=out)
+
+    def empty_heads(self, shape, dtype):
+        """An array (B, N, parts, heads, D) without values, in the order of memory that suits products head by head."""
+        return self.xp.empty(shape, dtype=dtype)
+
+    def linear_into(self, rows, weight, bias, heads):
+        """Fill ``heads``, of ``empty_heads``, with rows (B * N, I) @ weight (I, parts * heads * D) + bias."""
+        flat = heads.reshape(len(rows), -1)
+        self.xp.matmul(rows, weight, out=flat)
+        flat += bias
+
+    def fused(self, kernel, arguments):
+        """Run one ``Fused`` formula."""
+        kernel.form(self, *arguments)
+
+    def fused_each(self, kernel, table):
+        """Run a ``Fused`` formula of elements on every (numbers, arrays) of a list."""
+        for numbers, arrays in table:
+            # An array without axes is viewed with the one row that row_blocks asks for.
+            rows = (x.reshape(1) if x.ndim == 0 else x for x in arrays)
+            self.row_blocks(partial(kernel.form, self, *numbers), *rows)
+
+    def sum_of_squares(self, arrays):
+        """The sum of the squares of all elements of some arrays, a float64 array without axes."""
+        return self.xp.stack([self.xp.vdot(x, x).astype("float64") for x in arrays]).sum()
+
+    def read(self, values):
+        """Numbers as Python floats: of arrays without axes on this device, or numbers already. One wait for all."""
+        return [float(value) for value in values]
+
+    def extremes(self, integers):
+        """(smallest, largest) of an array of integers that is not empty, as Python ints, in one wait."""
+        return tuple(self.xp.stack([integers.min(), integers.max()]).tolist())
+
     def row_blocks(self, kernel, *arrays):
         """Run ``kernel(*blocks)`` over blocks of rows (first axis) that fit the cache, on all cores.
 
@@ -148,6 +188,7 @@ class CupyBackend(NumpyBackend):
     """Arrays on one CUDA device."""
 
     tile_bytes = 256 * 1024 * 1024  # enough to fill the device; the cache does not matter
+    reading_waits = True
 
     def __init__(self, index=0):
         self.xp = _import_cupy()
@@ -199,6 +240,49 @@ class CupyBackend(NumpyBackend):
         from cupyx.scipy.linalg import solve_triangular
 
         return solve_triangular(matrix, right, lower=lower, trans=int(transposed), check_finite=False)
+
+    def matmul(self, x, y, out):
+        # CuPy's own copies what is not contiguous: every transposed operand.
+        if out.flags.c_contiguous and self._have_kernels((x, y, out)) and out.size:
+            _strided_products(self.xp, x, y, out)
+        else:
+            super().matmul(x, y, out)
+
+    def empty_heads(self, shape, dtype):
+        batch, tokens, parts, heads, width = shape
+        return self.xp.empty((parts, batch, heads, tokens, width), dtype=dtype).transpose(1, 3, 0, 2, 4)
+
+    def linear_into(self, rows, weight, bias, heads):
+        self.xp.add((rows @ weight).reshape(heads.shape), bias.reshape(heads.shape[2:]), out=heads)
+
+    def fused(self, kernel, arguments):
+        if self._have_kernels(arguments):
+            kernel.launch(self.xp, arguments)
+        else:
+            super().fused(kernel, arguments)
+
+    def fused_each(self, kernel, table):
+        if all(self._have_kernels(arrays) and all(x.flags.c_contiguous for x in arrays) for _, arrays in table):
+            kernel.launch_each(self.xp, table)
+        else:
+            super().fused_each(kernel, table)
+
+    def sum_of_squares(self, arrays):
+        if not self._have_kernels(arrays):
+            return super().sum_of_squares(arrays)
+        return sum_of_squares(self.xp, [self.xp.ascontiguousarray(x) for x in arrays])
+
+    def read(self, values):
+        xp = self.xp
+        there = {id(x): x for x in values if isinstance(x, xp.ndarray)}
+        stacked = xp.stack([x.astype("float64", copy=False) for x in there.values()]) if there else None
+        numbers = dict(zip(there, stacked.tolist(), strict=True)) if there else {}
+        return [numbers[id(x)] if id(x) in numbers else float(x) for x in values]
+
+    def _have_kernels(self, arguments):
+        """Whether CUDA kernels take the arrays among ``arguments``: of one real type, masks and int64 besides."""
+        kinds = {x.dtype.char for x in arguments if isinstance(x, self.xp.ndarray)} - {"?", "l", "q"}
+        return kinds in ({"f"}, {"d"})
 
     def row_blocks(self, kernel, *arrays):
         kernel(*arrays)
@@ -345,6 +429,40 @@ def _add_segments(cupy):
         """,
         "add_segments",
     )
+
+
+def _strided_products(cupy, x, y, out):
+    """``matmul`` into contiguous ``out`` by one call of cuBLAS, which reads transposed matrices as they are."""
+    from cupy.cuda import cublas, device, runtime
+
+    x, y = (cupy.broadcast_to(one, out.shape[:-2] + one.shape[-2:]) for one in (x, y))
+    (x, x_turned, x_row, x_step), (y, y_turned, y_row, y_step) = _as_stack(cupy, x), _as_stack(cupy, y)
+    rows, columns = out.shape[-2:]
+    kind = runtime.CUDA_R_32F if out.dtype == np.float32 else runtime.CUDA_R_64F
+    one, zero = np.ones(1, out.dtype), np.zeros(1, out.dtype)
+    # cuBLAS counts by columns, and so sees every matrix transposed: out.T = y.T @ x.T.
+    cublas.gemmStridedBatchedEx(
+        device.get_cublas_handle(),
+        *(y_turned, x_turned, columns, rows, x.shape[-1], one.ctypes.data),
+        *(y.data.ptr, kind, y_row, y_step, x.data.ptr, kind, x_row, x_step, zero.ctypes.data),
+        *(out.data.ptr, kind, columns, rows * columns, out.size // (rows * columns), kind),
+        cublas.CUBLAS_GEMM_DEFAULT,
+    )
+
+
+def _as_stack(cupy, x):
+    """(x, whether its matrices are transposed, elements from row to row of what lies in memory, from one to the next).
+
+    x itself where its matrices lie at equal distances, else a contiguous copy.
+    """
+    size = x.itemsize
+    evenly = all(x.strides[i] == x.strides[i + 1] * x.shape[i + 1] for i in range(x.ndim - 3) if x.shape[i] > 1)
+    rows_lie = x.strides[-1] == size and x.strides[-2] >= x.shape[-1] * size
+    columns_lie = x.strides[-2] == size and x.strides[-1] >= x.shape[-2] * size
+    if not evenly or not (rows_lie or columns_lie):
+        x, rows_lie = cupy.ascontiguousarray(x), True
+    step = x.strides[-3] if x.ndim > 2 else 0
+    return x, int(not rows_lie), x.strides[-2 if rows_lie else -1] // size, step // size
 
 
 def _adds_rows(target, index, values):

@@ -306,6 +306,50 @@ def test_scatter_add_on_a_gpu_is_that_of_the_host_to_the_bit(what, dtype, gpu):
     np.testing.assert_array_equal(gpu.to_numpy(moved), target)
 
 
+STACKS = {
+    "plain": (lambda x: x, lambda y: y),
+    "transposed": (
+        lambda x: x.swapaxes(1, 3).copy().swapaxes(1, 3),
+        lambda y: y.swapaxes(-1, -2).copy().swapaxes(-1, -2),
+    ),
+    "one for all": (lambda x: x[:, :1], lambda y: y[:1]),
+}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("how", STACKS)
+@pytest.mark.parametrize("strided_out", [False, True])
+def test_products_of_stacks_on_a_gpu(how, strided_out, gpu):
+    rng = np.random.default_rng(0)
+    x, y = (
+        view(rng.standard_normal(shape)) for view, shape in zip(STACKS[how], ((2, 3, 5, 4), (2, 3, 4, 7)), strict=True)
+    )
+    out = gpu.xp.empty((2, 5, 3, 7)).swapaxes(1, 2) if strided_out else gpu.xp.empty((2, 3, 5, 7))
+    gpu.matmul(gpu.asarray(x), gpu.asarray(y), out=out)
+    np.testing.assert_allclose(gpu.to_numpy(out), x @ y, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.gpu
+def test_heads_are_those_of_the_host_on_a_gpu(gpu):
+    rng = np.random.default_rng(0)
+    rows, weight, bias = rng.standard_normal((10, 6)), rng.standard_normal((6, 24)), rng.standard_normal(24)
+    found = []
+    for own in (CPU, gpu):
+        heads = own.empty_heads((2, 5, 3, 2, 4), np.float64)
+        own.linear_into(*map(own.asarray, (rows, weight, bias)), heads)
+        found.append(own.to_numpy(heads))
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.gpu
+def test_sums_of_squares_and_numbers_read_at_once_on_a_gpu(gpu):
+    arrays = [np.random.default_rng(n).standard_normal(size) for n, size in enumerate([1, (30, 7), 100_000])]
+    total = gpu.sum_of_squares([gpu.asarray(x) for x in arrays])
+    half = gpu.asarray(np.float32(0.5))
+    np.testing.assert_allclose(gpu.read([total, half, 3, half]), [sum((x**2).sum() for x in arrays), 0.5, 3, 0.5])
+    assert gpu.extremes(gpu.asarray([4, -2, 7])) == (-2, 7)
+
+
 def test_scatter_add_stretches_values_and_refuses_what_is_outside():
     target = np.zeros((3, 2))
     CPU.scatter_add(target, np.array([0, 0]), 1.5)

@@ -10,6 +10,7 @@ import mini_repr
 PACKAGE = Path(mini_repr.__file__).parent
 # From the bottom up. A room may import from itself and from those before it.
 ROOMS = (
+    "fused",
     "backend",
     "catalogue",
     "autograd",

@@ -80,8 +80,8 @@ def test_training_on_the_double_equals_training_on_the_host(make, part):
         np.testing.assert_allclose(device[name], value, rtol=0, atol=rounding, err_msg=name)
 
 
-def test_a_step_of_the_main_job_waits_five_times():
-    """For each set of rows whose norms may overflow, the reach of the similarities, the loss and the norm."""
+def test_a_step_of_the_main_job_waits_four_times():
+    """For each set of rows whose norms may overflow (by NumPy's form of unit rows), the loss and the norm."""
     network, rng = network_on(DOUBLE, lambda rng: ViT(SHAPE, rng, patch=4, width=16, depth=2, heads=2))
     optimizer = AdamW(network.named_parameters(), lr=1e-3)
     views = DOUBLE.asarray(rng.random((12, *SHAPE), dtype=np.float32))
@@ -92,7 +92,7 @@ def test_a_step_of_the_main_job_waits_five_times():
     loss.backward()
     clip_by_global_norm(network.named_parameters(), 1.0)
     optimizer.step()
-    assert SYNCS == {"float": 3, "bool": 2}
+    assert SYNCS == {"float": 2, "bool": 2}
 
 
 MASK = np.random.default_rng(0).random((3, 1, 1, 5)) < 0.5

@@ -20,6 +20,7 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 
 from mini_repr.backend import backend_of, is_array
+from mini_repr.fused import elementwise
 
 PADDINGS = ("zero", "edge")
 # ITU-R BT.601: what a grey photograph would show of red, green and blue.
@@ -43,18 +44,45 @@ def resample(images, maps, padding="zero"):
     maps = backend.asarray(np.asarray(maps)[:, :2].astype(images.dtype))
 
     def kernel(images, maps, out):
-        _sample(backend.xp, images, maps, padding, out)
+        sample_into(backend, images, maps, padding == "edge", *images.shape[1:], out)
 
     backend.row_blocks(kernel, images, maps, out)
     return out
 
 
-def _sample(xp, images, maps, padding, out):
-    count, channels, height, width = images.shape
+@elementwise(
+    "raw T images, raw T maps, int64 edge, int64 channels, int64 height, int64 width",
+    "T out",
+    """
+    const long long column = i % width, row = i / width % height, image = i / (channels * height * width);
+    const T r = row - (T)(height - 1) / 2, c = column - (T)(width - 1) / 2;
+    const auto source = [&](long long line, long long length) {
+        const long long k = image * 6 + line * 3;
+        const T place = maps[k] * r + (maps[k + 1] * c + (maps[k + 2] + ((T)(length - 1) / 2 + 1)));
+        return fmin(fmax(place, (T)0), (T)(length + 1));
+    };
+    const auto pixel = [&](long long y, long long x) {  // of the bordered image
+        const bool outside = y < 1 || y > height || x < 1 || x > width;
+        if (outside && !edge) return (T)0;
+        y = y < 1 ? 0 : y > height ? height - 1 : y - 1;
+        x = x < 1 ? 0 : x > width ? width - 1 : x - 1;
+        return (T)images[(i / (height * width) * height + y) * width + x];
+    };
+    const T y = source(0, height), x = source(1, width);
+    const long long above = y < height ? (long long)y : height, left = x < width ? (long long)x : width;
+    const T down = y - above, right = x - left;
+    const T near = pixel(above, left), under = pixel(above + 1, left);
+    const T top = near + right * (pixel(above, left + 1) - near);
+    out = top + down * (under + right * (pixel(above + 1, left + 1) - under) - top);
+    """,
+)
+def sample_into(backend, images, maps, edge, channels, height, width, out):
+    """Fill ``out`` with the images (B, C, H, W) seen through maps (B, 2, 3), as ``resample`` says."""
+    xp, count = backend.xp, len(images)
     # One border pixel on each side holds what lies outside, so that the four neighbours need no test.
     bordered = xp.zeros((count, channels, height + 2, width + 2), dtype=images.dtype)
     bordered[:, :, 1:-1, 1:-1] = images
-    if padding == "edge":
+    if edge:
         bordered[:, :, 0], bordered[:, :, -1] = bordered[:, :, 1], bordered[:, :, -2]
         bordered[:, :, :, 0], bordered[:, :, :, -1] = bordered[:, :, :, 1], bordered[:, :, :, -2]
     row, row_part = _source(xp, maps[:, 0], height, width, height)

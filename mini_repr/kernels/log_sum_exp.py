@@ -18,9 +18,14 @@ from mini_repr.kernels.tiles import row_tiles
 COLUMNS = 4096
 
 
-def largest_similarity(x, y):
-    """max_i |x_i| max_j |y_j|, a bound of every |x_i·y_j|, as a Python float."""
+def largest_similarity(x, y, unit=False):
+    """max_i |x_i| max_j |y_j|, a bound of every |x_i·y_j|, as a Python float.
+
+    ``unit``: whether no row is longer than 1. Where reading a number would wait for a device, 1 is then the answer.
+    """
     backend = backend_of(x)
+    if unit and backend.reading_waits:
+        return 1.0
     with backend.overflow_to_infinity():
         return float(backend.xp.sqrt((x * x).sum(axis=1).max() * (y * y).sum(axis=1).max()))
 
@@ -37,7 +42,7 @@ class LogSums(NamedTuple):
 
 @primitive
 def similarity_logsumexp(
-    x, y, scale, /, columns=False, skip_diagonal=False, tile=None, y_gradient=True, same=None, apart=None
+    x, y, scale, /, columns=False, skip_diagonal=False, tile=None, y_gradient=True, same=None, apart=None, unit=False
 ):
     """Row (and column) log-sum-exp of the logits L = scale * x yᵀ, as ``LogSums``.
 
@@ -51,12 +56,13 @@ def similarity_logsumexp(
         y_gradient: whether y takes a gradient.
         same: (M,) integers; with them, only pairs of equal ones count (needs M = K). A row without any gives -inf.
         apart: (M,) integers; with them, only pairs of different ones count, likewise.
+        unit: whether no row is longer than 1.
     """
     backend = backend_of(x)
     xp = backend.xp
     # Where no two logits are further apart than the exponents of the dtype allow, one shift serves all rows and columns
     # and one exponential an element. Elsewhere (small temperatures) each row has its own, and columns one more pass.
-    reach = abs(float(scale)) * largest_similarity(x, y)
+    reach = abs(float(scale)) * largest_similarity(x, y, unit)
     one_shift = 2 * reach < -math.log(float(xp.finfo(x.dtype).tiny)) - 8
     # Two levels: a tile of rows meets the columns a block at a time, so that products stay well shaped for any K. A row
     # with a shift of its own is needed whole.
@@ -162,7 +168,7 @@ def similarity_logsumexp(
 
 
 @primitive
-def candidate_logsumexp(u, v, scale, /, among="batch", queue=None, symmetric=True, partner=True, tile=None):
+def candidate_logsumexp(u, v, scale, /, among="batch", queue=None, symmetric=True, partner=True, tile=None, unit=False):
     """Log-sum-exp of every anchor's logits scale * u_i·c over its candidates c, as ``LogSums`` of the two views.
 
     Args:
@@ -171,32 +177,33 @@ def candidate_logsumexp(u, v, scale, /, among="batch", queue=None, symmetric=Tru
             these and the other rows of the own view; "queue", the rows of ``queue`` (K, D), which takes no gradient.
         symmetric: whether the rows of v are anchors too.
         partner: whether the partner is a candidate.
-        tile: rows per tile; None chooses.
+        tile: rows per tile; None chooses. unit: whether no row is longer than 1.
     """
     if among == "queue":
-        parts = [_queue_sums(u, v if symmetric else None, queue, scale, tile)]
+        parts = [_queue_sums(u, v if symmetric else None, queue, scale, tile, unit)]
         if partner:
             parts.append(partner_logit.on_arrays(u, v, scale))
     else:
         skip = not partner
-        parts = [similarity_logsumexp.on_arrays(u, v, scale, columns=symmetric, skip_diagonal=skip, tile=tile)]
+        settings = {"columns": symmetric, "skip_diagonal": skip, "tile": tile, "unit": unit}
+        parts = [similarity_logsumexp.on_arrays(u, v, scale, **settings)]
         if among == "views":
-            parts.append(_own_view_sums(u, v if symmetric else None, scale, tile))
+            parts.append(_own_view_sums(u, v if symmetric else None, scale, tile, unit))
     return combine(parts)
 
 
-def _own_view_sums(u, v, scale, tile):
+def _own_view_sums(u, v, scale, tile, unit):
     """LogSums of each row of u over the other rows of u, and the same for v (which may be None)."""
-    over_u, back_u = within_logsumexp.on_arrays(u, scale, tile=tile)
-    over_v, back_v = (None, None) if v is None else within_logsumexp.on_arrays(v, scale, tile=tile)
+    over_u, back_u = within_logsumexp.on_arrays(u, scale, tile=tile, unit=unit)
+    over_v, back_v = (None, None) if v is None else within_logsumexp.on_arrays(v, scale, tile=tile, unit=unit)
     return LogSums(over_u, over_v), sums_backward(back_u, back_v)
 
 
-def _queue_sums(u, v, queue, scale, tile):
+def _queue_sums(u, v, queue, scale, tile, unit):
     """LogSums of each row of u over the rows of a queue (K, D) without a gradient; the same for v (or None)."""
 
     def sums_of(x):
-        over, back = similarity_logsumexp.on_arrays(x, queue, scale, tile=tile, y_gradient=False)
+        over, back = similarity_logsumexp.on_arrays(x, queue, scale, tile=tile, y_gradient=False, unit=unit)
         return over.rows, lambda g: back((g, None))[::2]
 
     over_u, back_u = sums_of(u)
@@ -218,12 +225,13 @@ def sums_backward(back_u, back_v):
 
 
 @primitive
-def within_logsumexp(x, scale, /, tile=None, same=None, apart=None):
+def within_logsumexp(x, scale, /, tile=None, same=None, apart=None, unit=False):
     """Log-sum-exp (N,) of each row's logits scale * x_i·x_j with the other rows of x (N, D).
 
-    ``same`` and ``apart`` as for ``similarity_logsumexp``.
+    ``same``, ``apart`` and ``unit`` as for ``similarity_logsumexp``.
     """
-    over, back = similarity_logsumexp.on_arrays(x, x, scale, skip_diagonal=True, tile=tile, same=same, apart=apart)
+    settings = {"tile": tile, "same": same, "apart": apart, "unit": unit}
+    over, back = similarity_logsumexp.on_arrays(x, x, scale, skip_diagonal=True, **settings)
 
     def backward(g):
         g_anchors, g_candidates, g_scale = back((g, None))

@@ -177,10 +177,9 @@ class Queue(LossState):
     def update(self, a, b, batch):
         unit, _ = unit_rows.on_arrays(b if self.gives == ("queue",) else a)
         xp = backend_of(unit).xp
-        end = int(self.end)
-        places = (xp.arange(len(unit)) + end) % len(self.rows)
+        places = (xp.arange(len(unit)) + self.end) % len(self.rows)
         self.rows[places] = unit
-        self.end[...] = (end + len(unit)) % len(self.rows)
+        self.end[...] = (self.end + len(unit)) % len(self.rows)
 
 
 STATES = (Covariance, SampleTemperatures, Teacher, PairWeights, Noise, Order)

@@ -119,8 +119,9 @@ class Embedding(Module):
         if ids.dtype.kind not in "iu":
             raise ValueError(f"Embedding: ids: got dtype {ids.dtype}, expected integers")
         count = len(self.weight)
-        if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < count:
-            raise ValueError(f"Embedding: ids: got {int(ids.min())} to {int(ids.max())}, expected 0 to {count - 1}")
+        low, high = backend_of(ids).extremes(ids) if ids.size else (0, 0)
+        if low < 0 or high >= count:
+            raise ValueError(f"Embedding: ids: got {low} to {high}, expected 0 to {count - 1}")
         return self.weight[ids.reshape(-1)].reshape(*ids.shape, self.weight.shape[1])
 
 

@@ -151,7 +151,8 @@ class ViT(Module):
                     f"ViT: visible: got shape {visible.shape}, dtype {visible.dtype}, "
                     f"expected integers ({len(images)}, V)"
                 )
-            if visible.shape[1] < 1 or int(visible.min()) < 0 or int(visible.max()) >= count:
+            low, high = backend_of(visible).extremes(visible) if visible.shape[1] else (-1, -1)
+            if low < 0 or high >= count:
                 raise ValueError(f"ViT: visible: expected one patch or more an image, numbered 0 to {count - 1}")
             count = visible.shape[1]
         if (replace is None) != (mask_token is None):

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from mini_repr.backend import backend_of
+from mini_repr.fused import elementwise
 from mini_repr.optim.optimizer import Optimizer
 from mini_repr.pages.arguments import FractionBelowOne, NonNegative, Positive, Several
 from mini_repr.pages.declare import part
@@ -45,24 +45,34 @@ class AdamW(Optimizer):
         step_size = lr * root_correction / (1.0 - beta1**step)
         eps = self._eps * root_correction
 
-        def kernel(data, grad, first, second):
-            xp = backend_of(data).xp
-            scratch = grad * (1.0 - beta1)  # the one temporary: every later term is written over it
-            first *= beta1
-            first += scratch
-            xp.multiply(grad, grad, out=scratch)
-            scratch *= 1.0 - beta2
-            second *= beta2
-            second += scratch
-            xp.sqrt(second, out=scratch)
-            scratch += eps
-            xp.divide(first, scratch, out=scratch)
-            scratch *= step_size
-            if weight_decay:
-                data *= keep
-            data -= scratch
+        return adamw_update, (step_size, eps, beta1, 1.0 - beta1, beta2, 1.0 - beta2, keep)
 
-        return kernel
+
+@elementwise(
+    "number step_size, number eps, number beta1, number rest1, number beta2, number rest2, number keep, T grad",
+    "T data, T first, T second",
+    """
+    first = beta1 * first + rest1 * grad;
+    second = beta2 * second + rest2 * (grad * grad);
+    data = keep * data - step_size * (first / (sqrt(second) + eps));
+    """,
+)
+def adamw_update(backend, step_size, eps, beta1, rest1, beta2, rest2, keep, grad, data, first, second):
+    xp = backend.xp
+    scratch = grad * rest1  # the one temporary: every later term is written over it
+    first *= beta1
+    first += scratch
+    xp.multiply(grad, grad, out=scratch)
+    scratch *= rest2
+    second *= beta2
+    second += scratch
+    xp.sqrt(second, out=scratch)
+    scratch += eps
+    xp.divide(first, scratch, out=scratch)
+    scratch *= step_size
+    if keep != 1.0:
+        data *= keep
+    data -= scratch
 
 
 @definition(AdamW)

@@ -3,6 +3,7 @@
 import math
 
 from mini_repr.backend import backend_of
+from mini_repr.fused import elementwise
 
 
 def update_ema(teacher, student, momentum):
@@ -24,15 +25,15 @@ def update_ema(teacher, student, momentum):
         if mean.shape != student[name].shape:
             raise ValueError(f"update_ema: {name} has shape {mean.shape} in teacher, {student[name].shape} in student")
 
-    def kernel(mean, value):
-        mean *= momentum
-        mean += value * (1.0 - momentum)
+    if teacher:
+        pairs = [(student[name].data, mean.data) for name, mean in teacher.items()]
+        moving_average.each(backend_of(*pairs[0]), [((momentum, 1.0 - momentum), pair) for pair in pairs])
 
-    for name, mean in teacher.items():
-        arrays = mean.data, student[name].data
-        if mean.ndim == 0:
-            arrays = [array.reshape(1) for array in arrays]
-        backend_of(mean.data).row_blocks(kernel, *arrays)
+
+@elementwise("number momentum, number rest, T value", "T mean", "mean = momentum * mean + rest * value;")
+def moving_average(backend, momentum, rest, value, mean):
+    mean *= momentum
+    mean += value * rest
 
 
 def cosine_momentum(step, total, base):

@@ -50,19 +50,23 @@ class Optimizer:
         lr = self.lr if lr is None else lr
         if not 0.0 <= lr < math.inf:
             raise ValueError(f"{self.page.title}: lr: got {lr}, expected a number (>= 0)")
+        table = []
         for name, parameter in self.parameters.items():
             if parameter.grad is None:
                 continue
             self._steps[name] += 1
-            arrays = [parameter.data, parameter.grad, *(kept[name] for kept in self._moments.values())]
-            if parameter.ndim == 0:
-                arrays = [array.reshape(1) for array in arrays]  # views with the one row that row_blocks asks for
             weight_decay = self._weight_decay if decays(name, parameter, self._exclude) else 0.0
-            kernel = self._update(lr, weight_decay, self._steps[name])
-            backend_of(parameter.data).row_blocks(kernel, *arrays)
+            kernel, numbers = self._update(lr, weight_decay, self._steps[name])
+            arrays = [parameter.grad, parameter.data, *(kept[name] for kept in self._moments.values())]
+            table.append((numbers, arrays))
+        if table:
+            kernel.each(backend_of(arrays[0]), table)
 
     def _update(self, lr, weight_decay, step):
-        """The elementwise kernel ``(data, grad, *moments)`` of a parameter's update number ``step`` (from 1)."""
+        """(kernel, numbers) of a parameter's update number ``step`` (from 1).
+
+        The kernel, one for all parameters, is a ``Fused`` formula of the numbers, then grad, data and the moments.
+        """
         raise NotImplementedError
 
     def zero_grad(self):

@@ -12,6 +12,7 @@ outside the velocity v, so that a schedule acts on all of it at once.
 
 import numpy as np
 
+from mini_repr.fused import elementwise
 from mini_repr.optim.optimizer import Optimizer
 from mini_repr.pages.arguments import Flag, FractionBelowOne, NonNegative
 from mini_repr.pages.declare import part
@@ -40,20 +41,39 @@ class SGD(Optimizer):
         super().__init__(parameters, lr, weight_decay, exclude, ("velocity",) if momentum > 0.0 else ())
 
     def _update(self, lr, weight_decay, step):
-        momentum, nesterov = self._momentum, self._nesterov
+        if self._momentum == 0.0:
+            return sgd_update, (lr, weight_decay)
+        return momentum_update, (lr, weight_decay, self._momentum, self._nesterov)
 
-        def kernel(data, grad, velocity=None):
-            direction = grad
-            if weight_decay:
-                direction = data * weight_decay
-                direction += grad
-            if velocity is not None:
-                velocity *= momentum
-                velocity += direction
-                direction = direction + velocity * momentum if nesterov else velocity
-            data -= direction * lr
 
-        return kernel
+@elementwise("number lr, number weight_decay, T grad", "T data", "data -= lr * (weight_decay * data + grad);")
+def sgd_update(backend, lr, weight_decay, grad, data):
+    data -= _decayed(grad, data, weight_decay) * lr
+
+
+@elementwise(
+    "number lr, number weight_decay, number momentum, number nesterov, T grad",
+    "T data, T velocity",
+    """
+    const T direction = weight_decay * data + grad;
+    velocity = momentum * velocity + direction;
+    data -= lr * (nesterov != 0 ? direction + momentum * velocity : velocity);
+    """,
+)
+def momentum_update(backend, lr, weight_decay, momentum, nesterov, grad, data, velocity):
+    direction = _decayed(grad, data, weight_decay)
+    velocity *= momentum
+    velocity += direction
+    data -= (direction + velocity * momentum if nesterov else velocity) * lr
+
+
+def _decayed(grad, data, weight_decay):
+    """The gradient with that of the L2 penalty."""
+    if not weight_decay:
+        return grad
+    direction = data * weight_decay
+    direction += grad
+    return direction
 
 
 @definition(SGD)

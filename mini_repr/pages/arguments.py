@@ -200,7 +200,7 @@ class Labels(_Array):
     def check(self, value, sizes, argument=""):
         super().check(value, sizes, argument)
         if self.classes and value.size:
-            low, high, count = int(value.min()), int(value.max()), sizes[self.classes].number
+            (low, high), count = backend_of(value).extremes(value), sizes[self.classes].number
             if low < 0 or high >= count:
                 raise Misuse(f"labels from {low} to {high}", f"0 to {count - 1} ({self.classes} classes)")
         return value

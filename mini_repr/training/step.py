@@ -3,7 +3,9 @@
 import math
 from functools import partial
 
+from mini_repr.backend import backend_of
 from mini_repr.optim import SAM, backward_in_chunks, clip_by_global_norm
+from mini_repr.optim.clip import squared_norm
 from mini_repr.optim.sam import passing_state
 
 
@@ -27,13 +29,15 @@ def training_step(method, optimizer, batch, rng, sharding, *, number, of, lr, cl
 
     optimizer.zero_grad()
     step = passes()
-    terms = {"loss": step.total.item(), **{name: float(value) for name, value in step.total.terms.items()}}
-    terms = sharding.of_batch(terms)
-    _require_finite(terms["loss"], "loss", method, number)
     if sharpness_aware:
         optimizer.second_pass(passes, method, rng, before)
-    norm = clip_by_global_norm(optimizer.parameters, clip_norm or math.inf)
+    # All that the host must know, read at once: a GPU is waited for here and nowhere else.
+    terms = {"loss": step.total.data, **step.total.terms}
+    numbers = backend_of(step.total.data).read([*terms.values(), squared_norm(optimizer.parameters)])
+    terms, norm = sharding.of_batch(dict(zip(terms, numbers[:-1], strict=True))), math.sqrt(numbers[-1])
+    _require_finite(terms["loss"], "loss", method, number)
     _require_finite(norm, "gradient norm", method, number)
+    clip_by_global_norm(optimizer.parameters, clip_norm or math.inf, norm)
     optimizer.step(lr)
     method.after_step(number + 1, of)
     return terms, norm, step.embeddings

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import erf
 
-from mini_repr.backend import CupyBackend, register, segments
+from mini_repr.backend import CupyBackend, NumpyBackend, register, segments
 
 
 def cupy_names():
@@ -374,6 +374,9 @@ class DoubleBackend(CupyBackend):
     """CuPy's backend over ``DoubleArray``; what CuPy does in libraries and kernels of its own is done by NumPy."""
 
     tile_bytes = 2 * 1024 * 1024
+    # It runs no CUDA.
+    matmul = NumpyBackend.matmul
+    fused, fused_each, sum_of_squares = NumpyBackend.fused, NumpyBackend.fused_each, NumpyBackend.sum_of_squares
 
     def __init__(self, index):
         self.xp, self.name, self._index = double_xp, f"double:{index}", index

@@ -10,6 +10,7 @@ from math import sqrt
 from mini_repr.autograd.primitive import primitive
 from mini_repr.autograd.primitives.sparsemax import sparsemax
 from mini_repr.backend import backend_of
+from mini_repr.fused import by_rows
 
 
 @primitive
@@ -60,58 +61,123 @@ def _attend(query, key, value, mask, heads, sparse):
     output = xp.empty(query.shape, dtype=dtype)
     weights = xp.empty(q.shape[:3] + k.shape[2:3], dtype=dtype)
     masks = () if mask is None else (xp.broadcast_to(mask, weights.shape),)
-    backend.row_blocks(partial(attend_into, xp, sparse=sparse), q, k, v, weights, heads_of(output, heads), *masks)
+    backend.row_blocks(partial(attend_into, backend, sparse=sparse), q, k, v, weights, heads_of(output, heads), *masks)
 
     def back(g, g_query, g_key, g_value):
         split = [heads_of(x, heads) for x in (g, query, key, value, output, g_query, g_key, g_value)]
-        backend.row_blocks(partial(attend_back_into, xp, sparse=sparse), *split[:4], weights, *split[4:])
+        backend.row_blocks(partial(attend_back_into, backend, sparse=sparse), *split[:4], weights, *split[4:])
 
     return (output, weights), back
 
 
-def attend_into(xp, q, k, v, p, output, mask=None, sparse=False):
+def attend_into(backend, q, k, v, p, output, mask=None, sparse=False):
     """Fill the weights ``p`` (B, heads, N, M) and the mixed rows ``output`` from heads (B, heads, N or M, D/heads)."""
-    xp.matmul(q, k.swapaxes(-1, -2), out=p)
-    p *= 1 / sqrt(q.shape[-1])
+    backend.matmul(q, k.swapaxes(-1, -2), out=p)
+    if sparse:
+        _shift(backend.xp, 1 / sqrt(q.shape[-1]), mask, p)
+        # Nothing that lies 1 or more below the largest is in the support, so -2 stands for what is masked.
+        p[...] = sparsemax.on_arrays(backend.xp.where(p.real > -2, p, -2))[0]
+        if mask is not None:
+            p *= mask  # for rows that look nowhere
+    else:
+        scaled_softmax(backend, 1 / sqrt(q.shape[-1]), mask, p)
+    backend.matmul(p, v, out=output)
+
+
+@by_rows(
+    "number scale, bool mask",
+    "T p",
+    """
+    T top = -INFINITY, total = 0;
+    for (long long c = lane; c < width; c += 32) {
+        T logit = p[row * width + c] * scale;
+    #ifdef WITH_MASK
+        if (!mask[row * width + c]) logit = -INFINITY;
+    #endif
+        p[row * width + c] = logit;
+        top = fmax(top, logit);
+    }
+    top = warp_max(top);
+    if (!isfinite(top)) top = 0;
+    for (long long c = lane; c < width; c += 32) {
+        const T share = exp(p[row * width + c] - top);
+        p[row * width + c] = share;
+        total += share;
+    }
+    total = warp_sum(total);
+    if (total == 0) total = 1;
+    for (long long c = lane; c < width; c += 32) p[row * width + c] /= total;
+    """,
+)
+def scaled_softmax(backend, scale, mask, p):
+    """Turn products ``p`` (..., M) into softmax(scale p), 0 where ``mask`` is False (None: nowhere), in place."""
+    xp = backend.xp
+    _shift(xp, scale, mask, p)
+    xp.exp(p, out=p)
+    total = p.sum(axis=-1, keepdims=True)
+    p /= total if mask is None else xp.where(total == 0, 1, total)
+
+
+def _shift(xp, scale, mask, p):
+    """Scale ``p``, set what is masked to -inf, and subtract each row's largest."""
+    p *= scale
     if mask is not None:
         xp.copyto(p, -xp.inf, where=~mask)
     top = p.max(axis=-1, keepdims=True)
     p -= top if mask is None else xp.where(xp.isfinite(top), top, 0)
-    if sparse:
-        # Nothing that lies 1 or more below the largest is in the support, so -2 stands for what is masked.
-        p[...] = sparsemax.on_arrays(xp.where(p.real > -2, p, -2))[0]
-        if mask is not None:
-            p *= mask  # for rows that look nowhere
-    else:
-        xp.exp(p, out=p)
-        total = p.sum(axis=-1, keepdims=True)
-        p /= total if mask is None else xp.where(total == 0, 1, total)
-    xp.matmul(p, v, out=output)
 
 
-def attend_back_into(xp, g, q, k, v, p, output, g_q, g_k, g_v, sparse=False):
+def attend_back_into(backend, g, q, k, v, p, output, g_q, g_k, g_v, sparse=False):
     """Fill the gradients of q, k and v from the gradient ``g`` of ``output``."""
-    xp.matmul(p.swapaxes(-1, -2), g, out=g_v)
-    g_p = g @ v.swapaxes(-1, -2)
+    xp = backend.xp
+    backend.matmul(p.swapaxes(-1, -2), g, out=g_v)
+    g_p = xp.empty_like(p)
+    backend.matmul(g, v.swapaxes(-1, -2), out=g_p)
     if sparse:
         # Sparsemax: on the support g_p less its mean over the support.
         support = p > 0
         g_p *= support
         size = xp.maximum(support.sum(axis=-1, keepdims=True, dtype=p.dtype), 1)
         g_p -= support * (g_p.sum(axis=-1, keepdims=True) / size)
+        g_p *= 1 / sqrt(q.shape[-1])
     else:
-        # Softmax: p (g_p - p·g_p), and p·g_p = g·output, a sum over D/heads elements in place of M.
-        g_p -= (g * output).sum(axis=-1, keepdims=True)
-        g_p *= p
-    g_p *= 1 / sqrt(q.shape[-1])
-    xp.matmul(g_p, k, out=g_q)
-    xp.matmul(g_p.swapaxes(-1, -2), q, out=g_k)
+        scaled_softmax_back(backend, 1 / sqrt(q.shape[-1]), p, g, output, g.shape[-1], g_p)
+    backend.matmul(g_p, k, out=g_q)
+    backend.matmul(g_p.swapaxes(-1, -2), q, out=g_k)
+
+
+@by_rows(
+    "number scale, T p, T g, T output, int64 depth",
+    "T g_p",
+    """
+    T along = 0;
+    for (long long d = lane; d < depth; d += 32) along += g[row * depth + d] * output[row * depth + d];
+    along = warp_sum(along);
+    for (long long c = lane; c < width; c += 32) {
+        const long long k = row * width + c;
+        g_p[k] = (g_p[k] - along) * p[k] * scale;
+    }
+    """,
+)
+def scaled_softmax_back(backend, scale, p, g, output, depth, g_p):
+    """Turn the gradient of the weights ``p`` into that of the products before scale and softmax, in place.
+
+    p (g_p - p·g_p) scale, and p·g_p = g·output, a sum over ``depth`` = D/heads elements in place of M.
+    """
+    g_p -= (g * output).sum(axis=-1, keepdims=True)
+    g_p *= p
+    g_p *= scale
 
 
 def thirds(packed):
     """Queries, keys and values, views of a packed (..., 3 D)."""
     width = packed.shape[-1] // 3
     return packed[..., :width], packed[..., width : 2 * width], packed[..., 2 * width :]
+
+
+def parts_of(qkv):
+    """Queries, keys and values (B, heads, N, D/heads), views of (B, N, 3, heads, D/heads)."""
+    return (qkv[:, :, part].swapaxes(1, 2) for part in range(3))
 
 
 def heads_of(x, heads):

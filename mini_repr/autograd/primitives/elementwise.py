@@ -1,9 +1,11 @@
 """Elementwise primitives. Kinks follow one convention: the gradient at the kink is that of the zero side."""
 
 import math
+from functools import partial
 
 from mini_repr.autograd.primitive import primitive
 from mini_repr.backend import backend_of
+from mini_repr.fused import elementwise
 
 
 @primitive
@@ -184,46 +186,60 @@ def gelu(x, /):
     # A 0-d array has no rows to make blocks of, and may be read-only memory order: work on a flat contiguous view.
     flat = xp.ascontiguousarray(x).reshape(-1)
     output, slope = xp.empty_like(flat), xp.empty_like(flat)
-
-    def kernel(x, output, slope):
-        output[...], slope[...] = gelu_and_slope(backend, x)
-
-    backend.row_blocks(kernel, flat, output, slope)
+    backend.row_blocks(partial(gelu_and_slope, backend), flat, output, slope)
     return output.reshape(x.shape), lambda g: g * slope.reshape(x.shape)
 
 
-def gelu_values(backend, x):
-    """The tanh form of GELU on an array, without its slope."""
-    share = _gelu_share(backend, x)
-    share *= x
-    return share
+# The share (1 + tanh u)/2 = 1/(1 + e^-2u) of x, u = sqrt(2/pi) (x + 0.044715 x^3).
+_SHARE = f"""
+    const T share = 1 / (1 + exp(-x * ((T){2 * _GELU_SCALE} + (T){2 * _GELU_SCALE * _GELU_CUBIC} * x * x)));
+"""
 
 
-def gelu_and_slope(backend, x):
-    """(values, slope) of the tanh form: with s = (1 + tanh u)/2 the slope is s (1 + 2 x u' (1 - s))."""
+@elementwise("T bias", "T x, T values", "x += bias;" + _SHARE + "values = share * x;")
+def biased_gelu(backend, bias, x, values):
+    """Add the bias to ``x`` and fill ``values`` with the tanh form of GELU of that."""
+    x += bias
+    _gelu_share(backend, x, values)
+    values *= x
+
+
+@elementwise(
+    "T x",
+    "T values, T slope",
+    _SHARE
+    + f"""
+    const T twice = x * ((T){2 * _GELU_SCALE} + (T){6 * _GELU_SCALE * _GELU_CUBIC} * x * x);
+    values = share * x;
+    slope = share * (1 + twice * (1 - share));
+    """,
+)
+def gelu_and_slope(backend, x, values, slope):
+    """Fill ``values`` and ``slope`` of the tanh form: with s = (1 + tanh u)/2 the slope is s (1 + 2 x u' (1 - s))."""
     xp = backend.xp
-    share = _gelu_share(backend, x)
-    slope = x * x
+    share = _gelu_share(backend, x, xp.empty_like(x))
+    xp.multiply(x, x, out=slope)
     slope *= 6 * _GELU_SCALE * _GELU_CUBIC
     slope += 2 * _GELU_SCALE
     slope *= x  # 2 x u'
-    values = xp.subtract(1, share)
+    xp.subtract(1, share, out=values)
     slope *= values
     slope += 1
     slope *= share
-    return xp.multiply(x, share, out=values), slope
+    xp.multiply(x, share, out=values)
 
 
-def _gelu_share(backend, x):
-    """(1 + tanh u) / 2 = 1 / (1 + e^-2u) with u = sqrt(2/pi) (x + 0.044715 x^3); the exponential is a third cheaper."""
-    share = x * x
+def _gelu_share(backend, x, share):
+    """Fill and return ``share`` with (1 + tanh u)/2 = 1/(1 + e^-2u); the exponential is a third cheaper."""
+    xp = backend.xp
+    xp.multiply(x, x, out=share)
     share *= -2 * _GELU_SCALE * _GELU_CUBIC
     share -= 2 * _GELU_SCALE
     share *= x
     with backend.overflow_to_infinity():  # for x below -10 the share is 0 either way
-        backend.xp.exp(share, out=share)
+        xp.exp(share, out=share)
     share += 1
-    return backend.xp.divide(1, share, out=share)
+    return xp.divide(1, share, out=share)
 
 
 @primitive

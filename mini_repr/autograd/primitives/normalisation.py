@@ -2,6 +2,7 @@
 
 from mini_repr.autograd.primitive import primitive
 from mini_repr.backend import backend_of
+from mini_repr.fused import by_rows
 
 
 @primitive
@@ -12,19 +13,74 @@ def unit_rows(x, /, eps=0.0):
     """
     backend = backend_of(x)
     xp = backend.xp
+    unit, column = xp.empty_like(x), (*x.shape[:-1], 1)
+    factor, small = xp.empty(column, dtype=x.dtype), xp.empty(column, dtype=bool)
+    unit_rows_into(backend, x, eps, unit, factor, small)
+
+    def backward(g):
+        gradient = xp.empty_like(unit)
+        unit_rows_back_into(backend, g, unit, factor, small, gradient)
+        return gradient
+
+    return unit, backward
+
+
+@by_rows(
+    "T x, number eps",
+    "T unit, T factor, bool small",
+    """
+    // Divided by its largest element no row overflows, and none loses digits.
+    const T tiny = sizeof(T) == 4 ? 1.17549435e-38 : 2.2250738585072014e-308;
+    T size = 0, squares = 0;
+    for (long long c = lane; c < width; c += 32) size = fmax(size, fabs(x[row * width + c]));
+    size = warp_max(size);
+    if (!(size >= tiny)) size = 1;
+    for (long long c = lane; c < width; c += 32) {
+        const T part = x[row * width + c] / size;
+        squares += part * part;
+    }
+    const T norm = sqrt(warp_sum(squares));
+    const bool is_small = norm * size <= eps;
+    const T divisor = is_small ? eps / size : norm;
+    const T shrink = divisor == 0 ? (T)0 : 1 / divisor;
+    for (long long c = lane; c < width; c += 32) unit[row * width + c] = x[row * width + c] / size * shrink;
+    if (lane == 0) {
+        factor[row] = shrink / size;
+        small[row] = is_small;
+    }
+    """,
+)
+def unit_rows_into(backend, x, eps, unit, factor, small):
+    """Fill ``unit`` with factor x, ``factor`` (..., 1) with 1 / max(|x|, eps) and ``small`` with |x| <= eps."""
+    xp = backend.xp
     x, squares, size = _squared(x, backend)
     norm = xp.sqrt(squares)
     with backend.overflow_to_infinity():
-        small = (norm * size).real <= eps
+        small[...] = (norm * size).real <= eps
     shrink = xp.where(small, eps / size, norm)
     shrink = 1 / xp.where(shrink == 0, xp.inf, shrink)
-    unit = x * shrink
+    xp.multiply(x, shrink, out=unit)
+    xp.divide(shrink, size, out=factor)
 
-    def backward(g):
-        along = xp.where(small, 0, (g * unit).sum(axis=-1, keepdims=True))
-        return (g - unit * along) * (shrink / size)
 
-    return unit, backward
+@by_rows(
+    "T g, T unit, T factor, bool small",
+    "T gradient",
+    """
+    T along = 0;
+    for (long long c = lane; c < width; c += 32) along += g[row * width + c] * unit[row * width + c];
+    along = small[row] ? (T)0 : warp_sum(along);
+    for (long long c = lane; c < width; c += 32) {
+        const long long k = row * width + c;
+        gradient[k] = (g[k] - unit[k] * along) * factor[row];
+    }
+    """,
+)
+def unit_rows_back_into(backend, g, unit, factor, small, gradient):
+    """Fill ``gradient`` with (g - u (u·g)) factor, without the second term for small rows."""
+    xp = backend.xp
+    along = xp.where(small, 0, (g * unit).sum(axis=-1, keepdims=True))
+    xp.multiply(g - unit * along, factor, out=gradient)
 
 
 def _squared(x, backend):
@@ -59,7 +115,7 @@ def layer_norm(x, gain, bias, /, eps=1e-5):
     rstd = xp.empty((len(rows), 1), dtype=x.dtype)
 
     def forward(rows, normal, rstd, output):
-        normalise_into(xp, rows, normal, rstd, eps)
+        normalise_into(backend, rows, eps, normal, rstd)
         xp.multiply(normal, gain, out=output)
         output += bias
 
@@ -71,7 +127,7 @@ def layer_norm(x, gain, bias, /, eps=1e-5):
 
         def kernel(g_rows, normal, rstd, g_x, product):
             xp.multiply(g_rows, normal, out=product)
-            normalise_back_into(xp, g_rows * gain, normal, rstd, g_x)
+            normalise_back_into(backend, normal, rstd, None, g_rows * gain, g_x)
 
         backend.row_blocks(kernel, g_rows, normal, rstd, g_x, product)
         return g_x.reshape(x.shape), product.sum(axis=0), g_rows.sum(axis=0)
@@ -79,8 +135,25 @@ def layer_norm(x, gain, bias, /, eps=1e-5):
     return output.reshape(x.shape), backward
 
 
-def normalise_into(xp, rows, normal, rstd, eps):
+@by_rows(
+    "T rows, number eps",
+    "T normal, T rstd",
+    """
+    T sum = 0, squares = 0;
+    for (long long c = lane; c < width; c += 32) sum += rows[row * width + c];
+    const T mean = warp_sum(sum) / width;
+    for (long long c = lane; c < width; c += 32) {
+        const T apart = rows[row * width + c] - mean;
+        squares += apart * apart;
+    }
+    const T scale = 1 / sqrt(warp_sum(squares) / width + eps);
+    for (long long c = lane; c < width; c += 32) normal[row * width + c] = (rows[row * width + c] - mean) * scale;
+    if (lane == 0) rstd[row] = scale;
+    """,
+)
+def normalise_into(backend, rows, eps, normal, rstd):
     """Fill ``normal`` (N, D) and ``rstd`` (N, 1) with (rows - mean) * rstd and 1 / sqrt(var + eps)."""
+    xp = backend.xp
     average = _averaging(xp, rows)
     xp.subtract(rows, rows @ average, out=normal)
     variance = (normal * normal) @ average
@@ -90,8 +163,32 @@ def normalise_into(xp, rows, normal, rstd, eps):
     normal *= rstd
 
 
-def normalise_back_into(xp, g, normal, rstd, g_x):
-    """Fill ``g_x`` (N, D) with (g - mean(g) - n mean(g n)) rstd, ``g`` the gradient of ``normal``; ``g`` is used up."""
+@by_rows(
+    "T normal, T rstd, T residual",
+    "T g, T g_x",
+    """
+    T mean = 0, along = 0;
+    for (long long c = lane; c < width; c += 32) {
+        mean += g[row * width + c];
+        along += g[row * width + c] * normal[row * width + c];
+    }
+    mean = warp_sum(mean) / width;
+    along = warp_sum(along) / width;
+    for (long long c = lane; c < width; c += 32) {
+        const long long k = row * width + c;
+        g_x[k] = (g[k] - mean - normal[k] * along) * rstd[row];
+    #ifdef WITH_RESIDUAL
+        g_x[k] += residual[k];
+    #endif
+    }
+    """,
+)
+def normalise_back_into(backend, normal, rstd, residual, g, g_x):
+    """Fill ``g_x`` (N, D) with (g - mean(g) - n mean(g n)) rstd + residual (or None), ``g`` the gradient of n.
+
+    ``g`` is used up.
+    """
+    xp = backend.xp
     average = _averaging(xp, g)
     xp.multiply(g, normal, out=g_x)
     along = g_x @ average
@@ -99,6 +196,8 @@ def normalise_back_into(xp, g, normal, rstd, g_x):
     xp.multiply(normal, along, out=g_x)
     xp.subtract(g, g_x, out=g_x)
     g_x *= rstd
+    if residual is not None:
+        g_x += residual
 
 
 def _averaging(xp, rows):

@@ -6,10 +6,11 @@ wide array a branch. Composed of their parts they would read and write memory a 
 """
 
 from mini_repr.autograd.primitive import primitive
-from mini_repr.autograd.primitives.attention import attend_back_into, attend_into, heads_of, thirds
-from mini_repr.autograd.primitives.elementwise import gelu_and_slope, gelu_values
+from mini_repr.autograd.primitives.attention import attend_back_into, attend_into, heads_of, parts_of
+from mini_repr.autograd.primitives.elementwise import biased_gelu, gelu_and_slope
 from mini_repr.autograd.primitives.normalisation import normalise_back_into, normalise_into
 from mini_repr.backend import backend_of
+from mini_repr.fused import by_rows, elementwise
 
 
 @primitive
@@ -32,13 +33,12 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, /, eps=1
 
     def forward(share):
         for block in share:
-            normalise_into(xp, rows[block], normal[block], rstd[block], eps)
+            normalise_into(backend, rows[block], eps, normal[block], rstd[block])
             xp.matmul(normal[block], folded, out=hidden[block])
-            hidden[block] += folded_bias
-            xp.matmul(gelu_values(backend, hidden[block]), weight_out, out=output[block])
-            output[block] += bias_out
-            if residual:
-                output[block] += rows[block]
+            active = xp.empty_like(hidden[block])
+            biased_gelu(backend, folded_bias, hidden[block], active)
+            xp.matmul(active, weight_out, out=output[block])
+            add_both(backend, bias_out, rows[block] if residual else None, output[block])
 
     backend.map_shares(forward, blocks)
 
@@ -46,20 +46,19 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, /, eps=1
         g_rows, g_x = g.reshape(-1, g.shape[-1]), xp.empty_like(rows)
 
         def walk(share):
-            sums = [xp.zeros_like(p) for p in (folded, folded_bias, weight_out, bias_out)]
-            g_folded, g_folded_bias, g_weight_out, g_bias_out = sums
+            g_folded = g_folded_bias = g_weight_out = g_bias_out = None
             for block in share:
-                active, slope = gelu_and_slope(backend, hidden[block])
-                g_weight_out += active.T @ g_rows[block]
-                g_bias_out += g_rows[block].sum(axis=0)
+                active, slope = xp.empty_like(hidden[block]), xp.empty_like(hidden[block])
+                gelu_and_slope(backend, hidden[block], active, slope)
+                g_weight_out = _plus(g_weight_out, active.T @ g_rows[block])
+                g_bias_out = _plus(g_bias_out, g_rows[block].sum(axis=0))
                 g_hidden = xp.matmul(g_rows[block], weight_out.T, out=active)
                 g_hidden *= slope
-                g_folded += normal[block].T @ g_hidden
-                g_folded_bias += g_hidden.sum(axis=0)
-                normalise_back_into(xp, g_hidden @ folded.T, normal[block], rstd[block], g_x[block])
-                if residual:
-                    g_x[block] += g_rows[block]
-            return sums
+                g_folded = _plus(g_folded, normal[block].T @ g_hidden)
+                g_folded_bias = _plus(g_folded_bias, g_hidden.sum(axis=0))
+                residual_g = g_rows[block] if residual else None
+                normalise_back_into(backend, normal[block], rstd[block], residual_g, g_hidden @ folded.T, g_x[block])
+            return g_folded, g_folded_bias, g_weight_out, g_bias_out
 
         parts = backend.map_shares(walk, blocks)
         g_folded, g_folded_bias, *of_out = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
@@ -102,7 +101,7 @@ def attention_branch(
     batch, tokens, width = x.shape
     normal, output, mixed = xp.empty_like(x), xp.empty_like(x), xp.empty_like(x)
     rstd = xp.empty((batch, tokens, 1), dtype=x.dtype)
-    qkv = xp.empty((batch, tokens, 3 * width), dtype=x.dtype)
+    qkv = backend.empty_heads((batch, tokens, 3, heads, width // heads), x.dtype)
     weights = xp.empty((batch, heads, tokens, tokens), dtype=x.dtype)
     mask = None if mask is None else xp.broadcast_to(mask, weights.shape)
     folded, folded_bias, unfold = _fold_affine(gain, bias, weight_qkv, bias_qkv)
@@ -113,15 +112,12 @@ def attention_branch(
 
     def forward(share):
         for block in share:
-            normalise_into(xp, flat(x[block]), flat(normal[block]), flat(rstd[block]), eps)
-            xp.matmul(flat(normal[block]), folded, out=flat(qkv[block]))
-            qkv[block] += folded_bias
-            q, k, v, rows = (heads_of(part, heads) for part in (*thirds(qkv[block]), mixed[block]))
-            attend_into(xp, q, k, v, weights[block], rows, None if mask is None else mask[block], sparse)
+            normalise_into(backend, flat(x[block]), eps, flat(normal[block]), flat(rstd[block]))
+            backend.linear_into(flat(normal[block]), folded, folded_bias, qkv[block])
+            rows, seen = heads_of(mixed[block], heads), None if mask is None else mask[block]
+            attend_into(backend, *parts_of(qkv[block]), weights[block], rows, seen, sparse)
             xp.matmul(flat(mixed[block]), weight_out, out=flat(output[block]))
-            output[block] += bias_out
-            if residual:
-                output[block] += x[block]
+            add_both(backend, bias_out, x[block] if residual else None, output[block])
 
     backend.map_shares(forward, blocks)
 
@@ -129,25 +125,29 @@ def attention_branch(
         g, g_x = gradients[0], xp.empty_like(x)
 
         def walk(share):
-            sums = [xp.zeros_like(p) for p in (folded, folded_bias, weight_out, bias_out)]
-            g_folded, g_folded_bias, g_weight_out, g_bias_out = sums
+            g_folded = g_folded_bias = g_weight_out = g_bias_out = None
             for block in share:
                 g_block = flat(g[block])
-                g_weight_out += flat(mixed[block]).T @ g_block
-                g_bias_out += g_block.sum(axis=0)
+                g_weight_out = _plus(g_weight_out, flat(mixed[block]).T @ g_block)
+                g_bias_out = _plus(g_bias_out, g_block.sum(axis=0))
                 g_mixed = (g_block @ weight_out.T).reshape(mixed[block].shape)
-                g_packed = xp.empty_like(qkv[block])
-                g_heads, q, k, v, rows, g_q, g_k, g_v = (
-                    heads_of(part, heads) for part in (g_mixed, *thirds(qkv[block]), mixed[block], *thirds(g_packed))
+                g_parts = backend.empty_heads(qkv[block].shape, x.dtype)
+                g_heads, rows = heads_of(g_mixed, heads), heads_of(mixed[block], heads)
+                attend_back_into(
+                    backend, g_heads, *parts_of(qkv[block]), weights[block], rows, *parts_of(g_parts), sparse
                 )
-                attend_back_into(xp, g_heads, q, k, v, weights[block], rows, g_q, g_k, g_v, sparse)
-                g_qkv = flat(g_packed)
-                g_folded += flat(normal[block]).T @ g_qkv
-                g_folded_bias += g_qkv.sum(axis=0)
-                normalise_back_into(xp, g_qkv @ folded.T, flat(normal[block]), flat(rstd[block]), flat(g_x[block]))
-                if residual:
-                    g_x[block] += g[block]
-            return sums
+                g_qkv = g_parts.reshape(len(g_block), -1)
+                g_folded = _plus(g_folded, flat(normal[block]).T @ g_qkv)
+                g_folded_bias = _plus(g_folded_bias, g_qkv.sum(axis=0))
+                normalise_back_into(
+                    backend,
+                    flat(normal[block]),
+                    flat(rstd[block]),
+                    g_block if residual else None,
+                    g_qkv @ folded.T,
+                    flat(g_x[block]),
+                )
+            return g_folded, g_folded_bias, g_weight_out, g_bias_out
 
         parts = backend.map_shares(walk, blocks)
         g_folded, g_folded_bias, *of_out = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
@@ -163,11 +163,65 @@ def _fold_affine(gain, bias, weight, weight_bias):
         (folded (D, H), folded_bias (H,), unfold): ``unfold`` takes the gradients of the two and returns those of gain,
         bias, weight and weight_bias.
     """
+    backend = backend_of(weight)
     folded = gain[:, None] * weight
 
     def unfold(g_folded, g_folded_bias):
-        g_weight = gain[:, None] * g_folded
-        g_weight += bias[:, None] * g_folded_bias
-        return (g_folded * weight).sum(axis=1), weight @ g_folded_bias, g_weight, g_folded_bias
+        g_gain, g_bias, g_weight = (backend.xp.empty_like(one) for one in (gain, bias, weight))
+        unfold_into(backend, gain[:, None], bias[:, None], weight, g_folded, g_folded_bias, g_weight, g_gain, g_bias)
+        return g_gain, g_bias, g_weight, g_folded_bias
 
     return folded, bias @ weight + weight_bias, unfold
+
+
+@by_rows(
+    "T gain, T bias, T weight, T g_folded, T g_folded_bias",
+    "T g_weight, T g_gain, T g_bias",
+    """
+    T of_gain = 0, of_bias = 0;
+    for (long long c = lane; c < width; c += 32) {
+        const long long k = row * width + c;
+        g_weight[k] = gain[row] * g_folded[k] + bias[row] * g_folded_bias[c];
+        of_gain += g_folded[k] * weight[k];
+        of_bias += weight[k] * g_folded_bias[c];
+    }
+    of_gain = warp_sum(of_gain);
+    of_bias = warp_sum(of_bias);
+    if (lane == 0) {
+        g_gain[row] = of_gain;
+        g_bias[row] = of_bias;
+    }
+    """,
+)
+def unfold_into(backend, gain, bias, weight, g_folded, g_folded_bias, g_weight, g_gain, g_bias):
+    """Fill the gradients of weight (D, H), gain (D,) and bias (D,) from those of the two products; gain is (D, 1)."""
+    backend.xp.multiply(gain, g_folded, out=g_weight)
+    g_weight += bias * g_folded_bias
+    g_gain[...] = (g_folded * weight).sum(axis=1)
+    backend.xp.matmul(weight, g_folded_bias, out=g_bias)
+
+
+@elementwise(
+    "T bias, T residual",
+    "T rows",
+    """
+    #ifdef WITH_RESIDUAL
+        rows = rows + bias + residual;
+    #else
+        rows += bias;
+    #endif
+    """,
+)
+def add_both(backend, bias, residual, rows):
+    """Add a bias and, where it is not None, a residual to ``rows``, in place."""
+    rows += bias
+    if residual is not None:
+        rows += residual
+
+
+def _plus(total, part):
+    """``total`` with ``part`` added in place; ``part`` itself for the first."""
+    if total is None:
+        return part
+    total += part
+    return total

@@ -28,6 +28,7 @@ import math
 
 from mini_repr.autograd import sqrt, unit_rows
 from mini_repr.backend import backend_of
+from mini_repr.fused import by_rows
 from mini_repr.pages.arguments import Flag, NonNegative, Rows
 from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling, translation
 from mini_repr.pages.loss import definition, loss, variant
@@ -88,24 +89,58 @@ def spanning_tree(x):
 
     The tree grows from row 0; ``outer`` is the row that an edge adds. Nothing leaves the device on the way.
     """
-    xp = backend_of(x).xp
-    inner, outer = (xp.zeros(len(x) - 1, dtype=xp.int64) for _ in range(2))
+    backend = backend_of(x)
+    xp = backend.xp
+    outer = xp.zeros(len(x) - 1, dtype=xp.int64)
     nearest = xp.zeros(len(x), dtype=xp.int64)  # the row of the tree that each row outside is nearest to
-    distance = xp.full(len(x), xp.inf, dtype=x.dtype)
+    distance = xp.full((len(x), 1), xp.inf, dtype=x.dtype)
     inside = xp.zeros(len(x), dtype=bool)
     newest = xp.zeros(1, dtype=xp.int64)
-    apart = xp.empty_like(x)
     for edge in range(len(x) - 1):
-        inside[newest] = True
-        xp.subtract(x, x[newest], out=apart)
-        apart *= apart
-        to_newest = apart.sum(axis=1)
-        closer = to_newest < distance
-        distance = xp.where(closer, to_newest, distance)
-        nearest = xp.where(closer, newest, nearest)
-        newest = xp.where(inside, xp.inf, distance).argmin(keepdims=True)
-        inner[edge : edge + 1], outer[edge : edge + 1] = nearest[newest], newest
-    return inner, outer
+        take_in(backend, x, newest, x.shape[1], distance, nearest, inside)
+        newest = outer[edge : edge + 1]
+        distance[:, 0].argmin(keepdims=True, out=newest)
+    return nearest[outer], outer
+
+
+@by_rows(
+    "T x, raw int64 newest, int64 depth",
+    "T distance, raw int64 nearest, bool inside",
+    """
+    const long long met = newest[0];
+    if (row == met) {
+        if (lane == 0) {
+            inside[row] = true;
+            distance[row] = INFINITY;
+        }
+    } else if (!inside[row]) {
+        T sum = 0;
+        for (long long d = lane; d < depth; d += 32) {
+            const T apart = x[row * depth + d] - x[met * depth + d];
+            sum += apart * apart;
+        }
+        sum = warp_sum(sum);
+        if (lane == 0 && sum < distance[row]) {
+            distance[row] = sum;
+            nearest[row] = met;
+        }
+    }
+    """,
+)
+def take_in(backend, x, newest, depth, distance, nearest, inside):
+    """Take row ``newest`` (1,) of x (B, D) into the tree: it may be nearer to a row outside than all before it.
+
+    ``distance`` (B, 1) is squared, and infinite for rows inside.
+    """
+    xp = backend.xp
+    inside[newest] = True
+    apart = x - x[newest]
+    apart *= apart
+    to_newest = apart.sum(axis=1, keepdims=True)
+    closer = (to_newest < distance) & ~inside[:, None]
+    xp.copyto(distance, to_newest, where=closer)
+    xp.copyto(distance, xp.inf, where=inside[:, None])
+    xp.copyto(nearest, newest, where=closer[:, 0])
 
 
 @definition(t_regs)

@@ -86,7 +86,7 @@ def infonce(
     # l = the log-sum-exp over the candidates - the partner's logit: of the anchors in a and, symmetric, of those in b.
     scale = 1 / temperature
     over, back = candidate_logsumexp.on_arrays(
-        u, v, scale, negatives, keys, symmetric, partner=not decoupled, tile=tile
+        u, v, scale, negatives, keys, symmetric, partner=not decoupled, tile=tile, unit=normalize
     )
     partner = (u * v).sum(axis=1) * scale
     per_pair = (over.rows + over.columns) / 2 - partner if symmetric else over.rows - partner

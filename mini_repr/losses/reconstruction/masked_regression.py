@@ -85,12 +85,13 @@ def masked_regression(
     width = prediction.shape[-1]
     if normalize_target and width <= ddof:
         raise ValueError(f"masked_regression: ddof: got {ddof}, expected less than the {width} values of a patch")
-    counted = mask if over == "masked" else xp.ones_like(mask)
-    goal = target[counted]  # (|M|, Q), a copy
+    # Numbers of the patches that count: a mask would be searched through three times.
+    counted = xp.flatnonzero(mask) if over == "masked" else xp.arange(mask.size)
+    goal = target.reshape(-1, width)[counted]  # (|M|, Q), a copy
     if normalize_target:
         goal -= goal.mean(axis=1, keepdims=True)
         goal /= xp.sqrt((goal * goal).sum(axis=1, keepdims=True) / (width - ddof) + eps)
-    error = xp.subtract(prediction[counted], goal, out=goal)
+    error = xp.subtract(prediction.reshape(-1, width)[counted], goal, out=goal)
     if norm == "l2":
         cost, slope = error * error, 2 * error
     elif norm == "l1":
@@ -100,9 +101,9 @@ def masked_regression(
         cost = slope * (error - 0.5 * beta * slope)
 
     def backward(g):
-        gradient = xp.zeros_like(prediction)
+        gradient = xp.zeros((mask.size, width), dtype=prediction.dtype)
         gradient[counted] = slope * (g / slope.size)
-        return (gradient,)
+        return (gradient.reshape(prediction.shape),)
 
     return cost.mean(), backward
 

@@ -1,0 +1,476 @@
+"""What only a GPU can tell, in eight minutes: the most valuable parts first, one JSON line per result.
+
+    python scripts/gpu.py                       every part
+    python scripts/gpu.py --only kernels,step   some, in this order
+    python scripts/gpu.py --out gpu.jsonl       into a file too, line by line as they come
+
+Each part is a process of its own with a limit in seconds: one that fails or hangs says so and does not stop the next.
+No network is needed; PyTorch is where it is installed. CuPy keeps the kernels that it compiles in CUPY_CACHE_DIR, so
+that a second run starts warm. Without a GPU every part ends with one line that says so.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+# Batch and width of the ViT (28 x 28 pixels, patches of 4, depth 4) whose step is timed.
+SIZES = ((256, 128), (1024, 384))
+DEVICE = "gpu"
+
+
+def gpu():
+    from mini_repr.backend import get_backend
+
+    return get_backend(DEVICE)
+
+
+def seconds(backend, work, repetitions=20):
+    """Of one call of ``work``, after two to warm up; the device is waited for at both ends."""
+    for _ in range(2):
+        work()
+    backend.synchronize()
+    started = time.perf_counter()
+    for _ in range(repetitions):
+        work()
+    backend.synchronize()
+    return (time.perf_counter() - started) / repetitions
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Right.
+
+
+def platform():
+    """Versions, and what CuPy does where NumPy does something else."""
+    backend = gpu()
+    xp = backend.xp
+    with backend.singular_raises():
+        yield {"cholesky of -I raises": raises(lambda: xp.linalg.cholesky(-xp.eye(3)))}
+    yield {"cholesky of -I raises outside the block": raises(lambda: xp.linalg.cholesky(-xp.eye(3)))}
+    runtime = xp.cuda.runtime
+    properties = runtime.getDeviceProperties(0)
+    yield {
+        "device": str(properties["name"]),
+        "memory": properties["totalGlobalMem"],
+        "driver": runtime.driverGetVersion(),
+        "runtime": runtime.runtimeGetVersion(),
+        "cupy": xp.__version__,
+        "numpy": np.__version__,
+        "python": sys.version.split()[0],
+    }
+    a, b = np.random.default_rng(0).standard_normal((2, 512, 512)).astype(np.float32)
+    exact = a.astype(np.float64) @ b
+    product = backend.to_numpy(backend.asarray(a) @ backend.asarray(b))
+    yield {"error of a float32 product (above 1e-5: TF32)": float(abs(product - exact).max() / abs(exact).max())}
+    yield {"index 5 of 3": backend.to_numpy(backend.asarray([10.0, 11.0, 12.0])[backend.asarray([5])]).tolist()}
+    subnormal = backend.asarray(np.full(1, 1e-40, np.float32))
+    yield {"a subnormal times 1 stays": bool((subnormal * np.float32(1) > 0).all())}
+
+
+def raises(call):
+    try:
+        call()
+    except np.linalg.LinAlgError:
+        return True
+    return False
+
+
+def kernels():
+    """Every CUDA form against its NumPy form, in units in the last place of the largest element."""
+    sys.path.insert(0, str(ROOT / "tests" / "helpers"))
+    from fused_cases import cases
+
+    backend = gpu()
+    for dtype in ("float32", "float64"):
+        for name, arguments in cases(dtype):
+            yield {"kernel": name, "dtype": dtype, **outcome(partial(units_apart, backend, name, arguments, dtype))}
+
+
+def outcome(work):
+    """{"units": ...}, or {"failed": ...} of what must not keep the next from its turn."""
+    try:
+        return {"units": work()}
+    except Exception as error:
+        return {"failed": f"{type(error).__name__}: {str(error)[:200]}"}
+
+
+def units_apart(backend, name, arguments, dtype):
+    """How far both forms of a formula lie apart at host arguments."""
+    from mini_repr.backend import CPU
+    from mini_repr.fused import KERNELS
+
+    kernel = KERNELS[name]
+    moved = [backend.asarray(np.copy(x)) if isinstance(x, np.ndarray) else x for x in arguments]
+    kernel(backend, *moved)
+    expected = [np.copy(x) if isinstance(x, np.ndarray) else x for x in arguments]
+    with np.errstate(all="ignore"):
+        kernel.form(CPU, *expected)
+    pairs = list(zip(map(backend.to_numpy, moved[len(kernel.reads) :]), expected[len(kernel.reads) :], strict=True))
+    if name == "normalise_back_into":  # NumPy's form uses up its gradient
+        pairs = pairs[1:]
+    return max(apart(*pair, dtype) for pair in pairs)
+
+
+def apart(found, expected, dtype):
+    """The largest difference, in units in the last place of the largest element."""
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    if not np.array_equal(np.isfinite(found), np.isfinite(expected)):
+        return float("inf")
+    finite = np.isfinite(expected)
+    size = max(abs(expected[finite]).max(initial=0), np.finfo(dtype).tiny)
+    return float(abs(found[finite] - expected[finite]).max(initial=0) / size / np.finfo(dtype).eps)
+
+
+def tests():
+    """The tests marked gpu, in four processes."""
+    rooms = ["tests/autograd"], ["tests/losses"], ["tests/metrics", "tests/optim", "tests/nn", "tests/kernels"]
+    others = ["tests", *(f"--ignore={room}" for group in rooms for room in group)]
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "--tb=line", "-q", "-p", "no:cacheprovider"]
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": ROOT}
+    running = [(group, subprocess.Popen([*command, *group], **piped)) for group in (*rooms, others)]
+    for group, process in running:
+        lines = process.communicate()[0].splitlines()
+        yield {"tests": group[0], "summary": lines[-1] if lines else "", "code": process.returncode}
+        yield from ({"failed": line} for line in lines if line.startswith("FAILED"))
+
+
+def losses():
+    """Every loss and variant in float32 on the GPU against float64 on the host: value and gradients."""
+    from mini_repr.backend import CPU
+    from mini_repr.pages.check_page import sampled_arguments
+    from mini_repr.pages.registry import all_losses
+
+    backend = gpu()
+    for name, loss in all_losses().items():
+        for variant in ("default", *loss.variants):
+            arguments = sampled_arguments(loss, variant, np.random.default_rng(0))
+
+            def work(loss=loss, arguments=arguments):
+                found = value_and_gradients(backend, loss, arguments, "float32")
+                expected = value_and_gradients(CPU, loss, arguments, "float64")
+                return max(apart(one, other, "float32") for one, other in zip(found, expected, strict=True))
+
+            yield {"loss": name, "variant": variant, **outcome(work)}
+
+
+def value_and_gradients(backend, loss, arguments, dtype):
+    """The value of a loss at host arguments, then its gradients, computed on ``backend`` and brought back."""
+    from mini_repr.autograd import Tensor
+    from mini_repr.pages.check_page import differentiable
+
+    names = differentiable(loss, arguments)
+    moved = {
+        n: backend.asarray(cast(np.asarray(x), dtype)) if n in names or isinstance(x, np.ndarray) else x
+        for n, x in arguments.items()
+    }
+    tensors = {n: Tensor(moved[n], requires_grad=True) for n in names}
+    output = loss(**{**moved, **tensors})
+    if output.requires_grad:
+        output.backward(output.data * 0 + 1)
+    given = [output.data, *(t.grad for t in tensors.values() if t.grad is not None)]
+    return [backend.to_numpy(x) for x in given]
+
+
+def cast(array, dtype):
+    return array.astype(dtype) if array.dtype.kind == "f" else array
+
+
+def resume():
+    """Four epochs against two and two: how many arrays of the checkpoints differ. None should."""
+    jobs = {
+        "infonce": ["--loss", "infonce"],
+        "supcon": ["--loss", "supcon"],
+        "masked patches": ["--loss", "masked_regression"],
+        "texts": ["--loss", "infonce", "--data", "glosses"],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for job, chosen in jobs.items():
+            whole, parts = f"{folder}/whole", f"{folder}/parts"
+            again = f"{folder}/again"
+            cli("train", *chosen, "--epochs", "4", "--out", whole, "--overwrite", "--device", DEVICE)
+            cli("train", *chosen, "--epochs", "4", "--out", again, "--overwrite", "--device", DEVICE)
+            interrupted(parts, chosen)
+            yield {"resumed": job, "differ": differing(whole, parts), "the same run twice": differing(whole, again)}
+
+
+def interrupted(folder, chosen):
+    """A run of four epochs, stopped by hand after the second."""
+    from mini_repr.training import session
+
+    sections = {"loss": {"name": chosen[1]}, "train": {"epochs": 4}, "device": DEVICE}
+    if "--data" in chosen:
+        sections["data"] = {"name": chosen[3]}
+    run, home = session.start(sections, out=folder, overwrite=True)
+    epochs = session.remaining_epochs(run, home)
+    next(epochs), next(epochs)
+    home.close()
+    cli("train", "--resume", "--out", folder, "--device", DEVICE)
+
+
+def differing(*folders):
+    one, other = (np.load(f"{folder}/checkpoint.npz") for folder in folders)
+    return sum(not np.array_equal(one[name], other[name]) for name in one.files if one[name].dtype.kind == "f")
+
+
+def commands():
+    """The commands as a user types them."""
+    with tempfile.TemporaryDirectory() as folder:
+        for loss in ("infonce", "supcon", "masked_regression", "siglip"):
+            started = time.perf_counter()
+            run = f"{folder}/{loss}"
+            output = cli("train", "--loss", loss, "--epochs", "2", "--out", run, "--device", DEVICE)
+            yield {"train": loss, "seconds": time.perf_counter() - started, "last": last(output, "epoch")}
+        yield {"eval": last(cli("eval", run, "--device", DEVICE), "trained")}
+        yield {"embed": last(cli("embed", run, "--data", "digits", "--out", f"{folder}/rows.npz", "--device", DEVICE))}
+        wrong = subprocess.run(cli_command("train", "--device", "gpu:7"), cwd=ROOT, capture_output=True, text=True)
+        yield {"gpu:7": wrong.stderr.strip(), "code": wrong.returncode}
+
+
+def cli_command(*arguments):
+    return [sys.executable, "-m", "mini_repr.cli", *arguments]
+
+
+def cli(*arguments):
+    """What a command prints; one that fails raises with what it says."""
+    ran = subprocess.run(cli_command(*arguments), cwd=ROOT, capture_output=True, text=True)
+    if ran.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: {(ran.stderr or ran.stdout).strip()[-500:]}")
+    return ran.stdout
+
+
+def last(output, word=""):
+    return next((line for line in reversed(output.splitlines()) if word in line), "")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Fast.
+
+
+def step():
+    """A training step by its phases, and whether it waits."""
+    from mini_repr.autograd import split
+    from mini_repr.data import parse_views
+    from mini_repr.data.views import DEFAULT_VIEWS
+    from mini_repr.losses.pairs.infonce import infonce
+    from mini_repr.nn import ProjectionHead, Sequential, ViT
+    from mini_repr.optim import AdamW
+    from mini_repr.optim.clip import squared_norm
+
+    backend = gpu()
+    for batch, width in SIZES:
+        rng = np.random.default_rng(0)
+        encoder = ViT((1, 28, 28), rng, patch=4, width=width, depth=4, heads=width // 32)
+        head = ProjectionHead(width, 256, 128, rng)
+        network = Sequential(encoder, lambda encoded: encoded.pooled, head).to(backend)
+        optimizer, views = AdamW(network.named_parameters(), 1e-3), parse_views(DEFAULT_VIEWS)
+        images = backend.asarray(rng.random((batch, 1, 28, 28), dtype=np.float32))
+        pair = backend.xp.concatenate([images, images])
+
+        def forward(network=network, pair=pair, batch=batch):
+            return infonce(*split(network(pair), (batch, batch)), temperature=0.2)
+
+        def both(forward=forward, optimizer=optimizer):
+            optimizer.zero_grad()
+            forward().backward()
+
+        def whole(both=both, optimizer=optimizer, views=views, images=images, rng=rng):
+            views(images, rng), views(images, rng)
+            both()
+            backend.read([squared_norm(optimizer.parameters)])
+            optimizer.step()
+
+        phases = {"views": lambda v=views, i=images, r=rng: (v(i, r), v(i, r)), "forward": forward}
+        phases |= {"forward and backward": both, "update": optimizer.step, "step": whole}
+        for phase, work in phases.items():
+            yield {"ours": phase, "batch": batch, "width": width, "seconds": seconds(backend, work)}
+        yield {"ours": "pool", "batch": batch, "width": width, "bytes": backend.memory_used()}
+
+
+def torch_step():
+    """The same step in PyTorch, eager."""
+    if find_spec("torch") is None:
+        yield {"torch": "not installed"}
+        return
+    import torch
+
+    sys.path.insert(0, str(ROOT / "scripts"))
+    from bench import infonce_in_torch, torch_vit_module
+
+    for batch, width in SIZES:
+        head = torch.nn.Sequential(torch.nn.Linear(width, 256), torch.nn.ReLU(), torch.nn.Linear(256, 128))
+        model = torch.nn.Sequential(torch_vit_module(28, 4, width, 4, width // 32), head).cuda()
+        pair = torch.rand(2 * batch, 1, 28, 28, device="cuda")
+        for tf32 in (False, True):
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+            for form in ("foreach", "fused"):
+                optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.05, **{form: True})
+
+                def whole(model=model, pair=pair, optimizer=optimizer, batch=batch):
+                    optimizer.zero_grad()
+                    infonce_in_torch(*model(pair).split(batch), 0.2).backward()
+                    optimizer.step()
+
+                synchronized = type("Device", (), {"synchronize": staticmethod(torch.cuda.synchronize)})
+                taken = seconds(synchronized, whole)
+                yield {"torch": form, "tf32": tf32, "batch": batch, "width": width, "seconds": taken}
+
+
+def bandwidth():
+    """Bytes a second of each kernel on large arrays, beside the NumPy form on the GPU."""
+    from mini_repr.autograd.primitives.attention import scaled_softmax, scaled_softmax_back
+    from mini_repr.autograd.primitives.elementwise import biased_gelu, gelu_and_slope
+    from mini_repr.autograd.primitives.normalisation import normalise_back_into, normalise_into, unit_rows_into
+    from mini_repr.optim.adamw import adamw_update
+
+    backend = gpu()
+    xp = backend.xp
+    rows = 16 * 1024
+
+    def new(*shape):
+        return xp.ones(shape, dtype="float32")
+
+    wide, other, third = (new(rows, 1024) for _ in range(3))
+    column = new(rows, 1)
+    numbers = 1e-3, 1e-8, 0.9, 0.1, 0.999, 0.001, 0.99
+    calls = {
+        biased_gelu: (new(1024), wide, other),
+        gelu_and_slope: (wide, other, third),
+        normalise_into: (wide, 1e-5, other, column),
+        normalise_back_into: (wide, column, None, other, third),
+        unit_rows_into: (wide, 0.0, other, column, xp.zeros((rows, 1), dtype=bool)),
+        scaled_softmax: (0.1, None, wide),
+        scaled_softmax_back: (0.1, wide, new(rows, 32), new(rows, 32), 32, other),
+        adamw_update: (*numbers, wide, other, third, new(rows, 1024)),
+    }
+    for kernel, arguments in calls.items():
+        size = sum(x.nbytes for x in arguments if isinstance(x, xp.ndarray))
+        fused = seconds(backend, lambda k=kernel, a=arguments: k(backend, *a))
+        passes = seconds(backend, lambda k=kernel, a=arguments: k.form(backend, *a))
+        yield {"kernel": kernel.name, "bytes": size, "fused": fused, "by NumPy's passes": passes}
+    q, k, p = new(2048, 4, 50, 32), new(2048, 4, 50, 32), new(2048, 4, 50, 50)
+    yield {
+        "products of heads": seconds(backend, lambda: backend.matmul(q, k.swapaxes(-1, -2), out=p)),
+        "CuPy's own": seconds(backend, lambda: xp.matmul(q, k.swapaxes(-1, -2), out=p)),
+    }
+    index = xp.asarray(np.random.default_rng(0).zipf(1.5, 16_384) % 4096)
+    table, values = new(4096, 128), new(16_384, 128)
+    yield {
+        "scatter_add": seconds(backend, lambda: backend.scatter_add(table, index, values)),
+        "CuPy's own": seconds(backend, lambda: xp.add.at(table, index, values)),
+    }
+
+
+def large():
+    """What is said to need little memory, at sizes that show it."""
+    from mini_repr.kernels.nearest import nearest_rows
+    from mini_repr.pages.registry import all_losses
+
+    backend, rng = gpu(), np.random.default_rng(0)
+
+    def rows(*shape):
+        return backend.asarray(rng.standard_normal(shape, dtype=np.float32))
+
+    losses = all_losses()
+    a, b = rows(65_536, 256), rows(65_536, 256)
+    yield {"infonce": a.shape, "seconds": seconds(backend, lambda: losses["infonce"].value_and_grad(a, b), 1)}
+    yield {"infonce": a.shape, "pool": backend.memory_used()}
+    small = rows(256, 64)
+    yield {"t_regs": small.shape, "seconds": seconds(backend, lambda: losses["t_regs"].value_and_grad(small), 3)}
+    many = rows(60_000, 784)
+    yield {"nearest_rows": many.shape, "seconds": seconds(backend, lambda: nearest_rows(many, 10), 1)}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class Part(NamedTuple):
+    """A function that yields dictionaries, and the seconds that it may take."""
+
+    function: object
+    limit: int
+
+
+# The most valuable first. On one H100 they should fit into eight minutes together.
+PARTS = {
+    part.function.__name__: part
+    for part in (
+        Part(platform, 40),
+        Part(kernels, 60),
+        Part(tests, 120),
+        Part(step, 60),
+        Part(torch_step, 60),
+        Part(resume, 90),
+        Part(bandwidth, 60),
+        Part(commands, 60),
+        Part(losses, 60),
+        Part(large, 60),
+    )
+}
+
+
+def run(name):
+    """The results of a part, in this process: one JSON line each, and one for what went wrong."""
+    try:
+        for result in PARTS[name].function():
+            print(json.dumps({"part": name, **result}), flush=True)
+    except Exception as error:  # the next part must not miss its turn
+        print(json.dumps({"part": name, "failed": f"{type(error).__name__}: {str(error)[:500]}"}), flush=True)
+
+
+def run_apart(name, write):
+    """A part in a process of its own, killed at its limit; every line is handed to ``write`` as it comes."""
+    command = [sys.executable, __file__, "--here", name, "--device", DEVICE]
+    started = time.perf_counter()
+    environment = {"CUPY_CACHE_DIR": str(Path(tempfile.gettempdir()) / "mini_repr_kernels"), **os.environ}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    timer = threading.Timer(PARTS[name].limit, process.kill)
+    timer.start()
+    for line in process.stdout:
+        write(line)
+    code = process.wait()
+    timer.cancel()
+    ended = {"part": name, "seconds": round(time.perf_counter() - started, 1), "code": code}
+    write(json.dumps(ended) + "\n")
+
+
+def main():
+    global DEVICE
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default=",".join(PARTS), help="names of parts, with commas between")
+    parser.add_argument("--out", help="a file to add the lines to")
+    parser.add_argument("--device", default=DEVICE, help="such as gpu:1; cpu tries those parts that ask for no CUDA")
+    parser.add_argument("--here", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    DEVICE = arguments.device
+    if arguments.here:
+        run(arguments.here)
+        return
+    names = arguments.only.split(",")
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        parser.error(f"--only: no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+
+    def write(line):
+        print(line, end="", flush=True)
+        if arguments.out:
+            with open(arguments.out, "a", encoding="utf-8") as file:
+                file.write(line)
+
+    for name in names:
+        run_apart(name, write)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What a training step costs a GPU, whatever its speed: launches, waits, and kernels in double precision."""
+
+from typing import NamedTuple
+
+import pytest
+import stub
+
+from mini_repr.training.run import Run
+from mini_repr.training.session import prepare
+
+VIT = {"name": "vit", "width": 32, "depth": 4, "heads": 4, "patch": 2}
+TEXT_TRANSFORMER = {"name": "text_transformer", "width": 32, "depth": 4, "heads": 4}
+# What is read from the device at once is a float64 array; a share of the words of a text comes from integers.
+DOUBLE = {"cupy_copy__float32_float64", "cupy_copy__float64_float64"}
+SHARES = {"cupy_true_divide__bool_int64_float64", "cupy_copy__float64_float32"}
+
+
+class Job(NamedTuple):
+    """A run, and the most that a step of it may cost.
+
+    The one wait of a step reads loss, terms and gradient norm; each further one checks what came in: labels, numbers of
+    patches or words, a mask; or asks for a length: hidden patches, the longest text.
+    """
+
+    settings: dict
+    launches: int
+    waits: int
+    double: set = DOUBLE
+
+
+QUEUE = {"name": "infonce", "negatives": "queue", "symmetric": False}
+JOBS = {
+    "two views": Job({"loss": {"name": "infonce"}, "encoder": VIT}, 400, 1),
+    "two views, MLP": Job({"loss": {"name": "infonce"}, "encoder": {"name": "mlp"}}, 210, 1),
+    "momentum": Job({"loss": {"name": "infonce"}, "encoder": VIT, "method": {"name": "momentum"}}, 670, 1),
+    "queue": Job({"loss": QUEUE, "encoder": VIT, "method": {"name": "momentum", "queue_size": 64}}, 670, 1),
+    "BYOL": Job({"loss": {"name": "negative_cosine"}, "encoder": VIT, "method": {"name": "momentum"}}, 900, 1),
+    "masked patches": Job({"loss": {"name": "masked_regression"}, "encoder": VIT}, 420, 4),
+    "classifier": Job({"loss": {"name": "cross_entropy"}, "encoder": VIT}, 330, 2),
+    "texts": Job(
+        {"loss": {"name": "infonce"}, "data": {"name": "glosses"}, "encoder": TEXT_TRANSFORMER},
+        *(620, 5, DOUBLE | SHARES),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_step_keeps_to_its_budget(name, backend):
+    job = JOBS[name]
+    settings, data = prepare({**job.settings, "train": {"batch_size": 32}})
+    run = Run(settings, data, backend)
+    batches = iter(run.batches.epoch_batches(0))
+    with stub.answers(all=True, any=name == "masked patches"):
+        run.train_step(next(batches))  # makes arrays that later steps keep
+        stub.reset()
+        run.train_step(next(batches))
+    kernels = {what.removeprefix("kernel ") for what in stub.counts() if what.startswith("kernel ")}
+    assert stub.launches() <= job.launches and stub.waits() <= job.waits, (stub.launches(), stub.waits())
+    assert {kernel for kernel in kernels if "float64" in kernel} <= job.double

@@ -1,0 +1,66 @@
+"""Arguments for every ``Fused`` formula, with each of its optional arguments given and left out."""
+
+import numpy as np
+
+import mini_repr.autograd.primitives.transformer
+import mini_repr.data.views
+import mini_repr.losses.embeddings.t_regs
+import mini_repr.optim  # noqa: F401  (the rooms that declare formulas)
+from mini_repr.fused import KERNELS
+
+
+def cases(dtype):
+    """[(name, arguments)], the arrays of ``dtype``; rows are shorter and longer than a warp."""
+    rng = np.random.default_rng(0)
+    found = []
+
+    def normal(*shape):
+        return rng.standard_normal(shape).astype(dtype)
+
+    def case(name, *arguments):
+        found.append((name, arguments))
+
+    for width in (5, 50):
+        rows, residual, weights = normal(7, width), normal(7, width), np.abs(normal(7, width))
+        mask = rng.random((7, width)) < 0.5
+        mask[2] = False
+        case("normalise_into", rows, 1e-5, empty(rows), empty(rows[:, :1]))
+        for one in (None, residual):
+            case("normalise_back_into", normal(7, width), normal(7, 1), one, normal(7, width), empty(rows))
+        extreme = rows * np.array([1, 0, 1e-30, 1e30, 1, 1e-6, 1]).astype(dtype)[:, None]
+        for eps in (0.0, 1e-3):
+            case("unit_rows_into", extreme, eps, empty(rows), empty(rows[:, :1]), np.empty((7, 1), bool))
+        small = np.arange(7)[:, None] % 3 == 0
+        case("unit_rows_back_into", normal(7, width), normal(7, width), normal(7, 1), small, empty(rows))
+        for one in (None, mask):
+            case("scaled_softmax", 0.3, one, 10 * rows)
+        g, output = normal(7, 6), normal(7, 6)
+        case("scaled_softmax_back", 0.3, weights, g, output, 6, normal(7, width))
+        gain, bias = normal(7, 1), normal(7, 1)
+        written = empty(rows), empty(gain[:, 0]), empty(gain[:, 0])
+        case("unfold_into", gain, bias, normal(7, width), normal(7, width), normal(width), *written)
+        inside, newest = np.arange(7) == 2, np.array([4])
+        inside[4] = width == 5  # the newest row is inside already, or comes in
+        distance = np.where(inside, np.inf, np.abs(normal(7)) * width).astype(dtype)[:, None]
+        case("take_in", rows, newest, width, distance, np.arange(7), inside)
+    x, bias = 4 * normal(9, 5), normal(5)
+    case("biased_gelu", bias, 4 * x, empty(x))
+    case("gelu_and_slope", x, empty(x), empty(x))
+    for one in (None, normal(9, 5)):
+        case("add_both", bias, one, normal(9, 5))
+    for edge in (False, True):
+        images, maps = normal(4, 2, 3, 5), normal(4, 2, 3) + np.eye(2, 3, dtype=dtype)
+        case("sample_into", images, maps, edge, 2, 3, 5, empty(images))
+    case("scale_by", 0.3, normal(9))
+    case("moving_average", 0.9, 0.1, normal(9), normal(9))
+    case("adamw_update", 1e-3, 1e-8, 0.9, 0.1, 0.999, 0.001, 0.99, normal(9), normal(9), normal(9), np.abs(normal(9)))
+    case("sgd_update", 0.1, 0.01, normal(9), normal(9))
+    for nesterov in (False, True):
+        case("momentum_update", 0.1, 0.01, 0.9, nesterov, normal(9), normal(9), normal(9))
+    assert {name for name, _ in found} == KERNELS.keys(), "a formula without a case"
+    return found
+
+
+def empty(like):
+    """An array to be written: not yet numbers."""
+    return np.full_like(like, np.nan)
