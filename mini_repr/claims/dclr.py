@@ -3,9 +3,9 @@
 Zhou et al. 2022, arXiv 2205.00656: in unsupervised sentence contrast (SimCSE: two dropout masks of a text are a pair)
 random negatives are often false ones; weighing those by 0, and adding noise as negatives, gives better and more uniform
 rows. Here: 400 definitions (WordNet), each in 12 copies that lost 30 % of their words, so that a batch holds copies of
-its own anchors; the complementary model is SimCSE trained first from another start. Threshold 0.7: on the training
-copies it catches two fifths of the false negatives, and nine tenths of what it catches are such; as many noise vectors
-as rows, temperature 0.05, 4 epochs. Measured: does a copy of an unseen definition find its other copy among 1,500, and
+its own anchors; the complementary model is SimCSE trained first from another start. The threshold, 0.7, was set on the
+training copies, so that most of what it catches are false negatives; as many noise vectors as rows, temperature 0.05, 4
+epochs. Measured: does a copy of an unseen definition find its other copy among 1,500, and
 how uniform are the rows? SimCSE is below the untrained encoder there: it learns to tell copies apart.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from mini_repr.backend import CPU
 from mini_repr.claims.bench.claim import Claim, higher, lower
 from mini_repr.claims.bench.fitting import fit
-from mini_repr.claims.bench.gloss_pairs import scores
+from mini_repr.claims.bench.retrieval import scores
 from mini_repr.data import load
 from mini_repr.losses.pairs.dclr import dclr
 from mini_repr.methods import encode

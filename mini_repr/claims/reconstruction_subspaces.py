@@ -11,7 +11,7 @@ four ratios, that aligns best on the training images. (Of 8 codes no mask aligns
 
 import numpy as np
 
-from mini_repr.claims.bench.claim import Claim, Expectation, higher
+from mini_repr.claims.bench.claim import Claim, higher
 from mini_repr.data import load
 from mini_repr.metrics.reconstruction_subspaces import reconstruction_alignment, subspace_probe
 
@@ -45,23 +45,19 @@ def measure(seed):
             for name, (train, test) in (("background", natural), ("plain", plain))
         }
     mask = max(MASKS, key=lambda mask: alignment(natural[0], labels[0], *mask))
-    for arm, noise in (("no noise", ()), ("additive noise", ("additive", 0.5)), ("masked patches", mask)):
+    for arm, noise in (("no noise", ()), ("masked patches", mask)):
         table[arm] = {"alignment": alignment(natural[1], labels[1], *noise)}
     return table
 
 
 CLAIM = Claim(
     paper="046",
-    says="on a background the bottom subspace of pixel variance classifies better than the top one; masking aligns, "
-    "additive noise does not",
+    says="on a background the bottom subspace of pixel variance classifies better than the top one, and masking aligns",
     measure=measure,
     expects=(
-        higher("background", "bottom 20%", "top 90%"),
-        Expectation(
-            "alignment: additive noise changes it by less than 1e-6",
-            lambda arms: 1e-6 - abs(arms["additive noise"]["alignment"] - arms["no noise"]["alignment"]),
-        ),
+        higher("background", "bottom 20%", "top 90%", by=0.02),
         higher("alignment", "masked patches", "no noise"),
     ),
-    seeds=5,
+    seeds=8,
+    designs=2,
 )
