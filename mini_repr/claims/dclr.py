@@ -13,6 +13,7 @@ import numpy as np
 
 from mini_repr.backend import CPU
 from mini_repr.claims.bench.claim import Claim, higher, lower
+from mini_repr.claims.bench.copies import copies
 from mini_repr.claims.bench.fitting import fit
 from mini_repr.claims.bench.retrieval import scores
 from mini_repr.data import load
@@ -23,12 +24,6 @@ from mini_repr.metrics import uniformity
 from mini_repr.nn import TextEncoder
 
 THRESHOLD = 0.7
-
-
-def copies(texts, count, rng):
-    """``count`` copies of every text, one after another, each without 30 % of its words."""
-    words = [text.split() for text in texts for _ in range(count)]
-    return [" ".join(w for w in some if rng.random() > 0.3) or some[0] for some in words]
 
 
 def simcse(texts, seed, arrays_of=lambda a, b, index, rng: {}):
