@@ -4,15 +4,16 @@ Zhu et al. 2022, arXiv 2206.10698, abstract: covariance contrast is MoCo with an
 than others when batches are small. Here: batches of 8 digits, 5 epochs, an MLP. TiCo, its form without memory (decay 0)
 and without the covariance term, and InfoNCE in one direction look at the same moving average as teacher; Barlow Twins
 and VICReg train both views, as they are meant to. The losses have six settings each, two learning rates and three of
-their own main setting, and the best of them by *knn* on a fifth of the training rows, on a seed beyond those counted;
-TiCo's forms have TiCo's. *rank*: effective rank of the test rows. The pages' settings were tried first.
+their own main setting, and the best of them by *few* on a fifth of the training rows, on a seed beyond those counted;
+TiCo's forms have TiCo's. *few*: linear evaluation with ten labels per class; *rank*: effective rank
+of the test rows. The pages' settings were tried first, then a choice by nearest neighbours, which hardly tell.
 """
 
 from functools import partial
 
 from mini_repr.backend import CPU
+from mini_repr.claims.bench.bootstrap import probe_scores
 from mini_repr.claims.bench.claim import Claim, higher
-from mini_repr.claims.bench.trained import scores
 from mini_repr.claims.bench.views import trained_on_views
 from mini_repr.data import load
 from mini_repr.losses.pairs.barlow_twins import barlow_twins
@@ -42,18 +43,18 @@ def loss_of_pairs(loss, **settings):
 
 
 ARMS = {  # makes the loss, momentum of its teacher, learning rate
-    "TiCo": (partial(tico_of), 0.9, 3e-3),
-    "TiCo without memory": (partial(tico_of, decay=0.0), 0.9, 3e-3),
+    "TiCo": (partial(tico_of, covariance_weight=4.0), 0.9, 3e-3),
+    "TiCo without memory": (partial(tico_of, covariance_weight=4.0, decay=0.0), 0.9, 3e-3),
     "invariance alone": (partial(tico_of, covariance_weight=0.0), 0.9, 3e-3),
     "InfoNCE": (partial(loss_of_pairs, infonce, temperature=0.2, symmetric=False), 0.9, 3e-3),
-    "Barlow Twins": (partial(loss_of_pairs, barlow_twins), None, 3e-3),
-    "VICReg": (partial(loss_of_pairs, vicreg), None, 3e-3),
+    "Barlow Twins": (partial(loss_of_pairs, barlow_twins, redundancy_weight=0.02), None, 1e-3),
+    "VICReg": (partial(loss_of_pairs, vicreg, covariance_weight=4.0), None, 3e-3),
 }
 
 
 def scores_of(make, teacher, lr, seed, data):
     encoder = trained_on_views(data.train, make(), seed, teacher=teacher, epochs=5, batch=8, lr=lr)
-    return {**scores(encoder, data), "rank": effective_rank(encode(encoder, data.test.images, CPU))}
+    return {**probe_scores(encoder, data), "rank": effective_rank(encode(encoder, data.test.images, CPU))}
 
 
 def measure(seed):
@@ -66,11 +67,11 @@ CLAIM = Claim(
     says="in batches of 8, TiCo is better than InfoNCE, Barlow Twins and VICReg, and than without its covariance term",
     measure=measure,
     expects=(
-        higher("knn", "TiCo", "InfoNCE"),
-        higher("knn", "TiCo", "Barlow Twins"),
-        higher("knn", "TiCo", "VICReg"),
-        higher("knn", "TiCo", "invariance alone"),
+        higher("few", "TiCo", "InfoNCE"),
+        higher("few", "TiCo", "Barlow Twins"),
+        higher("few", "TiCo", "VICReg"),
+        higher("few", "TiCo", "invariance alone"),
     ),
     seeds=8,
-    designs=2,
+    designs=3,
 )
