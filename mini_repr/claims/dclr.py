@@ -5,8 +5,8 @@ random negatives are often false ones; weighing those by 0, and adding noise as 
 rows. Here: 400 definitions (WordNet), each in 12 copies that lost 30 % of their words, so that a batch holds copies of
 its own anchors; the complementary model is SimCSE trained first from another start. The threshold, 0.7, was set on the
 training copies, so that most of what it catches are false negatives; as many noise vectors as rows, temperature 0.05, 4
-epochs. Measured: does a copy of an unseen definition find its other copy among 1,500, and
-how uniform are the rows? SimCSE is below the untrained encoder there: it learns to tell copies apart.
+epochs. Measured: does a copy of an unseen definition find its other copy among 1,500, and how uniform are the rows?
+SimCSE is below the untrained encoder there: it learns to tell copies apart.
 """
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 Baek et al. 2025, arXiv 2502.01628. Two of its experiments, small. Addition modulo 31 (its modular addition, with its
 MLP, tied embeddings and full batches): both losses see the same 80% of the 961 sums, each with the learning rate and
-the weight decay, of three each, that were the best for a fifth of these sums, over two seeds beyond those counted;
+the weight decay, of three each, that were the best for a fifth of these sums, on a seed beyond those counted;
 *delay* counts the steps from 90% of the training sums to 90% of the others, up to the end where they are not reached.
 Digits from pixels (its MNIST): one layer of weights a class; *cosine* is that of a class's weights to its mean image.
 Both losses at one learning rate and weight decay, where cross-entropy never reaches 90%, were tried first.

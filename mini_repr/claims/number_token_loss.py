@@ -5,7 +5,7 @@ number token loss (weight 0.3) is added to the cross-entropy. Here: texts such a
 "3 7 times 5 8 is 2 1 4 6", a token a digit; a causal transformer (2 blocks, 32 wide) learns to write the answers of
 4,000 questions, and writes those of 4,000 others digit by digit, each time the likeliest. *MAE* is that of the numbers
 written, *exact* the share of right ones. Either way of training has the learning rate of three with the least MAE of
-sums on a fifth of the training questions, over two seeds beyond those counted. Training is short (600 steps): later
+sums on a fifth of the training questions, on a seed beyond those counted. Training is short (600 steps): later
 sums are nearly all right. One learning rate for both was tried first.
 """
 

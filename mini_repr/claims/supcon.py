@@ -4,7 +4,7 @@ Khosla et al. 2020, arXiv 2004.11362: accuracy against cross-entropy, on corrupt
 The same MLP is trained on digits by supervised contrast or by cross-entropy; a linear classifier is then fitted on the
 rows of either, as cross-entropy's own classifier, which is never refitted, would lose by that alone. Batches of 480,
 large as the paper's are, and random views for both; each has the learning rate of three that was best ("clean") on a
-fifth of the training rows, over two seeds beyond those counted. Measured on the test images, on these with Gaussian
+fifth of the training rows, on a seed beyond those counted. Measured on the test images, on these with Gaussian
 noise of deviation 0.3, and on the test images after training on 10 images per class ("few"). A comparison with
 cross-entropy's own classifier was tried first.
 """

@@ -3,7 +3,7 @@
 Li et al. 2022, arXiv 2206.03012: better than BYOL at small batch sizes. Digits, batches of 16, both teachers moving in
 turn; BYOL has the same loss on two views and one teacher. As three views cost more a step, BYOL has one and a half
 times the epochs of TriBYOL ("as many views"); BYOL with as many epochs, the paper's comparison, is shown too. Each has
-the learning rate of three that was best (``few``) on a fifth of the training rows, over two seeds beyond those counted.
+the learning rate of three that was best (``few``) on a fifth of the training rows, on a seed beyond those counted.
 ``few``: linear evaluation with ten labels per class. Other epochs and a probe with all labels were tried first, then
 a comparison at equal epochs.
 """
