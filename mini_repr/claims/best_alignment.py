@@ -103,8 +103,8 @@ def nothing(a, b, a_lengths, b_lengths):
 
 ARMS = {  # and the weight
     "no consistency": (nothing, 0.0),
-    "up-sampled": (upsampled, 0.5),
-    "best alignment": (best_alignment, 0.5),
+    "up-sampled": (upsampled, 0.1),
+    "best alignment": (best_alignment, 0.1),
 }
 
 

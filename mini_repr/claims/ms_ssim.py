@@ -24,7 +24,7 @@ CODE, STEPS = 8, 1000
 LOSSES = {  # and the learning rate
     "SSIM": (lambda made, images: ms_ssim(made, images, window=5), 3e-3),
     "L1": (lambda made, images: absolute(made - images).mean(), 3e-3),
-    "L2": (lambda made, images: ((made - images) ** 2).mean(), 3e-3),
+    "L2": (lambda made, images: ((made - images) ** 2).mean(), 1e-2),
 }
 
 

@@ -21,7 +21,7 @@ from mini_repr.losses.pairs.siglip import siglip
 from mini_repr.metrics import mean_reciprocal_rank
 
 EPOCHS, SIZES = 20, (16, 64, 256)
-RATES = {"softmax": (1e-3, 1e-3, 1e-3), "sigmoid": (1e-3, 1e-3, 1e-3)}  # by size
+RATES = {"softmax": (3e-3, 1e-3, 3e-3), "sigmoid": (1e-3, 1e-3, 3e-3)}  # by size
 
 
 def softmax():
