@@ -2,11 +2,11 @@
 
 Balestriero, LeCun 2024, arXiv 2402.11337, figures on projected images and on alignment: the bottom subspace of pixel
 variance, with a fifth of it, classifies better than the top one with nine tenths; more so with backgrounds; masking
-mends this (additive noise cannot, by a theorem: a test of the metric's). Digits of 8 x 8 pixels, plain and on a smooth background as natural images have one
-(amplitudes falling with the square of frequency; its deviation 0.6 of the brightest ink). A linear probe on the
-projected pixels; then, on the background, the closed-form alignment of the best 16 codes of a linear autoencoder, on
-the test images: without noise, and with the mask, of three sizes of patch and four ratios, that aligns best on the
-training images. Eight codes, where no mask helps, were tried first.
+mends this (additive noise cannot, by a theorem, which the metric's test holds). Digits of 8 x 8 pixels, plain and on a
+smooth background as natural images have one (amplitudes falling with the square of frequency; its deviation 0.6 of the
+brightest ink). A linear probe on the projected pixels; then, on the background, the closed-form alignment of the best
+16 codes of a linear autoencoder, on the test images: without noise, and with the mask, of three sizes of patch and four
+ratios, that aligns best on the training images. Eight codes, where no mask helps, were tried first.
 """
 
 import numpy as np
