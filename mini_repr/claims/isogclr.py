@@ -19,8 +19,8 @@ from mini_repr.data import load
 from mini_repr.metrics import linear_probe
 from mini_repr.training.config import merge
 
-ONE_TEMPERATURE = {"name": "infonce", "negatives": "views", "decoupled": True, "temperature": 0.1}
-INDIVIDUAL = {"name": "isogclr", "radius": 0.4}
+ONE_TEMPERATURE = {"name": "infonce", "negatives": "views", "decoupled": True, "temperature": 0.05}
+INDIVIDUAL = {"name": "isogclr", "radius": 0.1}
 
 
 def run_of(seed, data, loss):

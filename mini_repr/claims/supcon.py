@@ -22,7 +22,7 @@ from mini_repr.training.config import merge
 
 MANY = {"train": {"batch_size": 480, "epochs": 60}}
 FEW = {"train": {"batch_size": 100, "epochs": 100}}
-RATES = {"supcon": 3e-3, "cross_entropy": 3e-3}
+RATES = {"supcon": 1e-2, "cross_entropy": 1e-2}
 ARMS = {"supcon": "supcon", "cross_entropy": "cross-entropy"}
 
 

@@ -47,7 +47,8 @@ def bootstrapped(part, loss_of, seed, *, views=2, teachers=1, norms=("batch", "b
 
     networks = {**online, "predictor": predictor}
     parameters = {f"{k}.{name}": p for k, network in networks.items() for name, p in network.named_parameters().items()}
-    fit(parameters, loss_of_batch, len(part), rng, steps=epochs * len(part) // batch, batch=batch, watch=follow)
+    steps = epochs * len(part) // batch
+    fit(parameters, loss_of_batch, len(part), rng, steps=steps, batch=batch, lr=lr, watch=follow)
     return encoder, online["projector"]
 
 
