@@ -21,7 +21,7 @@ WORDS = [*"0123456789", "plus", "times", "is"]
 IS_NUMBER = np.array([word.isdigit() for word in WORDS])
 VALUES = np.array([float(word) if word.isdigit() else 0.0 for word in WORDS], np.float32)
 COUNT, PLACES = 4000, 4
-ARMS = {"cross-entropy": ({"weight": 0.0}, 3e-3), "NTL-WAS": ({}, 3e-3)}  # settings, learning rate
+ARMS = {"cross-entropy": ({"weight": 0.0}, 3e-3), "NTL-WAS": ({}, 1e-2)}  # settings, learning rate
 
 
 def questions(word, rng):

@@ -72,6 +72,6 @@ CLAIM = Claim(
         higher("few", "TiCo", "VICReg"),
         higher("few", "TiCo", "invariance alone"),
     ),
-    seeds=8,
+    seeds=5,
     designs=3,
 )
