@@ -24,7 +24,7 @@ ARMS = {"plain": {}, "Matryoshka": NESTED, "2D": {**NESTED, "method": {"inner_la
 
 
 def measure(seed):
-    data, arms = pairs_of_copies(2000, 1000, np.random.default_rng(seed), lost=0.6), {}
+    data, arms = pairs_of_copies(3000, 1000, np.random.default_rng(seed), lost=0.6), {}
     for name, settings in ARMS.items():
         run = trained(
             seed,

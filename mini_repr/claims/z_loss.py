@@ -2,10 +2,9 @@
 
 de Brébisson, Vincent 2016, arXiv 1604.08859: on a word language model the Z-loss beats log-softmax in top-k scores.
 Here: the next of 1,000 words in WordNet's definitions, the same small network for each loss. Each has the best of three
-settings for the top 20 on the predictions of a fifth of the training
-definitions, on a seed beyond those counted: the Z-loss three pairs a and b, cross-entropy three learning
-rates. The Z-loss alone was tuned at first. Then the time of one SGD step of the output layer alone (batch 32,
-64 inputs), exact as a dense product and factored.
+settings for the top 20 on the predictions of a fifth of the training definitions, on a seed beyond those counted: the
+Z-loss of three pairs a and b, cross-entropy of three learning rates. The Z-loss alone was tuned at first. Then the time
+of one SGD step of the output layer alone (batch 32, 64 inputs), exact as a dense product and factored.
 """
 
 import time
