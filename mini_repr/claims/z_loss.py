@@ -23,7 +23,7 @@ from mini_repr.optim import FactoredOutput
 
 ARMS = {  # and the learning rate
     "z-loss": (partial(z_loss, sharpness=1.0, threshold=5.0), 2e-3),
-    "cross-entropy": (cross_entropy, 2e-3),
+    "cross-entropy": (cross_entropy, 1e-3),
 }
 
 
