@@ -3,9 +3,9 @@
 Sheikholeslami et al. 2025, arXiv 2510.00137: retrievers trained on all differences of positive and negative scores
 against ones trained by the contrastive loss (InfoNCE from queries to passages). Here: the left half of a digit looks
 for its right half among 360, an encoder each, 40 epochs, the same start and batches. Each loss has the temperature (of
-three) and the learning rate (of two) that give the best AUC on a fifth of the training digits. AUC: partners against all
-other pairs of the test digits. Words with their definitions, and definitions with examples (WordNet), where both losses
-are near chance, were tried first, then halves of digits at set temperatures.
+three) and the learning rate (of two) that give the best AUC on a fifth of the training digits. AUC: partners against
+all other pairs of the test digits. Words with their definitions, and definitions with examples (WordNet), where both
+losses are near chance, were tried first, then halves of digits at set temperatures.
 """
 
 from functools import partial
