@@ -6,8 +6,8 @@ each digit is spoken as 2 to 5 frames, each another noisy image of it. One tower
 neighbours, and one classifier above both; 4 of 200 utterances have labels of their frames, all have their text. *error*
 is the edit distance by digit on new utterances, a run of equal guesses read as one digit; *boundary* how many frames
 the best alignment with the text misses the true ends of digits by. *up-sampled*: each digit has the same number of
-frames. Weight and steps are the same for both and were set on seeds beyond those counted here: with a weight of 0.02
-up-sampling leads, with twice the steps its error grows, as it comes to fit its wrong targets.
+frames. Either way of consistency has the weight of four with the least error on utterances of a fifth of the training
+digits, over three seeds beyond those counted. One weight for both was tried first.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ from mini_repr.losses.scores.cross_entropy import cross_entropy
 from mini_repr.nn import MLP
 
 FRAMES, TOKENS, WIDTH, LABELLED = 30, 6, 32, 4
-WEIGHT, STEPS = 0.5, 400
+STEPS = 400
 
 
 def utterances(part, count, rng):
@@ -41,7 +41,7 @@ def utterances(part, count, rng):
     return np.concatenate([padded[:, :-2], frames, padded[:, 2:]], axis=2), token_of, digits, lengths
 
 
-def measure_arm(consistency, data, seed):
+def measure_arm(consistency, weight, data, seed):
     rng = np.random.default_rng(seed)
     frames, token_of, digits, lengths = utterances(data.train, 200, rng)
     speech = MLP((3 * 64, 128, WIDTH), rng, norm="layer")
@@ -57,7 +57,7 @@ def measure_arm(consistency, data, seed):
         guesses = classify(concatenate(rows_of(frames[known])[spoken], text))
         classes = np.concatenate([np.take_along_axis(digits[known], token_of[known], 1)[spoken], np.arange(10)])
         loss = cross_entropy(guesses, classes)
-        return loss + WEIGHT * consistency(rows_of(frames[index]), text[digits[index]], *lengths[:, index])
+        return loss + weight * consistency(rows_of(frames[index]), text[digits[index]], *lengths[:, index])
 
     networks = {"speech": speech, "classify": classify}
     parameters = {f"{k}.{n}": p for k, network in networks.items() for n, p in network.named_parameters().items()}
@@ -101,10 +101,16 @@ def nothing(a, b, a_lengths, b_lengths):
     return 0.0
 
 
+ARMS = {  # and the weight
+    "no consistency": (nothing, 0.0),
+    "up-sampled": (upsampled, 0.1),
+    "best alignment": (best_alignment, 0.1),
+}
+
+
 def measure(seed):
     data = load("digits")
-    arms = {"no consistency": nothing, "up-sampled": upsampled, "best alignment": best_alignment}
-    return {arm: measure_arm(consistency, data, seed) for arm, consistency in arms.items()}
+    return {arm: measure_arm(*consistency, data, seed) for arm, consistency in ARMS.items()}
 
 
 CLAIM = Claim(
@@ -116,5 +122,6 @@ CLAIM = Claim(
         lower("error", "best alignment", "no consistency"),
         below("boundary", "best alignment", 0.7),
     ),
-    seeds=10,
+    seeds=8,
+    designs=2,
 )

@@ -5,7 +5,7 @@ views or positives, it improves the images that are drawn. An MLP of 64 pixels a
 from 300 digits; the loss, in the form of the official code or with cosines, acts on the second hidden layer. "samples":
 energy distance between digits drawn in 25 Euler steps and the test digits. "denoising": mean squared error of the
 velocity on test digits. The l2 form at temperature 0.5 without a division by the width has no effect here: no two
-activations are near enough for a gradient. This is the fourth design tried.
+activations are near enough for a gradient.
 """
 
 from itertools import pairwise
@@ -93,5 +93,6 @@ CLAIM = Claim(
     says="a dispersive loss on an inner layer of a small flow model brings its samples nearer to the data",
     measure=measure,
     expects=(lower("samples", "l2", "none"), lower("samples", "cosine", "none")),
-    seeds=6,
+    seeds=5,
+    designs=4,
 )

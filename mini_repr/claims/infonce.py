@@ -1,13 +1,16 @@
-"""InfoNCE's temperature: the lower, the more hard negatives matter, the more uniform and the less tolerant the rows.
+"""InfoNCE's temperature: the lower, the more uniform and the less tolerant the rows; a moderate one classifies best.
 
 Wang, Liu 2021, arXiv 2012.09740: the gradient goes to the nearest negatives as the temperature falls; rows spread more
 evenly then, and rows of one class lie less close; between the two, a moderate temperature is best. Here: an MLP on
-digits, 20 epochs at six temperatures. All measures are of the rows that the loss compares (the projector's), of test
-images: *hardest tenth*, the share of the gradient on negatives that the nearest tenth of an anchor's negatives gets;
-uniformity (lower is more even); tolerance, the mean similarity within classes; kNN accuracy.
+digits, 20 epochs at the paper's range of temperatures, from 0.07 to 1, each step of which is judged, and at 0.03 below
+it. All measures are of the rows that the loss compares (the projector's), of test images: uniformity (lower is more
+even); tolerance, the mean similarity within classes; kNN accuracy; and, not judged, as softmax has it so by itself, the
+*hardest tenth*: the share of the gradient on negatives that the nearest tenth of an anchor's negatives gets. Single
+pairs of temperatures, the best ones of the sweep, were judged at first.
 """
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,7 +21,8 @@ from mini_repr.data import DEFAULT_VIEWS, parse_views
 from mini_repr.metrics import knn_accuracy, tolerance, uniformity
 from mini_repr.training.config import merge
 
-TEMPERATURES = (0.03, 0.07, 0.2, 0.5, 1.0, 3.0)
+TEMPERATURES = (0.03, 0.07, 0.2, 0.5, 1.0)
+STEPS = [tuple(f"t = {t}" for t in pair) for pair in pairwise(TEMPERATURES[1:])]
 
 
 def projected(run, part):
@@ -52,14 +56,14 @@ def measure(seed):
 
 CLAIM = Claim(
     paper="092",
-    says="a lower temperature: more gradient on hard negatives, more uniform rows, less tolerant; best in between",
+    says="a lower temperature: more uniform rows, less tolerant; a moderate one classifies best",
     measure=measure,
     expects=(
-        higher("hardest tenth", "t = 0.07", "t = 1.0"),
-        lower("uniformity", "t = 0.2", "t = 1.0"),
-        lower("tolerance", "t = 0.07", "t = 1.0"),
+        *(lower("uniformity", *step) for step in STEPS),
+        *(lower("tolerance", *step) for step in STEPS),
         higher("kNN", "t = 0.2", "t = 0.03"),
-        higher("kNN", "t = 0.2", "t = 3.0"),
+        higher("kNN", "t = 0.2", "t = 1.0"),
     ),
-    seeds=10,
+    seeds=5,
+    designs=2,
 )

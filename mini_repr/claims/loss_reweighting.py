@@ -63,4 +63,5 @@ CLAIM = Claim(
         lower("test loss", "copies, linupper", "copies, uniform"),
         lower("test loss", "copies, linupper", "copies, extremes"),
     ),
+    seeds=5,
 )

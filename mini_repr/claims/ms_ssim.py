@@ -4,8 +4,9 @@ Snell et al. 2015, arXiv 1511.06409: people preferred reconstructions by MS-SSIM
 classified better. No people here: a classifier trained on the training images names the reconstructed test images
 ("recognised"), and a linear probe reads the codes. Equal MLP autoencoders with 8 numbers a code; images of 8 x 8 pixels
 hold one scale of a window of 5. Natural images differ in light and contrast: so do the digits here, each dimmed onto a
-sloping background. On the plain digits ("plain": black background, one contrast) SSIM's images are recognised a little
-less. There two scales against L1 and L2 were tried first, and did not win; the light came after that.
+sloping background. Each loss has the learning rate of three whose images were recognised best on a fifth of the
+training rows, over two seeds beyond those counted. Plain digits (black background, one contrast) were tried first, with
+one scale and with two; there SSIM's images are not recognised better.
 """
 
 import numpy as np
@@ -20,10 +21,10 @@ from mini_repr.metrics import linear_probe
 from mini_repr.nn import MLP
 
 CODE, STEPS = 8, 1000
-LOSSES = {
-    "SSIM": lambda made, images: ms_ssim(made, images, window=5),
-    "L1": lambda made, images: absolute(made - images).mean(),
-    "L2": lambda made, images: ((made - images) ** 2).mean(),
+LOSSES = {  # and the learning rate
+    "SSIM": (lambda made, images: ms_ssim(made, images, window=5), 3e-3),
+    "L1": (lambda made, images: absolute(made - images).mean(), 3e-3),
+    "L2": (lambda made, images: ((made - images) ** 2).mean(), 1e-2),
 }
 
 
@@ -44,7 +45,7 @@ def classifier(images, labels, rng):
     return lambda images: net(Tensor(images.reshape(len(images), -1))).data.argmax(axis=1)
 
 
-def autoencoder(images, loss, rng):
+def autoencoder(images, loss, lr, rng):
     """A function from images to (codes, images made of them), after training."""
     encoder, decoder = MLP((64, 128, CODE), rng), MLP((CODE, 128, 64), rng)
     parameters = {f"encoder.{name}": p for name, p in encoder.named_parameters().items()}
@@ -54,24 +55,24 @@ def autoencoder(images, loss, rng):
         code = encoder(Tensor(images.reshape(len(images), -1)))
         return code, sigmoid(decoder(code)).reshape(images.shape)
 
-    fit(parameters, lambda i: loss(both(images[i])[1], images[i]), len(images), rng, steps=STEPS)
+    fit(parameters, lambda i: loss(both(images[i])[1], images[i]), len(images), rng, steps=STEPS, lr=lr)
     return both
 
 
-def measure(seed):
-    data, rng = load("digits"), np.random.default_rng(seed)
+def measure(seed, data=None, losses=LOSSES):
+    data, rng = data or load("digits"), np.random.default_rng(seed)
     labels, test_labels = data.train.labels, data.test.labels
-    plain = data.train.images, data.test.images
-    table = {"the images": {}, **{arm: {} for arm in LOSSES}}
-    for kind, (train, test) in (("", [lit(part, rng) for part in plain]), (", plain", plain)):
-        name = classifier(train, labels, np.random.default_rng(seed))
-        table["the images"][f"recognised{kind}"] = (name(test) == test_labels).mean()
-        for arm, loss in LOSSES.items():
-            both = autoencoder(train, loss, np.random.default_rng(seed))
-            with no_grad():
-                (code, _), (test_code, made) = both(train), both(test)
-            table[arm][f"recognised{kind}"] = (name(made.data) == test_labels).mean()
-            table[arm][f"probe{kind}"] = linear_probe(code.data, labels, test_code.data, test_labels)
+    train, test = (lit(part.images, rng) for part in (data.train, data.test))
+    name = classifier(train, labels, np.random.default_rng(seed))
+    table = {"the images": {"recognised": (name(test) == test_labels).mean()}}
+    for arm, (loss, lr) in losses.items():
+        both = autoencoder(train, loss, lr, np.random.default_rng(seed))
+        with no_grad():
+            (code, _), (test_code, made) = both(train), both(test)
+        table[arm] = {
+            "recognised": (name(made.data) == test_labels).mean(),
+            "probe": linear_probe(code.data, labels, test_code.data, test_labels),
+        }
     return table
 
 
@@ -85,4 +86,6 @@ CLAIM = Claim(
         higher("probe", "SSIM", "L2"),
         higher("probe", "SSIM", "L1"),
     ),
+    seeds=8,
+    designs=4,
 )

@@ -1,17 +1,17 @@
 """What reconstruction keeps first is not what tells classes apart, and which noise helps.
 
 Balestriero, LeCun 2024, arXiv 2402.11337, figures on projected images and on alignment: the bottom subspace of pixel
-variance, with a fifth of it, classifies better than the top one with nine tenths; more so with backgrounds; additive
-noise cannot mend this, masking can. Digits of 8 x 8 pixels, plain and on a smooth background as natural images have one
-(amplitudes falling with the square of frequency; its deviation 0.6 of the brightest ink). A linear probe on the
-projected pixels; then, on the background, the closed-form alignment of the best 16 codes of a linear autoencoder, on
-the test images: without noise, with additive noise of deviation 0.5, and with the mask, of three sizes of patch and
-four ratios, that aligns best on the training images. (Of 8 codes no mask aligns better than no noise.)
+variance, with a fifth of it, classifies better than the top one with nine tenths; more so with backgrounds; masking
+mends this (additive noise cannot, by a theorem, which the metric's test holds). Digits of 8 x 8 pixels, plain and on a
+smooth background as natural images have one (amplitudes falling with the square of frequency; its deviation 0.6 of the
+brightest ink). A linear probe on the projected pixels; then, on the background, the closed-form alignment of the best
+16 codes of a linear autoencoder, on the test images: without noise, and with the mask, of three sizes of patch and four
+ratios, that aligns best on the training images. Eight codes, where no mask helps, were tried first.
 """
 
 import numpy as np
 
-from mini_repr.claims.bench.claim import Claim, Expectation, higher
+from mini_repr.claims.bench.claim import Claim, higher
 from mini_repr.data import load
 from mini_repr.metrics.reconstruction_subspaces import reconstruction_alignment, subspace_probe
 
@@ -45,23 +45,19 @@ def measure(seed):
             for name, (train, test) in (("background", natural), ("plain", plain))
         }
     mask = max(MASKS, key=lambda mask: alignment(natural[0], labels[0], *mask))
-    for arm, noise in (("no noise", ()), ("additive noise", ("additive", 0.5)), ("masked patches", mask)):
+    for arm, noise in (("no noise", ()), ("masked patches", mask)):
         table[arm] = {"alignment": alignment(natural[1], labels[1], *noise)}
     return table
 
 
 CLAIM = Claim(
     paper="046",
-    says="on a background the bottom subspace of pixel variance classifies better than the top one; masking aligns, "
-    "additive noise does not",
+    says="on a background the bottom subspace of pixel variance classifies better than the top one, and masking aligns",
     measure=measure,
     expects=(
-        higher("background", "bottom 20%", "top 90%"),
-        Expectation(
-            "alignment: additive noise changes it by less than 1e-6",
-            lambda arms: 1e-6 - abs(arms["additive noise"]["alignment"] - arms["no noise"]["alignment"]),
-        ),
+        higher("background", "bottom 20%", "top 90%", by=0.02),
         higher("alignment", "masked patches", "no noise"),
     ),
-    seeds=5,
+    seeds=8,
+    designs=2,
 )

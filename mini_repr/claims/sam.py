@@ -1,18 +1,19 @@
-"""SAM: flatter minima, and labels that are wrong do less harm (Foret et al. 2020, arXiv 2010.01412, sections 3.1, 3.3).
+"""SAM: labels that are wrong do less harm (Foret et al. 2020, arXiv 2010.01412, section 3.3).
 
 A classifier of the digits of whose training labels two fifths are wrong, by SGD with momentum and by SAM on it, for as
 many epochs (SAM takes two passes a step). As in the paper training goes on until SGD has fitted the wrong labels too:
-60 epochs of the images as they are. With random views ("views": 30 epochs, where it has not) there is no such harm to
-undo. Radius 0.05 is the paper's default; 0.5 was the best of 0.05, 0.1, 0.2 and 0.5 on a fifth of the training rows,
-with their wrong labels, over three other seeds. Sharpness: the rise of the training loss within 0.05 along the
-gradient, on the true labels of 512 training rows.
+60 epochs of the images as they are. "SAM, 0.05" has the paper's default radius. "tuned": SAM's radius, and SGD's weight
+decay, the best of six values each on a fifth of the training rows, with their wrong labels, on a seed beyond those
+counted. Sharpness, which SAM lowers by construction and which is not judged: the rise of the training loss within 0.05
+along the gradient, on the true labels of 512 training rows. Images with random views, where the wrong labels are not
+fitted, were tried first.
 """
 
 import numpy as np
 
 from mini_repr.backend import CPU
 from mini_repr.claims.bench.altered import mislabelled
-from mini_repr.claims.bench.claim import Claim, higher, lower
+from mini_repr.claims.bench.claim import Claim, higher
 from mini_repr.claims.bench.trained import SMALL, trained
 from mini_repr.data import load
 from mini_repr.methods import Batch
@@ -20,22 +21,25 @@ from mini_repr.optim import SAM
 from mini_repr.training.config import merge
 
 SGD = {"lr": 0.05, "momentum": 0.9}
-FITTED = {"method": {"views": "none"}, "train": {"epochs": 60}}
+SETTINGS = {"method": {"views": "none"}, "train": {"epochs": 60}}
 ARMS = {
-    "SGD": ({"name": "sgd"}, FITTED),
-    "SAM, 0.05": ({"name": "sam:sgd", "rho": 0.05}, FITTED),
-    "SAM, 0.5": ({"name": "sam:sgd", "rho": 0.5}, FITTED),
-    "views, SGD": ({"name": "sgd"}, {"train": {"epochs": 30}}),
-    "views, SAM, 0.05": ({"name": "sam:sgd", "rho": 0.05}, {"train": {"epochs": 30}}),
+    "SGD": {"name": "sgd"},
+    "SGD, tuned": {"name": "sgd", "weight_decay": 0.1},
+    "SAM, 0.05": {"name": "sam:sgd", "rho": 0.05},
+    "SAM, tuned": {"name": "sam:sgd", "rho": 1.0},
 }
+
+
+def run_of(seed, data, optimizer):
+    sections = {"loss": {"name": "cross_entropy"}, "optimizer": {**SGD, **optimizer}, **SETTINGS}
+    return trained(seed, data=data, **merge(SMALL, sections))
 
 
 def measure(seed):
     clean = load("digits")
     data, arms = mislabelled(clean, 0.4, np.random.default_rng(seed)), {}
-    for name, (optimizer, settings) in ARMS.items():
-        sections = {"loss": {"name": "cross_entropy"}, "optimizer": {**SGD, **optimizer}, **settings}
-        run = trained(seed, data=data, **merge(SMALL, sections))
+    for name, optimizer in ARMS.items():
+        run = run_of(seed, data, optimizer)
         arms[name] = {
             "accuracy": accuracy(run, clean.test),
             "fitted": accuracy(run, data.train),
@@ -70,13 +74,9 @@ def sharpness(run, part):
 
 CLAIM = Claim(
     paper="005",
-    says="under wrong labels SAM finds flatter minima than SGD, and classifies better",
+    says="under wrong labels SAM classifies better than SGD",
     measure=measure,
-    expects=(
-        higher("accuracy", "SAM, 0.05", "SGD"),
-        higher("accuracy", "SAM, 0.5", "SGD"),
-        lower("sharpness", "SAM, 0.05", "SGD"),
-        lower("sharpness", "SAM, 0.5", "SGD"),
-    ),
+    expects=(higher("accuracy", "SAM, 0.05", "SGD"), higher("accuracy", "SAM, tuned", "SGD, tuned", by=0.01)),
     seeds=5,
+    designs=3,
 )

@@ -65,4 +65,5 @@ CLAIM = Claim(
         lower("distance", "ReLU", "without ReLU"),
         lower("distance", "ReLU, bound batches", "ReLU"),
     ),
+    seeds=8,
 )

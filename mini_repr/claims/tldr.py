@@ -13,7 +13,7 @@ from mini_repr.claims.bench.claim import Claim, higher
 from mini_repr.data import load
 from mini_repr.methods.tldr import TLDR
 
-WIDTHS = (8, 16)
+WIDTHS, RIVALS = (8, 16), ("PCA", "whitened PCA")
 
 
 def mean_average_precision(rows, labels):
@@ -36,7 +36,7 @@ def measure(seed):
     def score(rows):
         return mean_average_precision(rows, data.test.labels)
 
-    arms = {name: {} for name in ("TLDR", "PCA", "whitened PCA", "pixels")}
+    arms = {name: {} for name in ("TLDR", *RIVALS, "pixels")}
     for width in WIDTHS:
         components, measured = (test - mean) @ directions[:width].T, f"mAP, {width}"
         arms["TLDR"][measured] = score(TLDR(width, neighbours=10, seed=seed).fit(train).transform(test))
@@ -50,5 +50,6 @@ CLAIM = Claim(
     paper="077",
     says="a linear map trained by TLDR retrieves digits better than principal components of the same number",
     measure=measure,
-    expects=tuple(higher(f"mAP, {width}", "TLDR", rival) for width in WIDTHS for rival in ("PCA", "whitened PCA")),
+    expects=tuple(higher(f"mAP, {width}", "TLDR", rival, by=0.01) for width in WIDTHS for rival in RIVALS),
+    seeds=5,
 )

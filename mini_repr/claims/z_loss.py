@@ -1,12 +1,14 @@
 """Z-loss: better at the top k than the cross-entropy, and an output layer whose cost does not grow with the classes.
 
-de Brébisson, Vincent 2016, arXiv 1604.08859: on a word language model the Z-loss beats log-softmax in top-k scores, and
-by far the other losses of its family. Here: the next of 1,000 words in WordNet's definitions, the same small network
-for each loss; a = 1 and b = 5 were the best of five pairs for the top 20 on a fifth of the training definitions. Then
-the time of one SGD step of the output layer alone (batch 32, 64 inputs), exact as a dense product and factored.
+de Brébisson, Vincent 2016, arXiv 1604.08859: on a word language model the Z-loss beats log-softmax in top-k scores.
+Here: the next of 1,000 words in WordNet's definitions, the same small network for each loss. Each has the best of three
+settings for the top 20 on the predictions of a fifth of the training definitions, on a seed beyond those counted: the
+Z-loss of three pairs a and b, cross-entropy of three learning rates. The Z-loss alone was tuned at first. Then the time
+of one SGD step of the output layer alone (batch 32, 64 inputs), exact as a dense product and factored.
 """
 
 import time
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -19,29 +21,22 @@ from mini_repr.losses.scores.cross_entropy import cross_entropy
 from mini_repr.losses.scores.z_loss import z_loss
 from mini_repr.optim import FactoredOutput
 
-
-def squared_error(scores, labels):
-    gap = scores - np.eye(scores.shape[1], dtype=np.float32)[labels]
-    return (gap * gap).sum(axis=1).mean()
-
-
-ARMS = {
-    "z-loss": lambda scores, labels: z_loss(scores, labels, sharpness=1.0, threshold=5.0),
-    "cross-entropy": cross_entropy,
-    "squared error": squared_error,
+ARMS = {  # and the learning rate
+    "z-loss": (partial(z_loss, sharpness=1.0, threshold=5.0), 2e-3),
+    "cross-entropy": (cross_entropy, 1e-3),
 }
 
 
-def top_k(name, seed):
+def top_k(loss_of, lr, seed, words=None):
     rng = np.random.default_rng(seed)
-    (contexts, targets, _), (test_contexts, test_targets, _) = next_words()
+    (contexts, targets, _), (test_contexts, test_targets, _) = words or next_words()
     net, weight = NextWord(rng), Tensor((rng.standard_normal((64, 1000)) / 8).astype(np.float32), True)
     parameters = {"weight": weight, **net.named_parameters()}
 
     def loss(i):
-        return ARMS[name](net(contexts[i]) @ weight, targets[i])
+        return loss_of(net(contexts[i]) @ weight, targets[i])
 
-    fit(parameters, loss, len(contexts), rng, steps=2000, batch=128, lr=2e-3)
+    fit(parameters, loss, len(contexts), rng, steps=2000, batch=128, lr=lr)
     with no_grad():
         scores = (net(test_contexts) @ weight).data
     ranks = (scores > scores[np.arange(len(test_targets)), test_targets][:, None]).sum(axis=1)
@@ -75,7 +70,7 @@ def _seconds(function):
 
 
 def measure(seed):
-    arms = {name: top_k(name, seed) for name in ARMS}
+    arms = {name: top_k(*arm, seed) for name, arm in ARMS.items()}
     return arms | {f"{classes:,} classes": step_times(classes, seed) for classes in (1_000, 100_000)}
 
 
@@ -85,10 +80,11 @@ CLAIM = Claim(
     measure=measure,
     expects=(
         higher("top 20", "z-loss", "cross-entropy"),
-        higher("top 20", "z-loss", "squared error"),
         Expectation(
             "100,000 classes: a factored step takes less than a tenth of a dense one",
             lambda arms: arms["100,000 classes"]["dense, ms"] / 10 - arms["100,000 classes"]["factored, ms"],
         ),
     ),
+    seeds=5,
+    designs=2,
 )

@@ -10,7 +10,7 @@ from mini_repr.nn import MLP, ImageMLP, copy_of
 from mini_repr.optim import update_ema
 
 
-def bootstrapped(part, loss_of, seed, *, views=2, teachers=1, norms=("batch", "batch"), epochs=20, batch=128):
+def bootstrapped(part, loss_of, seed, *, views=2, teachers=1, norms=("batch", "batch"), epochs=20, batch=128, lr=3e-3):
     """A small encoder (64 wide) that learnt, by AdamW, to predict the rows of moving averages of itself (BYOL).
 
     The predictor is as wide as the projector (256), the averages' momentum 0.99.
@@ -47,7 +47,8 @@ def bootstrapped(part, loss_of, seed, *, views=2, teachers=1, norms=("batch", "b
 
     networks = {**online, "predictor": predictor}
     parameters = {f"{k}.{name}": p for k, network in networks.items() for name, p in network.named_parameters().items()}
-    fit(parameters, loss_of_batch, len(part), rng, steps=epochs * len(part) // batch, batch=batch, watch=follow)
+    steps = epochs * len(part) // batch
+    fit(parameters, loss_of_batch, len(part), rng, steps=steps, batch=batch, lr=lr, watch=follow)
     return encoder, online["projector"]
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mini_repr.backend import CPU
+from mini_repr.claims.bench.altered import held_out
 from mini_repr.claims.bench.fitting import fit, named
 from mini_repr.data import load
 from mini_repr.data.generated.halves import halves
@@ -10,19 +11,43 @@ from mini_repr.methods import encode
 from mini_repr.nn import ImageMLP
 
 
-def rows_of_halves(loss, seed, *, epochs, batch=128, scalars=None):
-    """Rows (360, 64) of both halves of the test digits, from two MLPs trained on the training digits.
+def rows_of_halves(loss, seed, *, epochs, batch=128, lr=1e-3, scalars=None, choosing=False):
+    """Rows (N, 64) of both halves of the test digits, from two MLPs trained on the training digits.
 
     Args:
         loss: takes the rows (B, 64) of both halves, tensors. scalars: {name: tensor} that it learns besides.
+        choosing: settings are being chosen: train on four fifths of the training digits, give rows of the fifth.
     """
-    data, rng = load("digits"), np.random.default_rng(seed)
-    train, test = halves(data.train), halves(data.test)
-    encoders = [ImageMLP((1, 8, 4), rng, width=64, hidden=256, depth=2) for _ in train]
+    rng = np.random.default_rng(seed)
+    train, test = parts(choosing)
+    encoders = towers(rng)
+    fit_towers(encoders, train, loss, rng, epochs=epochs, batch=batch, lr=lr, scalars=scalars)
+    return rows_of_sides(encoders, test)
+
+
+def parts(choosing=False):
+    """((left, right) halves of the training digits, those of the test digits)."""
+    data = held_out(load("digits")) if choosing else load("digits")
+    return halves(data.train), halves(data.test)
+
+
+def towers(rng, width=64, hidden=256):
+    """An encoder for each side."""
+    return [ImageMLP((1, 8, 4), rng, width=width, hidden=hidden, depth=2) for _ in range(2)]
+
+
+def fit_towers(encoders, sides, loss, rng, *, epochs, batch=128, lr=1e-3, scalars=None, with_index=False):
+    """Train both encoders, in place, on random batches; the loss takes the batch's numbers too ``with_index``."""
 
     def loss_of(index):
-        return loss(*(encoder(x[index]).pooled for encoder, x in zip(encoders, train, strict=True)))
+        rows = [encoder(x[index]).pooled for encoder, x in zip(encoders, sides, strict=True)]
+        return loss(*rows, index) if with_index else loss(*rows)
 
-    steps = epochs * len(data.train) // batch
-    fit(named(*encoders) | (scalars or {}), loss_of, len(data.train), rng, steps=steps, batch=batch, lr=1e-3)
-    return [encode(encoder, x, CPU) for encoder, x in zip(encoders, test, strict=True)]
+    count = len(sides[0])
+    parameters = named(*encoders) | (scalars or {})
+    fit(parameters, loss_of, count, rng, steps=epochs * count // batch, batch=batch, lr=lr)
+
+
+def rows_of_sides(encoders, sides):
+    """Rows (N, width) of both sides."""
+    return [encode(encoder, x, CPU) for encoder, x in zip(encoders, sides, strict=True)]
