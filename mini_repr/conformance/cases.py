@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mini_repr.conformance.optimum import near_optimum
 from mini_repr.pages.arguments import Labels, Mask, Misuse, Rows, Scalar, WithGradient
 from mini_repr.pages.samples import sample, sample_inputs, sizes_of
 
@@ -20,6 +21,7 @@ FLAGS = {
     "temperature": "small and large temperatures: overflow, and factors of the temperature",
     "magnitude": "large and small rows: missing normalisation, overflow, an epsilon that shows",
     "direction": "nearly parallel and opposite rows: cancellation in distances and in gradients of unit rows",
+    "optimum": "partners together and classes apart, or the opposite: terms that random rows hide",
     "ties": "equal rows and equal distances: which one is chosen, how a gradient is shared",
     "labels": "imbalanced classes, a class of one, one class only",
     "mask": "one, all or none marked",
@@ -229,6 +231,20 @@ def _rows(bench):
         yield name, comment, [flag], bench.changed(name, change)
 
 
+def _optimum(bench):
+    def inputs(name):
+        return near_optimum(bench.loss, bench.draw(name), bench.rng(f"{name}/change"))
+
+    def exact(arrays):
+        return {n: float32_exact(x) for n, x in arrays.items()}
+
+    yield "near-optimum", "partners nearly coincide, classes lie apart", ["optimum"], exact(inputs("near-optimum"))
+    first = bench.loss.arrays[0].name
+    far = inputs("far-from-optimum")
+    far[first] = np.roll(far[first], 1, axis=0)
+    yield "far-from-optimum", "each row where another one belongs", ["optimum"], exact(far)
+
+
 def _edges(bench):
     vector = float32_exact(bench.rng("vector").standard_normal(64))
 
@@ -302,7 +318,7 @@ def _layouts(bench):
         yield f"{name}-float32", f"the arrays of {name!r} in float32", ["float32"], arrays, "float32"
 
 
-_FAMILIES = (_ordinary, _scalars, _rows, _edges, _labels, _masks, _layouts)
+_FAMILIES = (_ordinary, _scalars, _rows, _optimum, _edges, _labels, _masks, _layouts)
 
 
 def result_of(loss, arguments):

@@ -1,6 +1,7 @@
 """What a check found: a row per case, the verdict in words and as exit code, and the report as text or JSON."""
 
 import json
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -10,12 +11,17 @@ from mini_repr.conformance.cases import Case
 from mini_repr.conformance.compare import Comparison
 from mini_repr.conformance.explain import Explanation
 
-CONFORMS, DIFFERS, UNDEFINED = 0, 1, 3
+CONFORMS, DIFFERS, UNDEFINED, SINGLE = 0, 1, 3, 4
+# What a number rounded to float32 inside float64 code is off by at most, in value and gradients.
+OFF_IN_SINGLE = 5e-7
 BAD = ("differs", "value not finite", "gradient not finite", "raised")
 
 
 class Row(NamedTuple):
-    """One line of the table. ``verdict``: one of BAD, or ok, imprecise, undefined (not judged)."""
+    """One line of the table. ``verdict``: one of BAD, or ok, imprecise, undefined (not judged).
+
+    ``rounding``: what of the framework is known to round otherwise, where that is all that is off.
+    """
 
     case: Case
     comparison: Comparison | None
@@ -23,6 +29,7 @@ class Row(NamedTuple):
     note: str = ""
     outcome: Outcome | None = None
     exact: Outcome | None = None
+    rounding: str | None = None
 
     @property
     def bad(self):
@@ -30,7 +37,7 @@ class Row(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The result of a check: ``exit_code`` 0, 1 or 3, ``verdict`` in words, rows, and the explanation if one fits."""
+    """The result of a check: ``exit_code`` 0, 1, 3 or 4, ``verdict`` in words, rows, the explanation if one fits."""
 
     loss: object
     settings: dict
@@ -44,8 +51,17 @@ class Report(NamedTuple):
     def exit_code(self):
         bad = [row for row in self.rows if row.bad]
         if any("edge" not in row.case.flags for row in bad):
-            return DIFFERS
+            return DIFFERS if self.explanation or self.worst is None else SINGLE
         return UNDEFINED if bad else CONFORMS
+
+    @property
+    def worst(self):
+        """The largest error of cases that fail, if all of them are right to single precision; else None."""
+        failing = [row for row in self.rows if row.bad and "edge" not in row.case.flags]
+        if not failing or not all(row.verdict == "differs" for row in failing):
+            return None
+        worst = max(max(row.comparison.errors.values()) for row in failing)
+        return worst if worst <= OFF_IN_SINGLE else None
 
     @property
     def verdict(self):
@@ -58,6 +74,8 @@ class Report(NamedTuple):
         names = ", ".join(f"{row.case.id} ({row.verdict})" for row in bad)
         if self.exit_code == UNDEFINED:
             return f"conforms to {page}, except at the end of what is defined: {names}"
+        if self.exit_code == SINGLE:
+            return f"agrees with {page} to {self.worst:.0e} only, as a float32 constant inside would give"
         if self.explanation:
             return f"does not conform to {page}: {self.explanation.text}"
         ordinary = {row.verdict for row in bad if "ordinary" in row.case.flags}
@@ -91,6 +109,8 @@ class Report(NamedTuple):
         lines += _table(self.rows, every_case)
         lines += ["", *self.notes]
         lines += [f"Verdict: {self.verdict}."]
+        for before, after in self.explanation.diff if self.explanation else ():
+            lines += [f"  - {before}", f"  + {after}"]
         if self.smallest_failing:
             lines += ["", "The smallest failing case:", *_paste(self.smallest_failing)]
         return "\n".join(lines)
@@ -112,6 +132,7 @@ class Report(NamedTuple):
             "text": self.explanation.text,
             "settings": self.explanation.settings,
             "slips": list(self.explanation.slips),
+            "diff": [{"definition": before, "yours": after} for before, after in self.explanation.diff],
         }
         return json.dumps(
             {
@@ -157,6 +178,7 @@ def _paste(row):
                 value, separator=", ", floatmode="unique", threshold=10**9, max_line_width=110
             )
             indent = " " * len(f"{name} = np.array(")
+            numbers_text = re.sub(r"\b(nan|inf)\b", r"np.\1", numbers_text)
             lines.append(f"{name} = np.array({numbers_text}, dtype=np.{value.dtype})".replace("\n", f"\n{indent}"))
         else:
             lines.append(f"{name} = {value!r}")
@@ -180,4 +202,4 @@ def _worst(name, found, expected):
         np.array2string(np.asarray(x), precision=6, separator=", ", threshold=8, max_line_width=1000)
         for x in (found, expected)
     )
-    return f"# gradient of {name}{where}: got {found}, expected {expected}"
+    return f"# gradient of {name}{where}: got {found}, expected {expected}".replace("\n", "\n# ")

@@ -1,0 +1,110 @@
+"""Foreign code as a rewrite of the formula: single ones, those of a neighbouring setting, then two together."""
+
+import time
+from typing import NamedTuple
+
+from mini_repr.conformance.forms import Form, changed_words
+from mini_repr.conformance.rewrites.evaluate import compiled, outcome_at, value_at
+from mini_repr.conformance.rewrites.every import Rewrite, place_of, rewrites_of
+
+SECONDS = 20.0  # for all that is tried
+SECONDS_OF_PAIRS = 5.0
+CHEAPEST = 100  # rewrites that are tried together with each other
+
+
+class Rewritten(NamedTuple):
+    """A page under some settings, its formula rewritten; ``call`` is the compiled formula."""
+
+    settings: dict
+    rewrites: tuple
+    call: object
+
+    @classmethod
+    def of(cls, settings, *rewrites):
+        """None where the rewritten formula is no program."""
+        call = _compiled(rewrites)
+        return cls(settings, rewrites, call) if call else None
+
+    def value(self, loss, arguments):
+        return value_at(self.call, loss, {**arguments, **self.settings})
+
+    def outcome(self, loss, arguments, wanted):
+        return outcome_at(self.call, loss, {**arguments, **self.settings}, wanted)
+
+    def text(self, loss):
+        return Form(self.settings).text(loss)
+
+    @property
+    def words(self):
+        """What is done, and where."""
+        return "; ".join(f"in {place_of(r)}, {r.words}" for r in self.rewrites)
+
+    @property
+    def diff(self):
+        return [pair for rewrite in self.rewrites for pair in rewrite.diff()]
+
+
+def _compiled(rewrites: tuple[Rewrite, ...]):
+    if not rewrites:
+        return None
+    first, *rest = rewrites
+    with first.applied():
+        return _compiled(rest) if rest else compiled(first.formula)
+
+
+def rewritten(search, loss, settings, arguments):
+    """The likeliest rewrite that ``search`` accepts, as its Explanation; None without one.
+
+    Args:
+        search: compares candidates with the evidence (``explain.py``). arguments: complete ones to observe kinds at.
+    """
+    deadline = time.monotonic() + SECONDS
+    rewrites = rewrites_of(loss, {**arguments, **settings})
+    singles = _Timed((Rewritten.of(settings, r) for r in rewrites), deadline)
+    found = search.equal(singles) or search.related(singles.seen)
+    if found:
+        return found
+    for form in changed_words(loss, settings):
+        if time.monotonic() < deadline and form.value(loss, arguments) is not None:
+            others = rewrites_of(loss, {**arguments, **form.settings})
+            found = search.equal(_Timed((Rewritten.of(form.settings, r) for r in others), deadline))
+            if found:
+                return found
+    return search.equal(_Timed(_together(search, singles.seen, settings), time.monotonic() + SECONDS_OF_PAIRS))
+
+
+class _Timed:
+    """The candidates of an iterator until the deadline; those that came are ``seen`` again."""
+
+    def __init__(self, candidates, deadline):
+        self.candidates = candidates
+        self.deadline = deadline
+        self.seen = []
+
+    def __iter__(self):
+        for candidate in self.candidates:
+            if time.monotonic() > self.deadline:
+                return
+            if candidate is not None:
+                self.seen.append(candidate)
+                yield candidate
+
+
+def _together(search, singles, settings):
+    """Two rewrites of one tree: a right value with a gradient stopped elsewhere, then the likeliest pairs."""
+    by_value = {}  # one of each function
+    for single in singles:
+        value = search.first_value(single)
+        if value is not None:
+            by_value.setdefault((float(f"{value:.10g}"), id(single.rewrites[0].formula)), single.rewrites[0])
+    right = [s.rewrites[0] for s in singles if search.has_first_value(s)]
+    stops = [
+        s.rewrites[0]
+        for s in singles
+        if "stop-gradient" in s.rewrites[0].words or "stop_gradient" in s.rewrites[0].words
+    ]
+    cheapest = list(by_value.values())[:CHEAPEST]
+    likely = [(a, b) for k, b in enumerate(cheapest) for a in cheapest[:k]]
+    for first, second in [*((a, b) for a in right for b in stops), *likely]:
+        if first.formula is second.formula and first is not second:
+            yield Rewritten.of(settings, first, second)
