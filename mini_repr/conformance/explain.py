@@ -14,15 +14,16 @@ from mini_repr.conformance.cases import result_of
 from mini_repr.conformance.forms import Form, combinations, pairs, single_changes
 from mini_repr.conformance.optimum import near_optimum
 from mini_repr.conformance.relations import Relations
-from mini_repr.conformance.rewrites.naming import Rewritten, rewritten
+from mini_repr.conformance.rewrites.naming import Rewritten, rewritten, single_rewrites
 from mini_repr.pages.arguments import Scalar, WithGradient
 from mini_repr.pages.samples import sample_inputs, sizes_of
 
 DIGITS, DIGITS_OF_SINGLE = 9, 4
 # A candidate does not explain a case from which it is off by more than this, and than so often what the case allows.
 OFF, TIMES_ALLOWED = 1e-6, 100
-# In single precision a rewrite must be this much closer than the page is.
-DIGITS_OF_REWRITE_IN_SINGLE, CLOSER = 5, 1000
+# Where numbers are rounded to single precision (or constants inside) a rewrite must fit so many digits, be this much
+# closer than the page, and no other may come near.
+DIGITS_OF_SINGLE_REWRITE, CLOSER = 6, 1000
 
 
 class Explanation(NamedTuple):
@@ -97,14 +98,17 @@ def explain(loss, settings, evidence, numbers=(), rows=()):
 
 
 def _rewritten(search, page, evidence, single):
-    loss = search.loss
-    if single:
-        search = _Search(Relations(loss, evidence, 10.0**-DIGITS_OF_REWRITE_IN_SINGLE), search.rows)
-        far = Relations(loss, evidence, CLOSER * search.relations.tolerance)
-        ours = search.outcomes(page)
-        if ours and all(far.same(e.outcome, o) for e, o in zip(evidence, ours, strict=True)):
-            return None
-    return rewritten(search, loss, page.settings, evidence[0].arguments)
+    loss, arguments = search.loss, evidence[0].arguments
+    found = None if single else rewritten(search, loss, page.settings, arguments)
+    if found:
+        return found
+    rough = _Search(Relations(loss, evidence, 10.0**-DIGITS_OF_SINGLE_REWRITE), search.rows)
+    far = Relations(loss, evidence, CLOSER * rough.relations.tolerance)
+    ours = search.outcomes(page)
+    if ours and all(far.same(e.outcome, o) for e, o in zip(evidence, ours, strict=True)):
+        return None
+    found = rough.only_one(single_rewrites(loss, page.settings, arguments))
+    return found and found._replace(text=f"{found.text}, to {DIGITS_OF_SINGLE_REWRITE} digits")
 
 
 class _Search:
@@ -123,6 +127,16 @@ class _Search:
                 altered = isinstance(candidate, Rewritten) or candidate.slip
                 return self._named(candidate, f"{'computes' if altered else 'equals'} {candidate.text(self.loss)}")
         return None
+
+    def only_one(self, candidates):
+        """The first candidate that gives all the evidence, if all that do are one function."""
+        fitting = [c for c in candidates if self.has_first_value(c) and self._gives_all(c) and self._explains_rows(c)]
+        sharp = Relations(self.loss, self.evidence, 10.0**-DIGITS)
+        outcomes = [self.outcomes(c) for c in fitting]
+        for ours in outcomes[1:]:
+            if not all(sharp.same(first, other) for first, other in zip(outcomes[0], ours, strict=True)):
+                return None
+        return self.equal(fitting[:1])
 
     def related(self, candidates, known_factors_only=False):
         """The first candidate that gives all the evidence up to a factor, an offset or what happens to gradients.

@@ -59,8 +59,7 @@ def rewritten(search, loss, settings, arguments):
         search: compares candidates with the evidence (``explain.py``). arguments: complete ones to observe kinds at.
     """
     deadline = time.monotonic() + SECONDS
-    rewrites = rewrites_of(loss, {**arguments, **settings})
-    singles = _Timed((Rewritten.of(settings, r) for r in rewrites), deadline)
+    singles = single_rewrites(loss, settings, arguments)
     found = search.equal(singles) or search.related(singles.seen)
     if found:
         return found
@@ -71,6 +70,12 @@ def rewritten(search, loss, settings, arguments):
             if found:
                 return found
     return search.equal(_Timed(_together(search, singles.seen, settings), time.monotonic() + SECONDS_OF_PAIRS))
+
+
+def single_rewrites(loss, settings, arguments):
+    """Every single rewrite at these settings that is a program, the likeliest first, for SECONDS."""
+    rewrites = rewrites_of(loss, {**arguments, **settings})
+    return _Timed((Rewritten.of(settings, r) for r in rewrites), time.monotonic() + SECONDS)
 
 
 class _Timed:
