@@ -40,9 +40,12 @@ from mini_repr.commands.errors import plain_errors
     help="Check the loss of one rank on W virtual ranks, see above.",
 )
 @click.option("--mutants", is_flag=True, help="Say how many rewrites of the formula the cases tell from it, see above.")
+@click.option("-v", "--verbose", is_flag=True, help="Show every case, not only those that fail.")
+@click.option("-q", "--quiet", is_flag=True, help="Show the verdict only.")
+@click.option("--junit", metavar="FILE", help="Also write the cases to FILE, as build servers read them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @plain_errors
-def check(target, against, ranks, detached, values_only, mutants, as_json, views, transposed, dtype, **chosen):
+def check(target, against, ranks, detached, values_only, mutants, views, transposed, dtype, junit, **chosen):
     """Compare your implementation TARGET with a loss page; where they differ, say what yours computes.
 
     \b
@@ -91,7 +94,9 @@ def check(target, against, ranks, detached, values_only, mutants, as_json, views
         from mini_repr.conformance.ranks import check_ranks
 
         report = check_ranks(target, against, ranks, variant, settings, **passed)
-    elif target.endswith(".npz"):
+        click.echo(report.json() if chosen["as_json"] else report.text())
+        sys.exit(report.exit_code)
+    if target.endswith(".npz"):
         from mini_repr.conformance.results import check_results
 
         report = check_results(target, against, variant, settings)
@@ -101,8 +106,25 @@ def check(target, against, ranks, detached, values_only, mutants, as_json, views
         passed["detached"] = _names(detached)
         passed["layout"] = _layout(views, transposed, dtype)
         report = check_callable(target, against, variant, settings, values_only=values_only, **passed)
-    click.echo(report.json() if as_json else report.text())
+    if junit:
+        _write(report.junit(), junit)
+    click.echo(_shown(report, chosen["as_json"], chosen["quiet"], chosen["verbose"]))
     sys.exit(report.exit_code)
+
+
+def _shown(report, as_json, quiet, verbose):
+    if as_json:
+        return report.json()
+    if quiet:
+        return "\n".join(report.short())
+    return report.text(every_case=True) if verbose else report.text()
+
+
+def _write(text, path):
+    from mini_repr.training.folder import writing
+
+    with writing(path), open(path, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _names(text):

@@ -217,6 +217,15 @@ def _rows(bench):
     def lattice(x, rng, k):
         return rng.integers(1, 3, x.shape)
 
+    def apart(x, rng, k):
+        """The corners of a simplex, of length 2, where there are columns enough: every product is negative."""
+        if not 2 <= len(x) <= x.shape[1] + 1:
+            return x
+        corners = np.eye(len(x)) - 1 / len(x)
+        inside = np.linalg.svd(corners)[0][:, : len(x) - 1]  # their coordinates, one column less
+        rows = np.pad(inside, ((0, 0), (0, x.shape[1] - inside.shape[1])))
+        return 2 * rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
     axis = bench.rng("axis").standard_normal(64)
     changes = {
         "large": ("rows 1024 times as long", "magnitude", lambda x, rng, k: x * 1024),
@@ -224,6 +233,7 @@ def _rows(bench):
         "uneven": ("row lengths from 1/64 to 64", "magnitude", uneven),
         "parallel": ("all rows within 0.1 % of one direction", "direction", parallel),
         "opposite": ("all rows along one axis, up or down", "direction", opposite),
+        "apart": ("rows as far from each other as they can be: all products are negative", "direction", apart),
         "duplicates": ("every row given twice", "ties", duplicate),
         "ties": ("coordinates 1 and 2 only: many equal distances and scores", "ties", lattice),
     }

@@ -2,7 +2,9 @@
 
 import json
 import re
+import textwrap
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from mini_repr.conformance.cases import Case
 from mini_repr.conformance.compare import Comparison
 from mini_repr.conformance.explain import Explanation
 
+WIDTH = 80
 CONFORMS, DIFFERS, UNDEFINED, SINGLE = 0, 1, 3, 4
 # What a number rounded to float32 inside float64 code is off by at most, in value and gradients.
 OFF_IN_SINGLE = 5e-7
@@ -103,17 +106,34 @@ class Report(NamedTuple):
 
         return min((row for row in self.rows if row.bad), key=size, default=None)
 
-    def text(self, every_case=True):
-        """The table, the verdict, and the smallest failing case as arrays to paste."""
-        lines = [f"{self.label} ({self.framework}) against {self.page}", ""]
-        lines += _table(self.rows, every_case)
-        lines += ["", *self.notes]
-        lines += [f"Verdict: {self.verdict}."]
-        for before, after in self.explanation.diff if self.explanation else ():
-            lines += [f"  - {before}", f"  + {after}"]
+    def text(self, every_case=False):
+        """The verdict, the cases that fail (or all), and the smallest of them as arrays to paste."""
+        lines = [*self.short(), *(line for note in self.notes for line in _wrapped(note))]
+        shown = [row for row in self.rows if every_case or row.bad or row.verdict == "imprecise"]
+        if shown:
+            lines += ["", *_table(shown)]
         if self.smallest_failing:
             lines += ["", "The smallest failing case:", *_paste(self.smallest_failing)]
         return "\n".join(lines)
+
+    def short(self):
+        """Lines: what was compared, the verdict, and the line of the formula that computes the same."""
+        lines = [f"{self.label} ({self.framework}) against {self.page}", f"Verdict: {self.verdict}."]
+        for before, after in self.explanation.diff if self.explanation else ():
+            lines += [f"  - {before}", f"  + {after}"]
+        return lines
+
+    def junit(self):
+        """The cases as a JUnit file's text, one test for each: what build servers show."""
+        suite = ElementTree.Element("testsuite", name=f"{self.label} against {self.page}")
+        suite.set("tests", str(len(self.rows)))
+        suite.set("failures", str(sum(row.bad for row in self.rows)))
+        for row in self.rows:
+            case = ElementTree.SubElement(suite, "testcase", classname=self.loss.name, name=row.case.id)
+            if row.bad:
+                failure = ElementTree.SubElement(case, "failure", message=f"{row.verdict}: {row.case.comment}")
+                failure.text = "\n".join(self.short())
+        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
 
     def json(self):
         """The same as JSON text."""
@@ -155,18 +175,22 @@ def _finite(numbers_by_part):
     return {part: x if np.isfinite(x) else None for part, x in numbers_by_part.items()}
 
 
-def _table(rows, every_case):
-    shown = [row for row in rows if every_case or row.bad]
+def _wrapped(text):
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _table(rows):
+    """Lines of relative errors, with the verdict; a long note is cut at the width."""
     parts = list(dict.fromkeys(part for row in rows if row.comparison for part in row.comparison.errors))
-    head = ["case", *(f"{part} error" for part in parts), "verdict"]
-    lines = [head]
-    for row in shown:
+    lines = [["errors of", *parts, "verdict"]]
+    for row in rows:
         errors = row.comparison.errors if row.comparison else {}
         cells = [f"{errors[part]:.1e}" if part in errors else "-" for part in parts]
         verdict = row.verdict.upper() if row.bad else row.verdict
         lines.append([row.case.id, *cells, f"{verdict}: {row.note}" if row.note else verdict])
-    widths = [max(len(line[k]) for line in lines) for k in range(len(head) - 1)]
-    return ["  ".join([*(c.ljust(w) for c, w in zip(line, widths, strict=False)), line[-1]]) for line in lines]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(parts) + 1)]
+    texts = ["  ".join([*(c.ljust(w) for c, w in zip(line, widths, strict=False)), line[-1]]) for line in lines]
+    return [text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}..." for text in texts]
 
 
 def _paste(row):
@@ -183,7 +207,7 @@ def _paste(row):
         else:
             lines.append(f"{name} = {value!r}")
     if row.outcome is None:
-        return [*lines, f"# {row.note}"]
+        return [*lines, *(f"# {line}" for line in _wrapped(row.note))]
     lines.append(f"# value: got {row.outcome.value:.15g}, expected {row.exact.value:.15g}")
     for name, gradient in (row.outcome.gradients or {}).items():
         if row.comparison.errors.get(f"grad {name}", 0) > row.comparison.allowed.get(f"grad {name}", 0):

@@ -19,8 +19,10 @@ VARIANTS = [(name, v) for name, loss in LOSSES.items() for v in (None, *loss.var
 REWRITES_OF_A_PAGE = 50  # in this suite; `mini-repr check --mutants` tries all
 # Rewrites that no case refuses although they are other functions, and why that is right.
 KNOWN_GAPS = {
-    ("contextual", "negative_margin outside relu, not inside, in one use of excess"): "which products count when a "
-    "negative pair lies between 0 and the margin: the count alone changes, and by less than the mean is defined to",
+    (
+        "contextual",
+        "negative_margin outside relu, not inside, in one use of excess",
+    ): "relu(s) > margin is s > margin wherever the margin is 0 or more, as it is in use",
 }
 
 

@@ -1,14 +1,16 @@
 """Foreign code as a rewrite of the formula: single ones, those of a neighbouring setting, then two together."""
 
+import contextlib
 import time
 from typing import NamedTuple
 
 from mini_repr.conformance.forms import Form, changed_words
 from mini_repr.conformance.rewrites.evaluate import compiled, outcome_at, value_at
-from mini_repr.conformance.rewrites.every import Rewrite, place_of, rewrites_of
+from mini_repr.conformance.rewrites.every import place_of, rewrites_of
 
-SECONDS = 20.0  # for all that is tried
-SECONDS_OF_PAIRS = 5.0
+# Of processor time, so that a busy machine finds the same.
+SECONDS = 10.0  # for all that is tried
+SECONDS_OF_PAIRS = 4.0
 CHEAPEST = 100  # rewrites that are tried together with each other
 
 
@@ -44,12 +46,11 @@ class Rewritten(NamedTuple):
         return [pair for rewrite in self.rewrites for pair in rewrite.diff()]
 
 
-def _compiled(rewrites: tuple[Rewrite, ...]):
-    if not rewrites:
-        return None
-    first, *rest = rewrites
-    with first.applied():
-        return _compiled(rest) if rest else compiled(first.formula)
+def _compiled(rewrites):
+    with contextlib.ExitStack() as stack:
+        for rewrite in rewrites:
+            stack.enter_context(rewrite.applied())
+        return compiled(rewrites[0].formula)
 
 
 def rewritten(search, loss, settings, arguments):
@@ -58,24 +59,24 @@ def rewritten(search, loss, settings, arguments):
     Args:
         search: compares candidates with the evidence (``explain.py``). arguments: complete ones to observe kinds at.
     """
-    deadline = time.monotonic() + SECONDS
+    deadline = time.process_time() + SECONDS
     singles = single_rewrites(loss, settings, arguments)
     found = search.equal(singles) or search.related(singles.seen)
     if found:
         return found
     for form in changed_words(loss, settings):
-        if time.monotonic() < deadline and form.value(loss, arguments) is not None:
+        if time.process_time() < deadline and form.value(loss, arguments) is not None:
             others = rewrites_of(loss, {**arguments, **form.settings})
             found = search.equal(_Timed((Rewritten.of(form.settings, r) for r in others), deadline))
             if found:
                 return found
-    return search.equal(_Timed(_together(search, singles.seen, settings), time.monotonic() + SECONDS_OF_PAIRS))
+    return search.equal(_Timed(_together(search, singles.seen, settings), time.process_time() + SECONDS_OF_PAIRS))
 
 
 def single_rewrites(loss, settings, arguments):
     """Every single rewrite at these settings that is a program, the likeliest first, for SECONDS."""
     rewrites = rewrites_of(loss, {**arguments, **settings})
-    return _Timed((Rewritten.of(settings, r) for r in rewrites), time.monotonic() + SECONDS)
+    return _Timed((Rewritten.of(settings, r) for r in rewrites), time.process_time() + SECONDS)
 
 
 class _Timed:
@@ -88,7 +89,7 @@ class _Timed:
 
     def __iter__(self):
         for candidate in self.candidates:
-            if time.monotonic() > self.deadline:
+            if time.process_time() > self.deadline:
                 return
             if candidate is not None:
                 self.seen.append(candidate)
