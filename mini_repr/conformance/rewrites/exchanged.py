@@ -45,7 +45,6 @@ KIN = {
         "softmax": "softmax(X)",
         "division by lengths that receive no gradient": "X / stop_gradient(sqrt((X * X).sum(axis=-1, keepdims=True)))",
     },
-    "cholesky": {"the symmetric root": "symmetric_root(X)"},
 }
 OPERATORS = {
     ast.Add: (ast.Sub, ast.Mult),
