@@ -28,6 +28,9 @@ from mini_repr.commands.errors import plain_errors
 )
 @click.option("--map", "mapping", metavar="LIST", help="ARGUMENT=YOURS,...: which of your parameters takes which.")
 @click.option("--framework", metavar="NAME", help="torch, jax or numpy. Default: seen from your code.")
+@click.option("--views", metavar="HOW", help="stacked: views as (B, V, D); list; one-sided: called for each side.")
+@click.option("--transposed", metavar="LIST", help="Arrays that yours takes with columns first: a queue (D, K).")
+@click.option("--dtype", metavar="NAME", help="float32: give every case in single precision.")
 @click.option("--values-only", is_flag=True, help="Compare values, not gradients.")
 @click.option("--detached", metavar="LIST", help="Targets that your training code detaches before the call.")
 @click.option(
@@ -36,9 +39,13 @@ from mini_repr.commands.errors import plain_errors
     metavar="W",
     help="Check the loss of one rank on W virtual ranks, see above.",
 )
+@click.option("--mutants", is_flag=True, help="Say how many rewrites of the formula the cases tell from it, see above.")
+@click.option("-v", "--verbose", is_flag=True, help="Show every case, not only those that fail.")
+@click.option("-q", "--quiet", is_flag=True, help="Show the verdict only.")
+@click.option("--junit", metavar="FILE", help="Also write the cases to FILE, as build servers read them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @plain_errors
-def check(target, against, ranks, detached, values_only, as_json, variant, assignments, constants, mapping, framework):
+def check(target, against, ranks, detached, values_only, mutants, views, transposed, dtype, junit, **chosen):
     """Compare your implementation TARGET with a loss page; where they differ, say what yours computes.
 
     \b
@@ -48,6 +55,7 @@ def check(target, against, ranks, detached, values_only, as_json, variant, assig
     mini-repr check results.npz --against infonce      compares values computed elsewhere
     mini-repr check mine.py:local --against infonce --ranks 4
     mini-repr check --against infonce --ranks 4        what the common schemes do to the gradient
+    mini-repr check --mutants --against infonce        how good the cases are (all pages without --against: minutes)
 
     TARGET is FILE.py:NAME or MODULE:NAME: a function, an instance, or a class to be made without arguments. It
     takes and returns PyTorch tensors, JAX arrays or NumPy arrays; gradients come from PyTorch or JAX, and from a
@@ -66,31 +74,84 @@ def check(target, against, ranks, detached, values_only, as_json, variant, assig
     \b
     Exit code 0: conforms. 1: does not. 2: wrong use, or it cannot be called.
     3: conforms but at the end of what is defined (zero rows, a class of one ...); the report says where.
+    4: right to seven digits only, as a float32 constant inside float64 code gives.
     """
+    variant = chosen["variant"]
+    if mutants:
+        _print_scores(against, variant)
+        return
     if not against or not (target or ranks):
         raise click.UsageError("expected TARGET --against LOSS, such as mine.py:nt_xent --against infonce")
-    settings = _assigned("--set", assignments)
+    settings = _assigned("--set", chosen["assignments"])
     if not target:
         from mini_repr.conformance.schemes import factor_table
 
         click.echo(factor_table(against, ranks, variant, settings))
         return
-    passed = {"mapping": _mapped(mapping), "constants": _assigned("--const", constants), "framework": framework}
+    passed = {"mapping": _mapped(chosen["mapping"]), "constants": _assigned("--const", chosen["constants"])}
+    passed["framework"] = chosen["framework"]
     if ranks is not None:
         from mini_repr.conformance.ranks import check_ranks
 
         report = check_ranks(target, against, ranks, variant, settings, **passed)
-    elif target.endswith(".npz"):
+        click.echo(report.json() if chosen["as_json"] else report.text())
+        sys.exit(report.exit_code)
+    if target.endswith(".npz"):
         from mini_repr.conformance.results import check_results
 
         report = check_results(target, against, variant, settings)
     else:
         from mini_repr.conformance.check import check as check_callable
 
-        passed["detached"] = [name.strip() for name in detached.split(",")] if detached else ()
+        passed["detached"] = _names(detached)
+        passed["layout"] = _layout(views, transposed, dtype)
         report = check_callable(target, against, variant, settings, values_only=values_only, **passed)
-    click.echo(report.json() if as_json else report.text())
+    if junit:
+        _write(report.junit(), junit)
+    click.echo(_shown(report, chosen["as_json"], chosen["quiet"], chosen["verbose"]))
     sys.exit(report.exit_code)
+
+
+def _shown(report, as_json, quiet, verbose):
+    if as_json:
+        return report.json()
+    if quiet:
+        return "\n".join(report.short())
+    return report.text(every_case=True) if verbose else report.text()
+
+
+def _write(text, path):
+    from mini_repr.training.folder import writing
+
+    with writing(path), open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _names(text):
+    return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
+def _layout(views, transposed, dtype):
+    """The Layout that the options say; None where they say nothing, so that others are tried."""
+    from mini_repr.conformance.layouts import VIEWS, Layout
+    from mini_repr.pages.names import choose
+
+    if not (views or transposed or dtype):
+        return None
+    if dtype:
+        choose("dtype", dtype, ("float32",))
+    return Layout(choose("views", views, VIEWS) if views else "", _names(transposed), dtype or "")
+
+
+def _print_scores(against, variant):
+    from mini_repr.conformance.rewrites.mutants import score_table
+    from mini_repr.pages.names import choose, find_loss
+    from mini_repr.pages.registry import all_losses
+
+    losses = [find_loss(against)] if against else all_losses().values()
+    chosen = [choose("variant", variant, loss.variants) for loss in losses] if variant else [None] * len(losses)
+    for line in score_table(zip(losses, chosen, strict=True)):
+        click.echo(line)
 
 
 def _assigned(flag, texts):

@@ -44,6 +44,9 @@ class Adapter:
         Raises:
             Raised: the callable did. Unusable: something else than one number came back.
         """
+        dtype = self.binding.layout.dtype
+        if dtype:
+            arguments = {n: x.astype(dtype) if _is_float(x) else x for n, x in arguments.items()}
         values = {name: arguments[name] for name in self.binding.names if arguments.get(name) is not None}
         return self._evaluate(values, arguments)
 
@@ -65,21 +68,34 @@ class Adapter:
                 self.as_numbers.update(scalars)
                 outcome = self.evaluate(arguments)
         except Raised as raised:
-            kind = type(self).__name__.removesuffix("Adapter").lower()
-            hint = f"; it was given {kind} arrays, --framework says otherwise"
-            raise Unusable(f"{self.target.label}: raised {raised}{hint}") from None
+            raise Unusable(f"{self.target.label}: raised {raised}") from None
         if outcome.gradients is None:
             self.wanted = []
         return outcome
 
     def _call(self, values):
+        """What the callable returns for the values: of one call, or the mean of the calls for both sides."""
+        sides = self.binding.sides
+        arrays = {n for side in sides for n in side}
+        calls = [{n: v for n, v in values.items() if n in side or n not in arrays} for side in sides]
+        returned = [self._call_once(self.binding.layout.arranged(self.loss, call, self._stack)) for call in calls]
+        return returned[0] if len(returned) == 1 else sum(returned) / len(returned)
+
+    def _call_once(self, values):
         try:
             with np.errstate(all="ignore"):  # what overflows is judged by what comes out
-                return call_with(self.target, self.binding, values)
+                returned = call_with(self.target, self.binding, values)
         except Unusable:
             raise
         except Exception as error:
-            raise Raised(one_line(error)) from None
+            raise Raised(f"{one_line(error)}; it was given {_described(values)}") from None
+        return self._value_among(returned)
+
+    def _value_among(self, returned):
+        """The loss among what a callable returns besides: the first of several, or what a dict calls ``loss``."""
+        if isinstance(returned, dict) and "loss" in returned:
+            return returned["loss"]
+        return returned[0] if isinstance(returned, tuple | list) and returned else returned
 
     def _is_differentiated(self, name):
         return name in self.wanted and name not in self.as_numbers
@@ -103,6 +119,23 @@ class Adapter:
         return gradient
 
 
+def _is_float(value):
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def _described(values):
+    """``a: float64 (6, 5), temperature: 0.1``: what went into a call."""
+    return ", ".join(f"{name}: {_in_short(value)}" for name, value in values.items())
+
+
+def _in_short(value):
+    if isinstance(value, list):
+        return f"a list of {len(value)} times {_in_short(value[0])}"
+    if not hasattr(value, "shape"):
+        return repr(value)
+    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+
+
 class NumpyAdapter(Adapter):
     """Takes NumPy arrays; returns a number, or ``(number, gradients)`` with gradients as a dict or in order."""
 
@@ -124,6 +157,13 @@ class NumpyAdapter(Adapter):
             gradients = self._named(gradients)
             gradients = {n: self._shaped(n, g, values[n]) for n, g in gradients.items()}
         return Outcome(float(value.reshape(())), gradients, value.dtype)
+
+    def _stack(self, arrays):
+        return np.stack(arrays, axis=1)
+
+    def _value_among(self, returned):
+        """A tuple of two is (number, gradients)."""
+        return returned if isinstance(returned, tuple) and len(returned) == 2 else super()._value_among(returned)
 
     def _named(self, given):
         """Gradients under the loss's names, from a dict, a sequence or one array."""
@@ -178,6 +218,9 @@ class TorchAdapter(Adapter):
         gradients = self._gradients(value, leaves) if self.wanted else None
         host = value.detach().cpu()
         return Outcome(float(host), gradients, np.dtype("float64" if host.dtype == torch.float64 else "float32"))
+
+    def _stack(self, tensors):
+        return self.torch.stack(tensors, dim=1)
 
     def _gradients(self, value, leaves):
         if not value.requires_grad:
@@ -236,6 +279,9 @@ class JaxAdapter(Adapter):
         gradients = {n: np.array(g, dtype=np.float64) for n, g in gradients.items()}
         return Outcome(float(value), gradients, np.dtype(value.dtype))
 
+    def _stack(self, arrays):
+        return self.jax.numpy.stack(arrays, axis=1)
+
 
 ADAPTERS = {"numpy": NumpyAdapter, "torch": TorchAdapter, "jax": JaxAdapter}
 
@@ -249,6 +295,8 @@ def adapter_for(framework, *args, **params):
     if framework not in ADAPTERS:
         raise Unusable(f"--framework {framework}: expected one of {', '.join(ADAPTERS)}")
     try:
-        return ADAPTERS[framework](*args, **params)
+        adapter = ADAPTERS[framework](*args, **params)
     except ImportError as error:
         raise Unusable(f"{framework} cannot be imported here: {one_line(error)}") from None
+    adapter.framework = framework
+    return adapter

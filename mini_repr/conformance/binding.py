@@ -4,9 +4,13 @@ import inspect
 import numbers
 from dataclasses import dataclass
 
+from mini_repr.conformance.layouts import Layout
 from mini_repr.conformance.user_code import Unusable, root
 from mini_repr.pages.arguments import Choice, TrueOrFalse
 from mini_repr.pages.names import suggestion
+
+# Parameters that take one argument each.
+ONE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 @dataclass
@@ -18,18 +22,21 @@ class Binding:
         attributes: {learned scalar: attribute of the instance that stores it}; set before a call, read after it.
         constants: {parameter of the callable: value}.
         fixed: {setting: value} at which the callable computes, whatever a case says.
+        sides: [names of the arrays of each call]. layout: how the arrays are given.
     """
 
     names: dict
     attributes: dict
     constants: dict
     fixed: dict
+    sides: list
+    layout: Layout
 
     def takes(self, name):
         return name in self.names or name in self.attributes
 
 
-def bind(loss, target, arrays, settings, mapping=None, constants=None):
+def bind(loss, target, arrays, settings, mapping=None, constants=None, layout=Layout()):  # noqa: B008 (never changed)
     """Match the loss's arguments with the callable's parameters.
 
     Arrays go by ``mapping``, else by name where the callable has parameters of all their names, else by position.
@@ -40,6 +47,7 @@ def bind(loss, target, arrays, settings, mapping=None, constants=None):
     Args:
         arrays: names of the loss's arrays to pass. settings: the loss's settings chosen by the user.
         mapping: {argument of the loss: parameter of the callable}. constants: {parameter of the callable: value}.
+        layout: how the callable wants its arrays.
     Raises:
         Unusable: a name that neither side knows, a parameter left without a value, too few parameters.
     """
@@ -55,12 +63,18 @@ def bind(loss, target, arrays, settings, mapping=None, constants=None):
         if not open_ended and theirs not in known:
             raise Unusable(f"{target.label} has no parameter {theirs!r}{suggestion(theirs, known)}")
 
+    sides = layout.sides(loss, arrays)
+    views = layout.views_of(loss, arrays)
     names = {name: theirs for name, theirs in mapping.items() if name in arrays}
-    rest = [name for name in arrays if name not in names]
+    rest = [name for name in sides[0] if name not in names and name not in views[1:]]
     if known and all(name in known for name in rest):
         names.update({name: name for name in rest})
     else:
         names.update(zip(rest, _places(target, len(rest), {*mapping.values(), *constants}, loss), strict=True))
+    if len(sides) > 1:
+        names.update(zip(sides[1], [names[name] for name in sides[0]], strict=True))
+    if views:
+        names.update(dict.fromkeys(views, names[views[0]]))
 
     attributes, fixed = {}, {}
     for p in loss.settings:
@@ -84,7 +98,7 @@ def bind(loss, target, arrays, settings, mapping=None, constants=None):
                 f"{target.label}: its parameter {p.name!r} has no counterpart; say --map ARGUMENT={p.name} for one of "
                 f"{', '.join(n for n in loss.parameters if n not in names and n != 'tile')}, or --const {p.name}=VALUE"
             )
-    return Binding(names, attributes, constants, fixed)
+    return Binding(names, attributes, constants, fixed, sides, layout)
 
 
 def _places(target, count, taken, loss):
@@ -92,7 +106,7 @@ def _places(target, count, taken, loss):
     kinds = [p.kind for p in target.parameters.values()]
     if not kinds or inspect.Parameter.VAR_POSITIONAL in kinds:
         return list(range(count))
-    free = [p.name for p in target.parameters.values() if p.kind <= p.POSITIONAL_OR_KEYWORD and p.name not in taken]
+    free = [p.name for p in target.parameters.values() if p.kind in ONE and p.name not in taken]
     if len(free) < count:
         raise Unusable(
             f"{target.label}: takes {len(free)} positional argument{'s' * (len(free) != 1)}, expected {count}: "

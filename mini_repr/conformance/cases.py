@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mini_repr.conformance.optimum import near_optimum
 from mini_repr.pages.arguments import Labels, Mask, Misuse, Rows, Scalar, WithGradient
 from mini_repr.pages.samples import sample, sample_inputs, sizes_of
 
@@ -20,6 +21,7 @@ FLAGS = {
     "temperature": "small and large temperatures: overflow, and factors of the temperature",
     "magnitude": "large and small rows: missing normalisation, overflow, an epsilon that shows",
     "direction": "nearly parallel and opposite rows: cancellation in distances and in gradients of unit rows",
+    "optimum": "partners together and classes apart, or the opposite: terms that random rows hide",
     "ties": "equal rows and equal distances: which one is chosen, how a gradient is shared",
     "labels": "imbalanced classes, a class of one, one class only",
     "mask": "one, all or none marked",
@@ -215,6 +217,15 @@ def _rows(bench):
     def lattice(x, rng, k):
         return rng.integers(1, 3, x.shape)
 
+    def apart(x, rng, k):
+        """The corners of a simplex, of length 2, where there are columns enough: every product is negative."""
+        if not 2 <= len(x) <= x.shape[1] + 1:
+            return x
+        corners = np.eye(len(x)) - 1 / len(x)
+        inside = np.linalg.svd(corners)[0][:, : len(x) - 1]  # their coordinates, one column less
+        rows = np.pad(inside, ((0, 0), (0, x.shape[1] - inside.shape[1])))
+        return 2 * rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
     axis = bench.rng("axis").standard_normal(64)
     changes = {
         "large": ("rows 1024 times as long", "magnitude", lambda x, rng, k: x * 1024),
@@ -222,11 +233,26 @@ def _rows(bench):
         "uneven": ("row lengths from 1/64 to 64", "magnitude", uneven),
         "parallel": ("all rows within 0.1 % of one direction", "direction", parallel),
         "opposite": ("all rows along one axis, up or down", "direction", opposite),
+        "apart": ("rows as far from each other as they can be: all products are negative", "direction", apart),
         "duplicates": ("every row given twice", "ties", duplicate),
         "ties": ("coordinates 1 and 2 only: many equal distances and scores", "ties", lattice),
     }
     for name, (comment, flag, change) in changes.items():
         yield name, comment, [flag], bench.changed(name, change)
+
+
+def _optimum(bench):
+    def inputs(name):
+        return near_optimum(bench.loss, bench.draw(name), bench.rng(f"{name}/change"))
+
+    def exact(arrays):
+        return {n: float32_exact(x) for n, x in arrays.items()}
+
+    yield "near-optimum", "partners nearly coincide, classes lie apart", ["optimum"], exact(inputs("near-optimum"))
+    first = bench.loss.arrays[0].name
+    far = inputs("far-from-optimum")
+    far[first] = np.roll(far[first], 1, axis=0)
+    yield "far-from-optimum", "each row where another one belongs", ["optimum"], exact(far)
 
 
 def _edges(bench):
@@ -302,7 +328,7 @@ def _layouts(bench):
         yield f"{name}-float32", f"the arrays of {name!r} in float32", ["float32"], arrays, "float32"
 
 
-_FAMILIES = (_ordinary, _scalars, _rows, _edges, _labels, _masks, _layouts)
+_FAMILIES = (_ordinary, _scalars, _rows, _optimum, _edges, _labels, _masks, _layouts)
 
 
 def result_of(loss, arguments):

@@ -158,9 +158,7 @@ def _rank_adapter(loss, target, arguments, settings, mapping, constants, framewo
     signature.differentiable = [a for a in arrays if parameters[a].annotation.differentiable]
     binding = bind(signature, target, [*arrays, *others, "rank"], settings, mapping, constants)
     framework = framework or framework_of(target)
-    adapter = adapter_for(framework, signature, target, binding, signature.differentiable)
-    adapter.framework = framework
-    return adapter
+    return adapter_for(framework, signature, target, binding, signature.differentiable)
 
 
 def _cause(loss, arguments, world, fits, cut):

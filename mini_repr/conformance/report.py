@@ -1,7 +1,10 @@
 """What a check found: a row per case, the verdict in words and as exit code, and the report as text or JSON."""
 
 import json
+import re
+import textwrap
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -10,12 +13,19 @@ from mini_repr.conformance.cases import Case
 from mini_repr.conformance.compare import Comparison
 from mini_repr.conformance.explain import Explanation
 
-CONFORMS, DIFFERS, UNDEFINED = 0, 1, 3
+WIDTH = 80
+CONFORMS, DIFFERS, UNDEFINED, SINGLE = 0, 1, 3, 4
+# What a number rounded to float32 inside float64 code is off by at most, in value and gradients.
+# Where a loss nearly vanishes it is more, in units of that.
+OFF_IN_SINGLE, MORE = 5e-7, 20
 BAD = ("differs", "value not finite", "gradient not finite", "raised")
 
 
 class Row(NamedTuple):
-    """One line of the table. ``verdict``: one of BAD, or ok, imprecise, undefined (not judged)."""
+    """One line of the table. ``verdict``: one of BAD, or ok, imprecise, undefined (not judged).
+
+    ``rounding``: what of the framework is known to round otherwise, where that is all that is off.
+    """
 
     case: Case
     comparison: Comparison | None
@@ -23,6 +33,7 @@ class Row(NamedTuple):
     note: str = ""
     outcome: Outcome | None = None
     exact: Outcome | None = None
+    rounding: str | None = None
 
     @property
     def bad(self):
@@ -30,7 +41,7 @@ class Row(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The result of a check: ``exit_code`` 0, 1 or 3, ``verdict`` in words, rows, and the explanation if one fits."""
+    """The result of a check: ``exit_code`` 0, 1, 3 or 4, ``verdict`` in words, rows, the explanation if one fits."""
 
     loss: object
     settings: dict
@@ -44,8 +55,19 @@ class Report(NamedTuple):
     def exit_code(self):
         bad = [row for row in self.rows if row.bad]
         if any("edge" not in row.case.flags for row in bad):
-            return DIFFERS
+            return DIFFERS if self.explanation or self.worst is None else SINGLE
         return UNDEFINED if bad else CONFORMS
+
+    @property
+    def worst(self):
+        """The largest error on plain rows that fail, if all cases are right to single precision; else None."""
+        failing = [row for row in self.rows if row.bad and "edge" not in row.case.flags]
+        if not failing or not all(row.verdict == "differs" for row in failing):
+            return None
+        errors = {row.case.id: _error_that_counts(row) for row in failing}
+        plain = [errors[row.case.id] for row in failing if {"ordinary", "sizes"} & set(row.case.flags)]
+        right = max(plain, default=np.inf) <= OFF_IN_SINGLE and max(errors.values()) <= MORE * OFF_IN_SINGLE
+        return max(plain) if right else None
 
     @property
     def verdict(self):
@@ -58,6 +80,8 @@ class Report(NamedTuple):
         names = ", ".join(f"{row.case.id} ({row.verdict})" for row in bad)
         if self.exit_code == UNDEFINED:
             return f"conforms to {page}, except at the end of what is defined: {names}"
+        if self.exit_code == SINGLE:
+            return f"agrees with {page} to {self.worst:.0e} only, as a float32 constant inside would give"
         if self.explanation:
             return f"does not conform to {page}: {self.explanation.text}"
         ordinary = {row.verdict for row in bad if "ordinary" in row.case.flags}
@@ -85,15 +109,34 @@ class Report(NamedTuple):
 
         return min((row for row in self.rows if row.bad), key=size, default=None)
 
-    def text(self, every_case=True):
-        """The table, the verdict, and the smallest failing case as arrays to paste."""
-        lines = [f"{self.label} ({self.framework}) against {self.page}", ""]
-        lines += _table(self.rows, every_case)
-        lines += ["", *self.notes]
-        lines += [f"Verdict: {self.verdict}."]
+    def text(self, every_case=False):
+        """The verdict, the cases that fail (or all), and the smallest of them as arrays to paste."""
+        lines = [*self.short(), *(line for note in self.notes for line in _wrapped(note))]
+        shown = [row for row in self.rows if every_case or row.bad or row.verdict == "imprecise"]
+        if shown:
+            lines += ["", *_table(shown)]
         if self.smallest_failing:
             lines += ["", "The smallest failing case:", *_paste(self.smallest_failing)]
         return "\n".join(lines)
+
+    def short(self):
+        """Lines: what was compared, the verdict, and the line of the formula that computes the same."""
+        lines = [f"{self.label} ({self.framework}) against {self.page}", f"Verdict: {self.verdict}."]
+        for before, after in self.explanation.diff if self.explanation else ():
+            lines += [f"  - {before}", f"  + {after}"]
+        return lines
+
+    def junit(self):
+        """The cases as a JUnit file's text, one test for each: what build servers show."""
+        suite = ElementTree.Element("testsuite", name=f"{self.label} against {self.page}")
+        suite.set("tests", str(len(self.rows)))
+        suite.set("failures", str(sum(row.bad for row in self.rows)))
+        for row in self.rows:
+            case = ElementTree.SubElement(suite, "testcase", classname=self.loss.name, name=row.case.id)
+            if row.bad:
+                failure = ElementTree.SubElement(case, "failure", message=f"{row.verdict}: {row.case.comment}")
+                failure.text = "\n".join(self.short())
+        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
 
     def json(self):
         """The same as JSON text."""
@@ -112,6 +155,7 @@ class Report(NamedTuple):
             "text": self.explanation.text,
             "settings": self.explanation.settings,
             "slips": list(self.explanation.slips),
+            "diff": [{"definition": before, "yours": after} for before, after in self.explanation.diff],
         }
         return json.dumps(
             {
@@ -129,23 +173,33 @@ class Report(NamedTuple):
         )
 
 
+def _error_that_counts(row):
+    """The largest error of a row; of the value alone where rows are arranged so that gradients cancel to nothing."""
+    errors = row.comparison.errors
+    return errors["value"] if "direction" in row.case.flags else max(errors.values())
+
+
 def _finite(numbers_by_part):
     """JSON knows no infinity: null stands for it."""
     return {part: x if np.isfinite(x) else None for part, x in numbers_by_part.items()}
 
 
-def _table(rows, every_case):
-    shown = [row for row in rows if every_case or row.bad]
+def _wrapped(text):
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _table(rows):
+    """Lines of relative errors, with the verdict; a long note is cut at the width."""
     parts = list(dict.fromkeys(part for row in rows if row.comparison for part in row.comparison.errors))
-    head = ["case", *(f"{part} error" for part in parts), "verdict"]
-    lines = [head]
-    for row in shown:
+    lines = [["errors of", *parts, "verdict"]]
+    for row in rows:
         errors = row.comparison.errors if row.comparison else {}
         cells = [f"{errors[part]:.1e}" if part in errors else "-" for part in parts]
         verdict = row.verdict.upper() if row.bad else row.verdict
         lines.append([row.case.id, *cells, f"{verdict}: {row.note}" if row.note else verdict])
-    widths = [max(len(line[k]) for line in lines) for k in range(len(head) - 1)]
-    return ["  ".join([*(c.ljust(w) for c, w in zip(line, widths, strict=False)), line[-1]]) for line in lines]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(parts) + 1)]
+    texts = ["  ".join([*(c.ljust(w) for c, w in zip(line, widths, strict=False)), line[-1]]) for line in lines]
+    return [text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}..." for text in texts]
 
 
 def _paste(row):
@@ -157,11 +211,12 @@ def _paste(row):
                 value, separator=", ", floatmode="unique", threshold=10**9, max_line_width=110
             )
             indent = " " * len(f"{name} = np.array(")
+            numbers_text = re.sub(r"\b(nan|inf)\b", r"np.\1", numbers_text)
             lines.append(f"{name} = np.array({numbers_text}, dtype=np.{value.dtype})".replace("\n", f"\n{indent}"))
         else:
             lines.append(f"{name} = {value!r}")
     if row.outcome is None:
-        return [*lines, f"# {row.note}"]
+        return [*lines, *(f"# {line}" for line in _wrapped(row.note))]
     lines.append(f"# value: got {row.outcome.value:.15g}, expected {row.exact.value:.15g}")
     for name, gradient in (row.outcome.gradients or {}).items():
         if row.comparison.errors.get(f"grad {name}", 0) > row.comparison.allowed.get(f"grad {name}", 0):
@@ -180,4 +235,4 @@ def _worst(name, found, expected):
         np.array2string(np.asarray(x), precision=6, separator=", ", threshold=8, max_line_width=1000)
         for x in (found, expected)
     )
-    return f"# gradient of {name}{where}: got {found}, expected {expected}"
+    return f"# gradient of {name}{where}: got {found}, expected {expected}".replace("\n", "\n# ")

@@ -9,7 +9,8 @@ import numpy as np
 from mini_repr.conformance.adapters import Outcome
 from mini_repr.conformance.cases import cases_for
 from mini_repr.conformance.check import Report, judge, resolve_settings
-from mini_repr.conformance.explain import Evidence, explain, gradient_names
+from mini_repr.conformance.explain import explain, gradient_names
+from mini_repr.conformance.relations import Evidence
 from mini_repr.conformance.user_code import Unusable
 from mini_repr.data.readers.npz import read_arrays
 from mini_repr.pages.names import find_loss, suggestion
@@ -37,7 +38,7 @@ def check_results(path, against, variant=None, settings=None):
     explanation = None
     if any(row.bad and "edge" not in row.case.flags for row in rows):
         evidence = _evidence(loss, rows)
-        explanation = explain(loss, settings, evidence) if len(evidence) > 1 else None
+        explanation = explain(loss, settings, evidence, rows=rows) if len(evidence) > 1 else None
     same_again = {"layout", "float32"}  # not exported: the numbers of other cases, in another layout or dtype
     missing = [name for name, case in cases.items() if name not in outcomes and not same_again & set(case.flags)]
     notes = [f"{len(missing)} cases are not in the file: {', '.join(missing)}."] if missing else []

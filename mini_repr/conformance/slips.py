@@ -1,12 +1,11 @@
-"""The slips that public implementations make, each as an altered form of a loss page.
-
-Three kinds, so that one line here serves every loss it can happen to:
+"""The slips of public implementations that no rewrite of a formula reaches, and the factors by which codes multiply.
 
 * an ``Alteration`` evaluates the page in another way: with an argument changed on the way in, or with an operation of
-  its definition replaced (``unit_rows`` by nothing, ``sqrt(x + eps)`` by ``sqrt(x) + eps``, ...). The engine
-  differentiates what results, so value and gradient belong together.
+  its definition replaced. The engine differentiates what results, so value and gradient belong together.
 * a ``Factor`` is a number by which codes multiply a loss: made of the batch size, the width or the temperature.
-* what only touches the gradient (doubled, missing for one input) needs no table: ``explain`` compares them as numbers.
+
+What can be said as a change of the formula is found by ``rewrites/``; what only touches the gradient (doubled, missing
+for one input) by comparing numbers, in ``relations.py``.
 """
 
 from collections.abc import Callable
@@ -15,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mini_repr import autograd as ops
-from mini_repr.autograd import Tensor, stop_gradient
-from mini_repr.conformance.user_code import names_in
+from mini_repr.autograd import Tensor
 from mini_repr.pages.arguments import Rows
 from mini_repr.pages.loss import evaluate_definition
 
@@ -90,12 +88,6 @@ FACTORS = [
 ]
 
 
-def uses(loss, *names):
-    """Whether the page's definition calls operations of all these names."""
-
-    return loss.literal is not None and set(names) <= names_in(loss.literal.__code__)
-
-
 def has(*names):
     """Applies to losses with all these parameters."""
     return lambda loss: set(names) <= set(loss.parameters)
@@ -110,16 +102,6 @@ def _is_rows(parameter):
     return isinstance(parameter.annotation.bare, Rows)
 
 
-def _replacing(name, description, needs, operations, applies=None):
-    """An alteration that replaces operations: ``operations(arguments)`` -> {name: function}."""
-    return Alteration(
-        name,
-        description,
-        lambda loss: uses(loss, *needs) and (applies is None or applies(loss)),
-        lambda loss, arguments: evaluate_definition(loss, arguments, operations(arguments)),
-    )
-
-
 def _changing(name, description, applies, change):
     """An alteration of arguments: ``change(loss, arguments)`` -> those that become something else."""
     return Alteration(
@@ -128,10 +110,6 @@ def _changing(name, description, applies, change):
 
 
 # Parts that the alterations below are made of.
-
-
-def _length(x):
-    return ops.sqrt((x * x).sum(axis=-1, keepdims=True))
 
 
 def _all_entries(matrix):
@@ -177,26 +155,6 @@ def _infonce_logs(arguments):
     return {"off_diagonal": _every_second(_all_entries, 1), "logsumexp": less_self}
 
 
-def _supcon_denominator_with_self(arguments):
-    u = ops.unit_rows(arguments["z"]) if arguments["normalize"] else arguments["z"]
-    own = (u * u).sum(axis=1, keepdims=True) / arguments["temperature"]
-
-    def over(logits, axis, keepdims=False):
-        """The definition keeps the axis in its denominator only; the sum over positives ("in") stays as it is."""
-        return ops.logsumexp(ops.concatenate(logits, own, axis=1) if keepdims else logits, axis=axis, keepdims=keepdims)
-
-    return over
-
-
-def _supcon_probabilities(loss, arguments):
-    a = arguments
-    u = ops.unit_rows(a["z"]) if a["normalize"] else a["z"]
-    p = ops.softmax(ops.off_diagonal(u @ u.T) / a["temperature"])
-    positive = ops.off_diagonal.on_arrays(a["labels"][:, None] == a["labels"])[0]
-    count = np.maximum(positive.sum(axis=1), 1)
-    return -((p * positive).sum(axis=1) / count).sum() / positive.any(axis=1).sum()
-
-
 def _barlow_common_statistics(loss, arguments):
     a, rows = arguments, arguments["a"].shape[0]
     both = ops.concatenate(a["a"], a["b"], axis=0)
@@ -205,26 +163,6 @@ def _barlow_common_statistics(loss, arguments):
     correlation = white[:rows].T @ white[rows:] / rows
     invariance = ((1 - ops.diagonal(correlation)) ** 2).sum()
     return a["scale_loss"] * (invariance + a["redundancy_weight"] * (ops.off_diagonal(correlation) ** 2).sum())
-
-
-def _vicreg_uncentred(loss, arguments):
-    """The covariance of rows whose mean stays in: the second moment."""
-    a = arguments
-    rows, width = a["a"].shape
-
-    def terms(x):
-        matrix = x.T @ x / (rows - a["unbiased"])
-        spread = ops.sqrt(x_variance(x) + a["eps"])
-        return ops.relu(a["target_std"] - spread).mean(), (ops.off_diagonal(matrix) ** 2).sum() / width
-
-    def x_variance(x):
-        centred = x - x.mean(axis=0)
-        return (centred * centred).sum(axis=0) / (rows - a["unbiased"])
-
-    (va, ca), (vb, cb) = terms(a["a"]), terms(a["b"])
-    near = ((a["a"] - a["b"]) ** 2).sum(axis=1).mean() / (width if a["invariance"] == "elements" else 1)
-    spread = (va + vb) / (2 if a["variance_views"] == "mean" else 1)
-    return a["invariance_weight"] * near + a["variance_weight"] * spread + a["covariance_weight"] * (ca + cb)
 
 
 def _one_set_uniformity(loss, arguments):
@@ -238,14 +176,11 @@ def _one_set_uniformity(loss, arguments):
     return a["alignment_weight"] * alignment + a["uniformity_weight"] * potential
 
 
-def _unsquared_uniformity(loss, arguments):
-    a = arguments
-    u = ops.unit_rows(a["z"]) if a["normalize"] else a["z"]
-    rows, width = u.shape
-    square = ((u.reshape(rows, 1, width) - u.reshape(1, rows, width)) ** 2).sum(axis=2)
-    apart = ops.where(square.data.real > 0, ops.sqrt(ops.where(square.data.real > 0, square, 1)), 0)
-    exponents = -a["t"] * (apart if a["self_pairs"] else ops.off_diagonal(apart))
-    return ops.logsumexp(exponents) - np.log(exponents.shape[0] * exponents.shape[1])
+def _binary_cross_entropy(loss, arguments):
+    """A sigmoid for every class in place of one softmax, summed over classes."""
+    own = arguments["labels"][:, None] == np.arange(_width_of_classes(loss, arguments))
+    scores = arguments["scores"] / arguments["temperature"]
+    return (ops.softplus(scores) - scores * own).sum(axis=1).mean()
 
 
 def _mean_a_sample(loss, arguments):
@@ -259,136 +194,18 @@ def _mean_a_sample(loss, arguments):
     return ops.concatenate(*per_sample, axis=0).mean()
 
 
-def _biased_covariance(arguments):
-    rows = arguments["a"].shape[0]
-    share = (rows - 1) / rows if arguments["unbiased"] else 1
-    return {"off_diagonal": lambda m: ops.off_diagonal(m) * share}
-
-
-def _scaled_diagonals(arguments):
-    rows = arguments["a"].shape[0]
-    share = rows / (rows - 1)
-    return {"diagonal": lambda m: ops.diagonal(m) * share, "off_diagonal": lambda m: ops.off_diagonal(m) * share}
-
-
-def _normalising(name, description, unit):
-    return _replacing(name, description, ["unit_rows"], lambda arguments: {"unit_rows": unit})
-
-
-def _has_temperature(loss):
-    return "temperature" in loss.parameters
-
-
-def _has_eps_in_root(loss):
-    return "eps" in loss.parameters and uses(loss, "sqrt")
-
-
-def _with_temperature(name, description, change):
-    return _changing(
-        name, description, _has_temperature, lambda loss, a: {"temperature": change(_as_tensor(a["temperature"]))}
-    )
-
-
-def _eps_alterations():
-    for eps in (1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
-        yield _normalising(
-            f"epsilon_added_to_norm_{eps:g}",
-            f"{eps:g} is added to the norms that rows are divided by",
-            lambda x, eps=eps: x / (_length(x) + eps),
-        )
-        yield _normalising(
-            f"epsilon_in_norm_root_{eps:g}",
-            f"{eps:g} is added inside the root of the norms that rows are divided by",
-            lambda x, eps=eps: x / ops.sqrt((x * x).sum(axis=-1, keepdims=True) + eps),
-        )
-
-
 ALTERATIONS = [
-    # Normalisation.
-    _normalising("not_normalised", "rows are not normalised", lambda x: x),
-    _normalising(
-        "norm_detached", "no gradient flows through the norms of rows", lambda x: x / stop_gradient(_length(x))
-    ),
     _changing(
         "normalised_first",
         "rows are normalised first",
         lambda loss: any(_is_rows(p) for p in loss.arrays) and loss.compares != "scores",
         lambda loss, a: {n: _unit(x) for n, x in _float_rows(loss, a).items()},
     ),
-    _normalising(
-        "columns_normalised",
-        "columns are normalised, not rows: the wrong axis",
-        lambda x: x / ops.sqrt((x * x).sum(axis=0, keepdims=True)),
-    ),
-    *_eps_alterations(),
-    # The temperature, the scale.
-    _with_temperature("temperature_multiplied", "logits are multiplied by the temperature", lambda t: 1 / t),
-    _with_temperature("temperature_absent", "the temperature is not applied", lambda t: t * 0 + 1),
-    _with_temperature("temperature_squared", "logits are divided by temperature²", lambda t: t * t),
-    _with_temperature("temperature_root", "logits are divided by sqrt(temperature)", lambda t: ops.sqrt(t)),
-    _changing("t_doubled", "t is doubled", has("t"), lambda loss, a: {"t": a["t"] * 2}),
-    _changing("t_halved", "t is halved", has("t"), lambda loss, a: {"t": a["t"] / 2}),
-    _replacing(
-        "scale_not_exponentiated",
-        "log_scale is used as the scale itself: exp is left out",
-        ["exp"],
-        lambda a: {"exp": _as_tensor},
-        has("log_scale"),
-    ),
-    # Which pairs count.
-    _replacing(
-        "self_pair_kept",
-        "the self pair is left in the denominator",
-        ["off_diagonal", "logsumexp"],
-        lambda a: {"off_diagonal": _every_second(_all_entries, 1)},
-        only("infonce"),
-    ),
-    _replacing(
+    Alteration(
         "self_pair_subtracted",
         "the self pair is removed by subtracting e^(1/temperature): a gradient leaks through it",
-        ["off_diagonal", "logsumexp"],
-        _infonce_logs,
         only("infonce"),
-    ),
-    _replacing(
-        "positive_doubled",
-        "the positive stands twice in the denominator",
-        ["off_diagonal", "logsumexp"],
-        lambda a: {"off_diagonal": _every_second(_all_entries, 0) if a["negatives"] == "views" else _all_entries},
-        only("infonce"),
-    ),
-    _replacing(
-        "diagonal_kept",
-        "the diagonal (each with itself) is left in",
-        ["off_diagonal"],
-        lambda a: {"off_diagonal": _all_entries},
-        lambda loss: loss.name not in ("infonce", "supcon"),
-    ),
-    _replacing(
-        "self_in_denominator",
-        "each row itself is left in the denominator",
-        ["logsumexp"],
-        lambda a: {"logsumexp": _supcon_denominator_with_self(a)},
-        only("supcon"),
-    ),
-    _replacing(
-        "sign_turned",
-        "the sign inside the softplus is the wrong way round",
-        ["softplus"],
-        lambda a: {"softplus": lambda x: ops.softplus(-x)},
-    ),
-    _changing(
-        "own_targets",
-        "each prediction meets the target of its own view",
-        has("p1", "p2", "z1", "z2"),
-        lambda loss, a: {"z1": a["z2"], "z2": a["z1"]},
-    ),
-    _changing("swapped", "a and b change places", has("a", "b"), lambda loss, a: {"a": a["b"], "b": a["a"]}),
-    _changing(
-        "mask_inverted",
-        "the mask marks what is kept, not what is hidden",
-        has("mask"),
-        lambda loss, a: {"mask": ~a["mask"]},
+        lambda loss, a: evaluate_definition(loss, a, _infonce_logs(a)),
     ),
     Alteration(
         "mean_a_sample",
@@ -399,62 +216,23 @@ ALTERATIONS = [
     Alteration(
         "one_set", "uniformity runs over the rows of both views as one set", only("align_uniform"), _one_set_uniformity
     ),
-    Alteration("distances_unsquared", "distances are not squared", only("uniformity"), _unsquared_uniformity),
-    # Statistics and roots.
-    _replacing(
-        "epsilon_outside_root",
-        "epsilon is added outside the root",
-        ["sqrt"],
-        lambda a: {"sqrt": lambda x: ops.sqrt(x - a["eps"]) + a["eps"]},
-        _has_eps_in_root,
-    ),
-    _replacing("root_left_out", "the square root is left out", ["sqrt"], lambda a: {"sqrt": lambda x: x}),
-    _replacing(
-        "statistics_detached",
-        "no gradient flows through the standard deviations",
-        ["sqrt"],
-        lambda a: {"sqrt": lambda x: stop_gradient(ops.sqrt(x))},
-        only("barlow_twins", "dispersive"),
-    ),
-    _replacing(
-        "correlation_unbiased",
-        "the correlation is divided by N-1",
-        ["diagonal", "off_diagonal"],
-        _scaled_diagonals,
-        only("barlow_twins"),
-    ),
     Alteration(
         "common_statistics",
         "both views are standardised with common statistics",
         only("barlow_twins"),
         _barlow_common_statistics,
     ),
-    _replacing(
+    Alteration(
         "diagonal_in_both",
         "the diagonal stands in the redundancy term too",
-        ["off_diagonal"],
-        lambda a: {"off_diagonal": lambda m: m - np.eye(m.shape[0])},
         only("barlow_twins"),
-    ),
-    _replacing(
-        "covariance_biased",
-        "the covariance is divided by N, the variance is not",
-        ["off_diagonal"],
-        _biased_covariance,
-        only("vicreg"),
-    ),
-    Alteration("uncentred", "the covariance is not centred", only("vicreg"), _vicreg_uncentred),
-    # Penalties and logarithms.
-    _replacing("hinge_left_out", "the hinge max(0, .) is left out", ["relu"], lambda a: {"relu": lambda x: x}),
-    _replacing("hinge_squared", "the hinge is squared", ["relu"], lambda a: {"relu": lambda x: ops.relu(x) ** 2}),
-    Alteration(
-        "log_left_out", "probabilities are averaged without the logarithm", only("supcon"), _supcon_probabilities
+        lambda loss, a: evaluate_definition(loss, a, {"off_diagonal": lambda m: m - np.eye(m.shape[0])}),
     ),
     Alteration(
-        "outer_log_left_out",
-        "the logarithm is left out",
-        only("uniformity", "dispersive"),
-        lambda loss, a: ops.exp(loss.definition(**a)),
+        "binary_cross_entropy",
+        "binary cross-entropy of every class, in place of one softmax",
+        only("cross_entropy"),
+        _binary_cross_entropy,
     ),
     _changing(
         "smoothing_over_wrong_classes",
@@ -463,19 +241,5 @@ ALTERATIONS = [
         lambda loss, a: {
             "label_smoothing": a["label_smoothing"] * _width_of_classes(loss, a) / (_width_of_classes(loss, a) - 1)
         },
-    ),
-    # Where gradients stop.
-    _replacing(
-        "stop_gradient_missing",
-        "the stop-gradient is missing: the targets receive a gradient",
-        ["stop_gradient"],
-        lambda a: {"stop_gradient": _as_tensor},
-        lambda loss: loss.compares == "teachers",
-    ),
-    _replacing(
-        "denominator_detached",
-        "no gradient flows through the denominator",
-        ["logsumexp"],
-        lambda a: {"logsumexp": lambda *x, **k: stop_gradient(ops.logsumexp(*x, **k))},
     ),
 ]

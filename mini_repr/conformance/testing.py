@@ -48,4 +48,4 @@ def assert_matches(
     )
     passes = report.exit_code == CONFORMS or (not strict and all("edge" in r.case.flags for r in report.rows if r.bad))
     if not passes:
-        raise AssertionError(report.text(every_case=False))
+        raise AssertionError(report.text())

@@ -18,15 +18,17 @@ import numpy as np
 
 import mini_repr
 from mini_repr import catalogue
-from mini_repr.autograd import Tensor, no_grad
 from mini_repr.conformance.adapters import Outcome
 from mini_repr.conformance.cases import FLAGS, cases_for, drawn, float_arrays
 from mini_repr.conformance.compare import allowed_errors
 from mini_repr.conformance.exact import DIGITS, exact_terms, exact_value_and_grad
+from mini_repr.conformance.forms import Form
 from mini_repr.conformance.hexadecimal import decode, encode
+from mini_repr.conformance.rewrites.evaluate import compiled, value_at
+from mini_repr.conformance.rewrites.every import place_of, rewrites_of
 from mini_repr.conformance.schema import SCHEMA
 from mini_repr.conformance.schemes import scheme_fits
-from mini_repr.conformance.slips import ALTERATIONS, value_of_slip
+from mini_repr.conformance.slips import ALTERATIONS
 from mini_repr.pages.names import find_loss
 from mini_repr.pages.registry import all_losses
 from mini_repr.training.folder import writing
@@ -48,6 +50,7 @@ RANKS_COMMENT = (
 )
 # Slips are told apart on random rows; elsewhere many of them coincide.
 _SLIPS_AT = "ordinary"
+MOST_SLIPS = 40
 
 
 def export(out, name=None):
@@ -198,21 +201,25 @@ def _power_of_two(error):
 
 
 def _values_of_slips(loss, arguments, value, tolerance):
-    """What known mistakes give here: [{"slip", "says", "value"}], those whose value tells them apart in float32 too."""
-    found = []
-    for slip in ALTERATIONS:
-        if not slip.applies(loss):
-            continue
-        given = loss.complete(arguments)
-        for name in loss.differentiable:
-            if given[name] is not None:
-                given[name] = Tensor(np.asarray(given[name]))
-        with no_grad(), np.errstate(all="ignore"):
-            altered = value_of_slip(slip, loss, given)
-        buggy = math.nan if altered is None else float(altered.data)
-        if math.isfinite(buggy) and abs(buggy - value) > 2 * decode(tolerance["value"]):
-            found.append({"slip": slip.name, "says": slip.description, "value": encode(float(f"{buggy:.9g}"))})
-    return found
+    """What known mistakes give here: [{"slip", "says", "value"}], those whose value tells them apart in float32 too.
+
+    They are the hand-written slips, and what can be left out of the formula.
+    """
+    given = loss.complete(arguments)
+    slips = {s.name: (s.description, Form({}, s).value(loss, given)) for s in ALTERATIONS if s.applies(loss)}
+    for rewrite in rewrites_of(loss, given):
+        if rewrite.likelihood == 0 and len(rewrite.edits) == 1 and len(slips) < MOST_SLIPS:
+            with rewrite.applied():
+                call = compiled(rewrite.formula)
+            line = rewrite.diff()[0][1]
+            says = f"in {place_of(rewrite)}, {rewrite.words}"
+            slips.setdefault(line, (says, call and value_at(call, loss, given)))
+    found = {}  # by value: two rewrites may be one function
+    for name, (says, buggy) in slips.items():
+        if buggy is not None and math.isfinite(buggy) and abs(buggy - value) > 2 * decode(tolerance["value"]):
+            stored = encode(float(f"{buggy:.9g}"))
+            found.setdefault(stored, {"slip": name, "says": says, "value": stored})
+    return list(found.values())
 
 
 def _message(loss, arguments):

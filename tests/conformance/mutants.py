@@ -99,7 +99,7 @@ def ntxent_self_pair_subtracted(a, b, temperature):
     3,
     "infonce",
     "self pair left in the denominator: identical rows give log 2N",
-    "self pair is left",
+    "off_diagonal is left out",
     negatives="views",
 )
 def ntxent_self_pair_kept(a, b, temperature):
@@ -130,7 +130,7 @@ def ntxent_divided_by_n(a, b, temperature):
     return 2 * _softmax_loss(ops.off_diagonal(logits), partner)
 
 
-@mutant(2, "infonce", "summed over the 2N anchors", "2N times those", negatives="views")
+@mutant(2, "infonce", "summed over the 2N anchors", "2B times those", negatives="views")
 def ntxent_summed(a, b, temperature):
     logits, partner = _views(a, b, temperature)
     return (ops.logsumexp(ops.off_diagonal(logits), axis=1) - partner).sum()
@@ -143,14 +143,14 @@ def ntxent_other_view_only(a, b, temperature):
     return (_softmax_loss(logits, own) + _softmax_loss(logits.T, own)) / 2
 
 
-@mutant(2, "infonce", "the positive counted twice in the denominator", "positive stands twice", symmetric=False)
+@mutant(2, "infonce", "the positive counted twice in the denominator", "off_diagonal is left out", symmetric=False)
 def infonce_positive_twice(a, b, temperature):
     logits = _unit(a) @ _unit(b).T / temperature
     own = ops.diagonal(logits)
     return _softmax_loss(ops.concatenate(logits, own.reshape(-1, 1), axis=1), own)
 
 
-@mutant(2, "infonce", "logits multiplied by the temperature", "multiplied by the temperature")
+@mutant(2, "infonce", "logits multiplied by the temperature", "* in place of /")
 def infonce_temperature_multiplied(a, b, temperature):
     logits = _unit(a) @ _unit(b).T * temperature
     own = ops.diagonal(logits)
@@ -198,7 +198,7 @@ def infonce_overflow(a, b, temperature):
     return (-ops.log(own / weights.sum(axis=1)) - ops.log(own / weights.sum(axis=0))).mean() / 2
 
 
-@mutant(18, "infonce", "1e-6 added to the norms", "1e-06 is added to the norms")
+@mutant(18, "infonce", "1e-6 added to the norms", "1e-6 is added to the lengths")
 def infonce_epsilon_in_norm(a, b, temperature):
     u, v = (x / (ops.sqrt((x * x).sum(axis=1, keepdims=True)) + 1e-6) for x in (a, b))
     logits = u @ v.T / temperature
@@ -238,7 +238,7 @@ def supcon_official(z, labels, temperature):
     return -((log_p * positive).sum(axis=1) / np.maximum(count, 1)).mean() * temperature / 0.07
 
 
-@mutant(4, "supcon", "each row itself stands in its denominator", "itself is left in the denominator")
+@mutant(4, "supcon", "each row itself stands in its denominator", "off_diagonal is left out, in one use of logits")
 def supcon_self_kept(z, labels, temperature):
     logits, positive, count = _supcon_parts(z, labels, temperature)
     log_p = ops.off_diagonal(logits) - ops.logsumexp(logits, axis=1, keepdims=True)
@@ -254,7 +254,7 @@ def supcon_singleton_nan(z, labels, temperature):
     return -((log_p * positive).sum(axis=1) * share).mean()
 
 
-@mutant(5, "supcon", "released SupCon-Hard: the logarithm is missing", "without the logarithm")
+@mutant(5, "supcon", "released SupCon-Hard: the logarithm is missing", "exp of log_p")
 def supcon_no_log(z, labels, temperature):
     logits, positive, count = _supcon_parts(z, labels, temperature)
     p = ops.softmax(ops.off_diagonal(logits))
@@ -288,7 +288,7 @@ def barlow_no_lambda(a, b, redundancy_weight):
     return _barlow(_standardised(a).T @ _standardised(b) / a.shape[0], 1.0)
 
 
-@mutant(6, "barlow_twins", "correlation divided by N-1", "divided by N-1")
+@mutant(6, "barlow_twins", "correlation divided by N-1", "rows - 1 in place of rows")
 def barlow_correlation_unbiased(a, b, redundancy_weight):
     return _barlow(_standardised(a).T @ _standardised(b) / (a.shape[0] - 1), redundancy_weight)
 
@@ -328,12 +328,12 @@ def vicreg_variance_halved(a, b):
     return _vicreg(a, b, _deviation, _covariance, half=True)
 
 
-@mutant(7, "vicreg", "epsilon outside the root", "outside the root")
+@mutant(7, "vicreg", "epsilon outside the root", "eps outside sqrt, not inside")
 def vicreg_epsilon_outside(a, b):
     return _vicreg(a, b, lambda x: ops.sqrt(_variance(x)) + 1e-4, _covariance)
 
 
-@mutant(7, "vicreg", "variance in place of the standard deviation", "square root is left out")
+@mutant(7, "vicreg", "variance in place of the standard deviation", "sqrt is left out")
 def vicreg_no_root(a, b):
     return _vicreg(a, b, lambda x: _variance(x) + 1e-4, _covariance)
 
@@ -343,7 +343,7 @@ def vicreg_diagonal(a, b):
     return _vicreg(a, b, _deviation, lambda x: _covariance(x, diagonal=True))
 
 
-@mutant(7, "vicreg", "the covariance is not centred", "not centred")
+@mutant(7, "vicreg", "the covariance is not centred", "the term x.mean(axis=0) is left out")
 def vicreg_uncentred(a, b):
     return _vicreg(a, b, _deviation, lambda x: _covariance(x, centre=False))
 
@@ -362,7 +362,7 @@ def simsiam_views_summed(p1, p2, z1, z2):
     return -(_unit(p1) * _unit(z2)).sum(axis=1).mean() - (_unit(p2) * _unit(z1)).sum(axis=1).mean()
 
 
-@mutant(9, "negative_cosine", "the stop-gradient is missing", "stop-gradient is missing")
+@mutant(9, "negative_cosine", "the stop-gradient is missing", "stop_gradient is left out")
 def simsiam_no_stop_gradient(p1, p2, z1, z2):
     return -((_unit(p1) * _unit(z2)).sum(axis=1).mean() + (_unit(p2) * _unit(z1)).sum(axis=1).mean()) / 2
 
@@ -398,7 +398,7 @@ def uniformity_all_pairs(z, t):
     return ops.log(ops.exp(-t * _square_distances(_unit(z))).mean())
 
 
-@mutant(14, "uniformity", "summed over ordered pairs, not averaged", "log(N(N-1)) more")
+@mutant(14, "uniformity", "summed over ordered pairs, not averaged", "log(B(B-1)) more")
 def uniformity_summed(z, t):
     return ops.log(ops.exp(-t * ops.off_diagonal(_square_distances(_unit(z)))).sum())
 
@@ -437,14 +437,14 @@ def mae_all_patches(prediction, target, mask):
     return ((prediction - stop_gradient(_normal(target, 1))) ** 2).mean()
 
 
-@mutant(16, "masked_regression", "the mask marks what was kept", "marks what is kept")
+@mutant(16, "masked_regression", "the mask marks what was kept", "mask is negated")
 def mae_mask_inverted(prediction, target, mask):
     error = ((prediction - stop_gradient(_normal(target, 1))) ** 2).mean(axis=-1)
     kept = ~mask
     return (error * kept).sum() / max(1, kept.sum())
 
 
-@mutant(17, "cross_entropy", "divided by the classes too: 1/(NC)", "1/D times")
+@mutant(17, "cross_entropy", "divided by the classes too: 1/(NC)", "1/C times")
 def distillation_mean_of_all(scores, labels, temperature):
     log_p = ops.log_softmax(scores / temperature)
     return -(log_p * np.eye(scores.shape[1])[labels]).mean()

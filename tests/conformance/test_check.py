@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from mini_repr.conformance.cases import cases_for
 from mini_repr.conformance.check import check
 from mini_repr.conformance.compare import allowed_errors, compare, expected_outcome
 from mini_repr.conformance.user_code import Target, Unusable, framework_of
+from mini_repr.pages.names import find_loss
 from mini_repr.pages.registry import all_losses
 
 HERE = Path(__file__).parent
@@ -134,7 +136,7 @@ def test_names_a_number_that_the_callable_holds(written):
         ("v, {**g, 'a': -g['a']}", "the gradient of a is -1 times the right one"),
         ("v + 1, g", "value is 1 more than"),
         ("v * len(a), {n: len(a) * x for n, x in g.items()}", "equals infonce(reduction='sum')"),
-        ("v / (2 * len(a) - 2), {n: x / (2 * len(a) - 2) for n, x in g.items()}", "1/(2(N-1)) times"),
+        ("v / (2 * len(a) - 2), {n: x / (2 * len(a) - 2) for n, x in g.items()}", "1/(2(B-1)) times"),
         ("v, {n: x + 1e-6 for n, x in g.items()}", "no known variant or slip fits"),
     ],
 )
@@ -273,12 +275,12 @@ def test_float32_results_are_judged_as_float32(written):
 BAD_CODE = [
     (
         "def loss(a, b):\n    raise RuntimeError('no\\nluck')\n",
-        "raised RuntimeError: no luck; it was given numpy arrays",
+        "raised RuntimeError: no luck; it was given a: float64 (6, 5), b: float64 (6, 5); --map, --views,",
     ),
     ("def loss(a, b):\n    return a\n", "of shape (6, 5), expected one number"),
     ("def loss(a, b):\n    return 'text'\n", "returned a str, expected a number"),
     ("def loss(a, b):\n    return None\n", "returned a NoneType, expected a number"),
-    ("def loss(a):\n    return a.sum()\n", "takes 1 positional argument, expected 2: infonce compares a, b"),
+    ("def loss(a):\n    raise ValueError(a)\n", "takes 1 positional argument, expected 2: infonce compares a, b"),
     ("def loss(a, b, c):\n    return a.sum()\n", "its parameter 'c' has no counterpart"),
     ("def loss(a, b):\n    return a.sum(), {'a': a[0]}\n", "its gradient of a has shape (5,), expected (6, 5)"),
     ("def loss(a, b):\n    return a.sum(), {'c': a}\n", "returned a gradient of 'c'"),
@@ -342,7 +344,7 @@ def test_a_callable_that_fails_only_later_does_not_conform(written):
     report = check(target, "infonce")
     assert report.exit_code == 1
     (row,) = [row for row in report.rows if row.bad]
-    assert row.case.id == "tall" and row.note == "IndexError: thirteen"
+    assert row.case.id == "tall" and row.note.startswith("IndexError: thirteen; it was given")
 
 
 # --- frameworks, without having them ---
@@ -441,3 +443,43 @@ def test_the_command_line_starts_without_the_heavy_modules():
     code = "import sys, mini_repr.cli; print([m for m in ('numpy', 'torch', 'jax', 'scipy') if m in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+# --- how much is printed, and where ---
+
+DOUBLED = (
+    "import faithful_numpy\n"
+    "def loss(a, b, temperature):\n"
+    "    value, gradients = faithful_numpy.infonce(a, b, temperature)\n"
+    "    return 2 * value, {n: 2 * g for n, g in gradients.items()}\n"
+)
+
+
+def test_the_verdict_comes_first_and_every_case_only_with_v(written, run):
+    faithful = written("from faithful_numpy import infonce as loss\n")
+    plain, verbose = (run(faithful, "--against", "infonce", *more).stdout.splitlines() for more in ((), ("-v",)))
+    assert plain[1].startswith("Verdict: conforms to infonce on ") and not any(" ok" in line for line in plain)
+    assert sum(line.endswith(" ok") for line in verbose) > 20
+
+
+def test_quiet_prints_the_verdict_alone(written, run):
+    lines = run(written(DOUBLED), "--against", "infonce", "-q").stdout.splitlines()
+    assert lines[1] == "Verdict: does not conform to infonce: value and gradient are 2 times those of infonce."
+    assert len(lines) == 2
+
+
+def test_junit_has_a_test_for_every_case(written, run, tmp_path):
+    path = tmp_path / "check.xml"
+    assert run(written(DOUBLED), "--against", "infonce", "--junit", str(path)).exit_code == 1
+    suite = ElementTree.parse(path).getroot()
+    cases = cases_for(find_loss("infonce"))
+    assert [case.get("name") for case in suite] == [c.id for c in cases if c.result != "error"]
+    assert int(suite.get("failures")) == len(suite.findall("testcase/failure")) > 20
+    assert "2 times those of" in suite.find("testcase/failure").text
+
+
+def test_mutants_prints_the_score_of_a_page(run):
+    lines = run("--mutants", "--against", "flops").stdout.splitlines()
+    assert lines[0].split() == ["page", "tried", "told", "apart", "same", "gaps"]
+    name, tried, told_apart, same, gaps = lines[1].split()
+    assert name == "flops" and int(tried) == int(told_apart) + int(same) + int(gaps) and int(told_apart) > 50

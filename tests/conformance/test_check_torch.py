@@ -115,14 +115,14 @@ def distillation(scores, labels, temperature):
 
 
 SLIPS = [
-    (self_pair_kept, "infonce", {"variant": "nt_xent"}, "the self pair is left in the denominator"),
+    (self_pair_kept, "infonce", {"variant": "nt_xent"}, "off_diagonal is left out"),
     (one_direction_sum, "infonce", {}, "equals infonce(symmetric=False, reduction='sum')"),
     (keys_detached, "infonce", {"variant": "one_direction"}, "no gradient reaches b"),
-    (norm_detached, "infonce", {}, "no gradient flows through the norms"),
-    (simsiam_without_stop, "negative_cosine", {}, "the stop-gradient is missing"),
+    (norm_detached, "infonce", {}, "division by lengths that receive no gradient"),
+    (simsiam_without_stop, "negative_cosine", {}, "stop_gradient is left out"),
     (siglip_mean, "siglip", {}, "variant mean_over_pairs"),
     (vicreg_biased, "vicreg", {}, "equals vicreg(unbiased=False)"),
-    (distillation, "cross_entropy", {}, "value and gradient are 1/D temperature² times those of cross_entropy"),
+    (distillation, "cross_entropy", {}, "value and gradient are 1/C temperature² times those of cross_entropy"),
     (uniformity_unnormalised, "uniformity", {}, "equals uniformity(normalize=False)"),
 ]
 
@@ -165,9 +165,9 @@ def uneven_directions(z_i, z_j, temperature):
 
 
 TOGETHER = [
-    (doubled_with_self_pair, "infonce", {"variant": "nt_xent"}, ("are 2 times those", "self pair is left")),
-    (siglip_mean_without_exp, "siglip", {}, ("per_row='mean'", "exp is left out", "to 7 digits")),
-    (root_of_temperature_one_direction, "infonce", {}, ("symmetric=False", "sqrt(temperature)")),
+    (doubled_with_self_pair, "infonce", {"variant": "nt_xent"}, ("are 2 times those", "off_diagonal is left out")),
+    (siglip_mean_without_exp, "siglip", {}, ("1/B times those", "exp is left out")),
+    (root_of_temperature_one_direction, "infonce", {}, ("symmetric=False", "the root of temperature")),
     (byol_by_mse, "negative_cosine", {}, ("1/D times those of negative_cosine(form='squared', views='sum')",)),
     (uneven_directions, "infonce", {}, ("no known variant or slip fits",)),
 ]
@@ -197,7 +197,8 @@ def test_targets_that_the_caller_detaches_need_no_stop_gradient():
         (lambda a, b: a.detach().sum(), "its value does not depend on a, b through torch autograd"),
         (lambda a, b: 1.0, "returned a float, expected a torch tensor"),
         (lambda a, b: a @ b.t(), "returned a tensor of shape"),
-        (lambda a, b: (a.sum(), b), "returned a tuple, expected a torch tensor"),
+        (lambda a, b: (b, a.sum()), "returned a tensor of shape"),
+        (lambda a, b: {"total": a.sum()}, "returned a dict, expected a torch tensor"),
         (lambda a, b: torch.nope(a), "raised AttributeError"),
     ],
 )
@@ -242,5 +243,56 @@ def test_the_framework_is_seen():
 
 def test_assert_matches():
     assert_matches(faithful_nt_xent, "infonce", framework="torch", negatives="views")
-    with pytest.raises(AssertionError, match="the self pair is left in the denominator"):
+    with pytest.raises(AssertionError, match="off_diagonal is left out"):
         assert_matches(self_pair_kept, "infonce", framework="torch", negatives="views")
+
+
+def _circle_sums(z, labels, margin, scale):
+    """Log-sum-exp over positive plus over negative pairs of the batch."""
+    z = F.normalize(z, dim=1)
+    s = z @ z.t()
+    same = labels[:, None] == labels
+    below = torch.ones_like(same).tril(-1).bool()
+    s_p, s_n = s[same & below], s[~same & below]
+    w_p, w_n = (1 + margin - s_p.detach()).clamp(min=0), (s_n.detach() + margin).clamp(min=0)
+    logit_p, logit_n = -scale * w_p * (s_p - (1 - margin)), scale * w_n * (s_n - margin)
+    return logit_p.logsumexp(dim=0) + logit_n.logsumexp(dim=0)
+
+
+def circle_by_torch_softplus(z, labels, margin, scale):
+    return F.softplus(_circle_sums(z, labels, margin, scale))
+
+
+def circle_without_softplus(z, labels, margin, scale):
+    return _circle_sums(z, labels, margin, scale)
+
+
+@pytest.mark.parametrize("scale", [16.0, 80.0, 256.0])
+def test_circle_with_its_softplus_conforms_and_without_it_does_not(scale):
+    settings = {"over": "batch", "margin": 0.25, "scale": scale}
+    faithful = check(circle_by_torch_softplus, "circle", settings=settings)
+    assert faithful.exit_code == 0 and faithful.explanation is None, faithful.text()
+    slip = check(circle_without_softplus, "circle", settings=settings)
+    assert slip.exit_code == 1 and "softplus is left out" in slip.verdict
+
+
+def test_a_rounding_of_the_framework_is_said_with_how_much_it_is():
+    report = check(circle_by_torch_softplus, "circle", settings={"over": "batch", "margin": 0.25, "scale": 16.0})
+    assert report.exit_code == 0, report.text()
+    assert any("torch's softplus is a straight line above 20: off by" in note for note in report.notes)
+
+
+def test_a_float32_constant_inside_has_a_verdict_of_its_own():
+    def with_float32_temperature(a, b):
+        temperature = torch.tensor(0.1, dtype=torch.float32).double()
+        return faithful_nt_xent(a, b, temperature)
+
+    report = check(with_float32_temperature, "infonce", variant="nt_xent")
+    assert report.exit_code == 4
+    assert "as a float32 constant inside would give" in report.verdict
+
+
+def test_the_pasted_case_is_python():
+    report = check(lambda prediction, target, mask: prediction.sum(), "masked_regression", framework="torch")
+    pasted = report.text().partition("The smallest failing case:\n")[2]
+    exec(pasted, {"np": __import__("numpy")})

@@ -65,17 +65,17 @@ def uniformity_of_distances(z, t):
 @pytest.mark.parametrize(
     "function, loss, settings, named",
     [
-        (clip_over_the_wrong_axis, "infonce", {}, "columns are normalised, not rows"),
-        (siglip_sign, "siglip", {}, "sign inside the softplus"),
-        (simsiam_own_targets, "negative_cosine", {}, "the target of its own view"),
+        (clip_over_the_wrong_axis, "infonce", {}, "division of columns by their lengths"),
+        (siglip_sign, "siglip", {}, "softplus of the negative"),
+        (simsiam_own_targets, "negative_cosine", {}, "p1 and p2 exchanged"),
         (barlow_diagonal_in_both, "barlow_twins", {}, "the diagonal stands in the redundancy term too"),
         (
             vicreg_covariance_over_n,
             "vicreg",
             {"invariance": "elements", "variance_views": "mean"},
-            "the covariance is divided by N",
+            "in one use of matrix",
         ),
-        (uniformity_of_distances, "uniformity", {}, "distances are not squared"),
+        (uniformity_of_distances, "uniformity", {}, "the root of (apart * apart)"),
     ],
 )
 def test_slip_is_refused_and_named(function, loss, settings, named):

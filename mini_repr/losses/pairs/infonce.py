@@ -98,7 +98,7 @@ def infonce(
         du, dv, d_scale = back((r / 2, r / 2) if symmetric else (r, None))
         pull = (r * scale)[:, None]
         du -= pull * v
-        dv -= pull * u
+        dv = -pull * u if dv is None else dv - pull * u  # decoupled, in one direction, b is only the partner
         d_scale -= (r * partner).sum() / scale
         return to_a(du), to_b(dv), -d_scale * scale**2
 

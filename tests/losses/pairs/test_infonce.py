@@ -166,3 +166,14 @@ def test_against_torch_cross_entropy(negatives, symmetric):
     np.testing.assert_allclose(gradients["a"], ta.grad.numpy(), atol=1e-12)
     np.testing.assert_allclose(gradients["b"], tb.grad.numpy(), atol=1e-12)
     assert float(gradients["temperature"]) == pytest.approx(tt.grad.item(), rel=1e-10)
+
+
+def test_decoupled_queue_in_one_direction_moves_the_partner_only():
+    rng = np.random.default_rng(3)
+    a, b, queue = (rng.standard_normal((rows, 5)) for rows in (6, 6, 7))
+    settings = {"queue": queue, "negatives": "queue", "symmetric": False, "decoupled": True}
+    value, gradients = infonce.value_and_grad(a, b, **settings)
+    expected, definition = infonce.definition_and_grad(a, b, **settings)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(gradient, definition[name], rtol=1e-10, atol=1e-13)
