@@ -3,7 +3,7 @@
 Marin et al. 2021, arXiv 2110.03860. A ViT of four blocks learns to classify wandering digits from 64 patches; then,
 with no more training, half of its patch tokens are left after each block but the last: as weighted K-medoids, as
 weighted K-means, as those that receive most attention, or the whole is kept. *kept*: the accuracy on test images, over
-that with all tokens.
+that with all tokens. Tried before: half as many epochs, after which the classifier is poor.
 """
 
 import numpy as np
@@ -54,4 +54,5 @@ CLAIM = Claim(
     says="of half the tokens from block to block, clusters keep more of a classifier's accuracy than the most attended",
     measure=measure,
     expects=(higher("kept", "K-medoids", "most attended"), higher("kept", "K-means", "most attended")),
+    designs=2,
 )

@@ -1,5 +1,6 @@
 """`mini-repr check`: a user's implementation of a loss is compared with its page."""
 
+import os
 import sys
 
 import click
@@ -109,7 +110,18 @@ def check(target, against, ranks, detached, values_only, mutants, views, transpo
     if junit:
         _write(report.junit(), junit)
     click.echo(_shown(report, chosen["as_json"], chosen["quiet"], chosen["verbose"]))
+    if os.environ.get("GITHUB_ACTIONS") == "true" and report.exit_code:
+        click.echo(_annotation(target, report), err=True)
     sys.exit(report.exit_code)
+
+
+def _annotation(target, report):
+    """The line by which GitHub shows the verdict beside the code: https://docs.github.com, workflow commands."""
+    file = target.rpartition(":")[0] if ".py:" in target else target
+    from mini_repr.conformance.report import UNDEFINED
+
+    level = "warning" if report.exit_code == UNDEFINED else "error"
+    return f"::{level} file={file},title=mini-repr check::{report.verdict.replace('%', '%25')}"
 
 
 def _shown(report, as_json, quiet, verbose):

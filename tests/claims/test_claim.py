@@ -136,7 +136,7 @@ def test_command_prints_and_writes(tmp_path, monkeypatch):
     assert json.loads(out.read_text())["verdict"] == HOLDS
 
 
-@pytest.mark.parametrize("key, part", [("infonec", "infonce"), ("crate", "no experiment")])
+@pytest.mark.parametrize("key, part", [("infonec", "infonce"), ("capi", "no experiment")])
 def test_command_answers_a_wrong_key_in_one_line(key, part):
     result = CliRunner().invoke(main, ["claim", key])
     assert result.exit_code == 2 and part in result.stderr and len(result.stderr.splitlines()) == 1

@@ -483,3 +483,12 @@ def test_mutants_prints_the_score_of_a_page(run):
     assert lines[0].split() == ["page", "tried", "told", "apart", "same", "gaps"]
     name, tried, told_apart, same, gaps = lines[1].split()
     assert name == "flops" and int(tried) == int(told_apart) + int(same) + int(gaps) and int(told_apart) > 50
+
+
+def test_github_shows_the_verdict_beside_the_code(written, run, monkeypatch):
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    assert "::" not in run(written(DOUBLED), "--against", "infonce").stderr
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    line = run(written(DOUBLED), "--against", "infonce").stderr
+    assert line.startswith("::error file=") and "theirs.py,title=mini-repr check::" in line
+    assert len(line.splitlines()) == 1 and "2 times" in line
