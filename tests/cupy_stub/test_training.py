@@ -25,7 +25,17 @@ RUNS = {
     "metric_learning": {"loss": {"name": "contextual"}},
     "masked, MAE": {"loss": {"name": "masked_regression"}},
     "masked, SimMIM": {"loss": {"name": "masked_regression"}, "method": {"name": "masked", "style": "simmim"}},
+    "masked, CRATE": {
+        "loss": {"name": "masked_regression"},
+        "encoder": {"name": "crate", "width": 16, "depth": 1, "heads": 2, "patch": 4},
+    },
+    "hpm": {"loss": {"name": "patch_order"}},
+    "supervised_masked": {"loss": {"name": "cross_entropy"}, "method": {"name": "supervised_masked", "codes": 8}},
     "autoencoder": {"loss": {"name": "ms_ssim"}},
+    "classifier, pooled": {
+        "loss": {"name": "cross_entropy"},
+        "encoder": {"name": "pooled_vit", "width": 16, "depth": 2, "heads": 2, "patch": 4},
+    },
     "classifier": {"loss": {"name": "cross_entropy"}, "train": {"grad_cache": 4}},
     "continual": {"loss": {"name": "sy_con"}},
     "two_tower": {
@@ -45,7 +55,7 @@ def chosen_for(name):
 
 @pytest.fixture(params=RUNS)
 def name(request):
-    with stub.answers(all=True, any=request.param.startswith("masked")):
+    with stub.answers(all=True, any=request.param.startswith(("masked", "hpm", "supervised_masked"))):
         yield request.param
 
 
