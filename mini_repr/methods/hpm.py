@@ -6,9 +6,9 @@ from mini_repr.autograd import no_grad
 from mini_repr.backend import backend_of
 from mini_repr.losses.reconstruction.masked_regression import masked_regression
 from mini_repr.masking import mined_mask, visible_patches
-from mini_repr.methods.masked import Decoder
+from mini_repr.methods.masked import Decoder, refuse_whole_images
 from mini_repr.methods.method import Method, Step
-from mini_repr.nn import ViT, copy_of, patchify
+from mini_repr.nn import copy_of, patchify
 from mini_repr.optim import update_ema
 from mini_repr.pages.arguments import Count, Flag, Fraction
 from mini_repr.pages.declare import part
@@ -44,8 +44,7 @@ class HardPatchesMining(Method):
     ):
         super().__init__(parts)
         encoder, rng = self.encoder, parts.rng
-        if not isinstance(encoder, ViT):
-            raise ValueError("method hpm: needs patches to hide, expected --encoder vit")
+        refuse_whole_images("hpm", encoder)
         self.ratio, self.mine, self.momentum, self.normalize_target = ratio, mine, momentum, normalize_target
         mined_mask(np.random.default_rng(0), np.zeros((1, encoder.patch_count)), ratio, 0)  # refuses a wrong ratio
         pixels = encoder.patch**2 * encoder.image_shape[0]

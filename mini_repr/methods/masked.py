@@ -6,7 +6,7 @@ from mini_repr.autograd import Tensor, broadcast_to, concatenate
 from mini_repr.backend import backend_of
 from mini_repr.masking import random_mask, unit_mask, visible_patches
 from mini_repr.methods.method import Method, Step
-from mini_repr.nn import Block, LayerNorm, Linear, Module, ViT, patchify, sine_positions, truncated_normal
+from mini_repr.nn import Block, LayerNorm, Linear, Module, patchify, sine_positions, truncated_normal
 from mini_repr.pages.arguments import Choice, Count, Fraction
 from mini_repr.pages.declare import part
 
@@ -36,8 +36,7 @@ class Masked(Method):
     ):
         super().__init__(parts)
         encoder, rng = self.encoder, parts.rng
-        if not isinstance(encoder, ViT):
-            raise ValueError("method masked: needs patches to hide, expected --encoder vit")
+        refuse_whole_images("masked", encoder)
         self.style, self.ratio, self.unit = style, ratio, unit
         self._hidden(np.random.default_rng(0), 1)  # refuses a wrong ratio or unit before training
         pixels = encoder.patch**2 * encoder.image_shape[0]
@@ -75,6 +74,12 @@ class Masked(Method):
         prediction, pooled = rows
         target, hidden = targets
         return Step(objective(prediction, target, hidden, embeddings=(pooled,)), pooled.data)
+
+
+def refuse_whole_images(method, encoder):
+    """Raise ValueError unless patches of an encoder's images can be hidden."""
+    if not getattr(encoder, "hides_patches", False):
+        raise ValueError(f"method {method}: needs patches to hide, expected --encoder vit or crate")
 
 
 class Decoder(Module):

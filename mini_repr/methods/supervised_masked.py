@@ -6,9 +6,9 @@ from mini_repr.backend import backend_of
 from mini_repr.losses.reconstruction.masked_regression import masked_regression
 from mini_repr.losses.scores.cross_entropy import cross_entropy
 from mini_repr.masking import random_mask, visible_patches
-from mini_repr.methods.masked import Decoder
+from mini_repr.methods.masked import Decoder, refuse_whole_images
 from mini_repr.methods.method import Method, Step
-from mini_repr.nn import Linear, ViT, patchify
+from mini_repr.nn import Linear, patchify
 from mini_repr.pages.arguments import Choice, Count, Fraction, NonNegative
 from mini_repr.pages.declare import part
 from mini_repr.tokens import nearest_code, patch_codebook
@@ -41,8 +41,7 @@ class SupervisedMasked(Method):
     ):
         super().__init__(parts)
         encoder, rng, train = self.encoder, parts.rng, parts.data.train
-        if not isinstance(encoder, ViT):
-            raise ValueError("method supervised_masked: needs patches to hide, expected --encoder vit")
+        refuse_whole_images("supervised_masked", encoder)
         random_mask(np.random.default_rng(0), 1, encoder.patch_count, ratio)  # refuses a wrong ratio before training
         self.weight, self.predict, self.ratio = weight, predict, ratio
         self.head = Linear(encoder.width, len(train.label_names), rng)

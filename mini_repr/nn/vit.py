@@ -41,6 +41,7 @@ class ViT(Module):
     """
 
     takes = "images"
+    hides_patches = True  # whether forward takes ``visible`` and ``replace``
 
     def __init__(
         self,

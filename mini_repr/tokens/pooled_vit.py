@@ -30,6 +30,8 @@ class PooledViT(ViT):
         others: as in ``vit``.
     """
 
+    hides_patches = False
+
     def __init__(
         self,
         image_shape,

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from mini_repr.autograd import gradcheck
+from mini_repr.data import load
+from mini_repr.methods import build_method
 from mini_repr.nn import ViT
 from mini_repr.tokens import PooledViT, pool_tokens, significance
+from mini_repr.training import config
 
 TOKENS = np.random.default_rng(0).standard_normal((3, 12, 4))
 WEIGHTS = np.random.default_rng(1).random((3, 12))
@@ -122,3 +125,10 @@ def test_encoder_has_fewer_tokens_from_block_to_block():
     np.testing.assert_allclose(whole(images).pooled.data, plain(images).pooled.data, atol=1e-6)
     received = significance(plain(images, attention=True).attention[0])
     np.testing.assert_allclose(received.sum(axis=1), 4 * 17, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss, method", [("masked_regression", "masked"), ("patch_order", "hpm")])
+def test_methods_that_hide_patches_refuse_it_in_a_line(loss, method):
+    chosen = {"loss": {"name": loss}, "encoder": {"name": "pooled_vit"}, "method": {"views": ""}}
+    with pytest.raises(ValueError, match=f"method {method}: needs patches to hide, expected --encoder vit or crate"):
+        build_method(config.resolve(chosen), load("digits"), np.random.default_rng(0))
