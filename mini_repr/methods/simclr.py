@@ -4,7 +4,7 @@ from mini_repr.backend import backend_of
 from mini_repr.masking import random_mask, visible_patches
 from mini_repr.methods.method import Method, Step
 from mini_repr.methods.state import states_for
-from mini_repr.nn import Heads, ViT
+from mini_repr.nn import Heads
 from mini_repr.pages.declare import part
 
 
@@ -25,7 +25,7 @@ class SimCLR(Method):
     def __init__(self, parts):
         super().__init__(parts)
         self.sequences = self.objective.loss.sequences
-        if self.sequences and not isinstance(self.encoder, ViT):
+        if self.sequences and not getattr(self.encoder, "hides_patches", False):
             name = self.objective.loss.name
             raise ValueError(f"{self.page.title}: {name} compares sequences of patches, expected --encoder vit")
         self.projector = parts.heads.projector(self.encoder.width, parts.rng)
