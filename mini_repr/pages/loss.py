@@ -124,7 +124,7 @@ class Loss(Page):
         for p in self.arrays:
             value = arguments[p.name]
             if value is not None and getattr(p.annotation.bare, "unset", False):
-                value = value[value > -math.inf]
+                value = backend_of(value).xp.where(value == -math.inf, 0, value)
             if value is not None and not finite(value):
                 raise ValueError(f"{self.name}: {p.name}: got a NaN or an infinity, expected finite numbers")
         some_array = arguments[self.arrays[0].name]

@@ -94,13 +94,13 @@ def test_medoids_are_tokens_and_order_is_only_order():
     np.testing.assert_array_equal(other, member[:, order])
 
 
-@pytest.mark.parametrize("method", ["medoids", "means", "top"])
-def test_gradient(method):
+@pytest.mark.parametrize("method, rounds", [("medoids", 5), ("means", 5), ("means", 0), ("top", 5)])
+def test_gradient(method, rounds):
     g = np.random.default_rng(3).standard_normal((3, 4, 4))
-    _, backward = pooled(method)
+    _, backward = pooled(method, rounds=rounds)
 
     def weighted(tokens):
-        return (g * pooled(method, tokens=tokens)[0][0]).sum()
+        return (g * pooled(method, tokens=tokens, rounds=rounds)[0][0]).sum()
 
     gradient = backward((g, None))
     gradient = gradient if isinstance(gradient, tuple) else (gradient,)

@@ -90,8 +90,9 @@ def test_estimates_that_say_nothing_change_nothing(settings):
     a, b = np.random.default_rng(1).standard_normal((2, 6, 4))
     given = {"estimates": np.zeros(6), **settings}
     np.testing.assert_allclose(isogclr.value_and_grad(a, b, **given)[0], isogclr(a, b).data, rtol=1e-13)
-    with pytest.raises(ValueError, match="estimates: got a NaN or an infinity"):
-        isogclr.value_and_grad(a, b, estimates=np.full(6, np.inf))
+    for wrong in (np.inf, np.nan):
+        with pytest.raises(ValueError, match="estimates: got a NaN or an infinity"):
+            isogclr.value_and_grad(a, b, estimates=np.array([0.0, -np.inf, wrong, 0.0, 0.0, 0.0]))
 
 
 def test_the_surrogate_has_the_objective_s_gradient():
