@@ -5,6 +5,8 @@ Source: Wang et al. 2023, arXiv 2304.05919, section 3.4; official code Haochen-W
 
 import numpy as np
 
+from mini_repr.masking.random import hidden_count
+
 
 def mined_mask(rng, scores, ratio, share):
     """Hide a share of the patches of every image, of them the ``share`` with the highest scores and others at random.
@@ -23,7 +25,7 @@ def mined_mask(rng, scores, ratio, share):
             f"mined_mask: {patches} patches, ratio {ratio:g}, share {share:g}; expected 2 or more, between 0 and 1, "
             "and 0 to 1"
         )
-    hidden = min(max(round(ratio * patches), 1), patches - 1)
+    hidden = hidden_count(ratio, patches)
     mined = int(hidden * share)
     rank = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1)
     order = np.where(rank < mined, rank - patches, rng.random((batch, patches)))

@@ -17,8 +17,12 @@ def random_mask(rng, batch: Count(), patches: Count(2), ratio: Scalar(low=0, hig
     Returns:
         Host booleans (batch, patches), True = hidden: round(ratio * patches) per image, at least one each way.
     """
-    hidden = min(max(round(ratio * patches), 1), patches - 1)
-    return rng.random((batch, patches)).argsort(axis=1) < hidden
+    return rng.random((batch, patches)).argsort(axis=1) < hidden_count(ratio, patches)
+
+
+def hidden_count(ratio, patches):
+    """How many patches a share of them is: rounded, at least one, and one is left."""
+    return min(max(round(ratio * patches), 1), patches - 1)
 
 
 @definition(random_mask)

@@ -4,7 +4,7 @@ import numpy as np
 
 from mini_repr.autograd import no_grad
 from mini_repr.backend import backend_of
-from mini_repr.losses.reconstruction.masked_regression import masked_regression
+from mini_repr.losses.reconstruction.masked_regression import masked_regression, normalise_patches
 from mini_repr.masking import mined_mask, visible_patches
 from mini_repr.methods.masked import Decoder, refuse_whole_images
 from mini_repr.methods.method import Method, Step
@@ -91,9 +91,8 @@ class HardPatchesMining(Method):
     def _errors(self, prediction, target):
         """(B, P): the mean squared error of every patch, of what the reconstruction is compared with."""
         if self.normalize_target:
-            xp = backend_of(target).xp
-            target = target - target.mean(axis=-1, keepdims=True)
-            target /= xp.sqrt((target * target).sum(axis=-1, keepdims=True) / (target.shape[-1] - 1) + 1e-6)
+            target = target.copy()
+            normalise_patches(target)
         difference = prediction - target
         return (difference * difference).mean(axis=-1)
 

@@ -38,8 +38,7 @@ def modality_separability(a: Rows("N>=2 D", no_zero_row=True), b: Rows("N>=2 D",
     """Accuracy of a plane between the two sides, 0.5 where they mix.
 
     1 where a plane splits the unit rows of a from those of b. The plane is the least-squares one of the pairs of even
-    number, slightly ridged; those of odd number are scored, and
-    one on the plane counts half.
+    number, slightly ridged; those of odd number are scored, and one on the plane counts half.
 
     Source: Fahim et al. 2024, arXiv 2405.18570, report linear separability besides the gap.
     """

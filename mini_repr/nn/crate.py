@@ -13,7 +13,7 @@ from mini_repr.nn.init import he_uniform
 from mini_repr.nn.layers import LayerNorm, Linear, at_least_one
 from mini_repr.nn.mlp import normalised
 from mini_repr.nn.module import Module
-from mini_repr.nn.vit import ViT
+from mini_repr.nn.vit import ViT, pooled_definition
 from mini_repr.pages.arguments import Choice, Count, NonNegative, Positive
 from mini_repr.pages.declare import part
 from mini_repr.pages.page import definition
@@ -107,19 +107,7 @@ def ista_step(y, dictionary, /, step, threshold):
 
 @definition(Crate)
 def crate_definition(encoder, images):
-    state, side, pooled = encoder.state_dict(), encoder.patch, []
-    for image in images:
-        height, width = image.shape[1:]
-        corners = [(top, left) for top in range(0, height, side) for left in range(0, width, side)]
-        patches = [image[:, i : i + side, j : j + side].transpose(1, 2, 0).reshape(-1) for i, j in corners]
-        x = np.stack(patches) @ state["embed.weight"] + state["embed.bias"] + state["positions"]
-        if "class_token" in state:
-            x = np.concatenate([state["class_token"][None], x])
-        for block in encoder.blocks:
-            x = crate_block_definition(block, x)
-        rows = normalised(x, state["norm.gain"], state["norm.bias"])
-        pooled.append(rows[0] if "class_token" in state else rows.mean(axis=0))
-    return np.stack(pooled)
+    return pooled_definition(encoder, images, lambda number, block, x: crate_block_definition(block, x))
 
 
 def crate_block_definition(block, x):

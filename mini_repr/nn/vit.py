@@ -122,10 +122,15 @@ class ViT(Module):
                 kept[number] = self._cut(x)[1]
             if attention:
                 weights_of.append(weights)
+            x = self._between(number, x, weights)
         pooled, tokens = self._cut(self.norm(x))
         if pooled is None:
             pooled = tokens.mean(axis=1)
         return Encoded(pooled, tokens, tuple(kept[number] for number in layers), tuple(weights_of))
+
+    def _between(self, number, x, weights):
+        """What enters the next block (or the last norm), of the tokens and attention weights of block ``number``."""
+        return x
 
     def layer_rows(self, images):
         """One row per image after each block, the mean of its patch tokens: a list of (B, D)."""
@@ -171,6 +176,15 @@ class ViT(Module):
 
 @definition(ViT)
 def vit_definition(encoder, images):
+    return pooled_definition(encoder, images, lambda number, block, x: block_definition(block, x))
+
+
+def pooled_definition(encoder, images, layer):
+    """Pooled rows in plain NumPy, an image at a time.
+
+    Args:
+        layer: ``layer(number, block, x)``, the tokens (N, D) of one image after block ``number``.
+    """
     state, side, pooled = encoder.state_dict(), encoder.patch, []
     for image in images:
         height, width = image.shape[1:]
@@ -179,8 +193,8 @@ def vit_definition(encoder, images):
         x = np.stack(patches) @ state["embed.weight"] + state["embed.bias"] + state["positions"]
         if "class_token" in state:
             x = np.concatenate([state["class_token"][None], x])
-        for block in encoder.blocks:
-            x = block_definition(block, x)
+        for number, block in enumerate(encoder.blocks, 1):
+            x = layer(number, block, x)
         rows = normalised(x, state["norm.gain"], state["norm.bias"])
         pooled.append(rows[0] if "class_token" in state else rows.mean(axis=0))
     return np.stack(pooled)

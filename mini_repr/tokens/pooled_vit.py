@@ -5,11 +5,10 @@ Source: Marin et al. 2021, arXiv 2110.03860.
 
 import numpy as np
 
-from mini_repr.autograd import broadcast_to, concatenate
-from mini_repr.nn import ViT, patchify
-from mini_repr.nn.encoded import Encoded
-from mini_repr.nn.mlp import normalised
+from mini_repr.autograd import concatenate
+from mini_repr.nn import ViT
 from mini_repr.nn.transformer import block_definition
+from mini_repr.nn.vit import pooled_definition
 from mini_repr.pages.arguments import Choice, Count, FractionBelowOne, Positive, Scalar
 from mini_repr.pages.declare import part
 from mini_repr.pages.page import definition
@@ -59,40 +58,22 @@ class PooledViT(ViT):
             counts.append(max(1, round(self.keep * counts[-1])))
         return counts
 
-    def forward(self, images, layers=(), attention=False):
-        """As ``ViT`` of whole images; tokens are as many as the last block had."""
-        self._check(images, None, None, None, layers)
-        rows = self.embed(patchify(images, self.patch)) + self.positions
-        x = concatenate(broadcast_to(self.class_token, (len(images), 1, self.width)), rows, axis=1)
-        kept, weights_of = {}, []
-        for number, (block, after) in enumerate(zip(self.blocks, [*self.counts()[1:], None], strict=True), 1):
-            x, weights = block(x)
-            if number in layers:
-                kept[number] = self._cut(x)[1]
-            if attention:
-                weights_of.append(weights)
-            if after is not None:
-                x = self._pooled(x, weights, after)
-        pooled, tokens = self._cut(self.norm(x))
-        return Encoded(pooled, tokens, tuple(kept[number] for number in layers), tuple(weights_of))
-
-    def _pooled(self, x, weights, count):
+    def _between(self, number, x, weights):
+        if number == self.depth:
+            return x
         row, tokens = self._cut(x)
-        centres, _ = pool_tokens(tokens, significance(weights)[:, 1:], count, self.by)
+        centres, _ = pool_tokens(tokens, significance(weights)[:, 1:], self.counts()[number], self.by)
         return concatenate(row.reshape(len(x), 1, self.width), centres, axis=1)
 
 
 @definition(PooledViT)
 def pooled_vit_definition(encoder, images):
-    state, pooled = encoder.state_dict(), []
-    for image in images:
-        x = patchify(image[None], encoder.patch)[0] @ state["embed.weight"] + state["embed.bias"] + state["positions"]
-        x = np.concatenate([state["class_token"][None], x])
-        for block, after in zip(encoder.blocks, [*encoder.counts()[1:], None], strict=True):
-            weights = block(x[None])[1]
-            x = block_definition(block, x)
-            if after is not None:
-                centres = pool_tokens.on_arrays(x[None, 1:], significance(weights)[:, 1:], after, encoder.by)[0][0]
-                x = np.concatenate([x[:1], centres[0]])
-        pooled.append(normalised(x, state["norm.gain"], state["norm.bias"])[0])
-    return np.stack(pooled)
+    def layer(number, block, x):
+        weights, x = block(x[None])[1], block_definition(block, x)
+        if number == encoder.depth:
+            return x
+        count = encoder.counts()[number]
+        centres = pool_tokens.on_arrays(x[None, 1:], significance(weights)[:, 1:], count, encoder.by)[0][0]
+        return np.concatenate([x[:1], centres[0]])
+
+    return pooled_definition(encoder, images, layer)

@@ -89,8 +89,7 @@ def masked_regression(
     counted = xp.flatnonzero(mask) if over == "masked" else xp.arange(mask.size)
     goal = target.reshape(-1, width)[counted]  # (|M|, Q), a copy
     if normalize_target:
-        goal -= goal.mean(axis=1, keepdims=True)
-        goal /= xp.sqrt((goal * goal).sum(axis=1, keepdims=True) / (width - ddof) + eps)
+        normalise_patches(goal, ddof, eps)
     error = xp.subtract(prediction.reshape(-1, width)[counted], goal, out=goal)
     if norm == "l2":
         cost, slope = error * error, 2 * error
@@ -106,6 +105,13 @@ def masked_regression(
         return (gradient.reshape(prediction.shape),)
 
     return cost.mean(), backward
+
+
+def normalise_patches(patches, ddof=1, eps=1e-6):
+    """Take patches (..., Q) to mean 0 and variance 1 each, in place; the variance is divided by Q - ddof."""
+    patches -= patches.mean(axis=-1, keepdims=True)
+    variance = (patches * patches).sum(axis=-1, keepdims=True) / (patches.shape[-1] - ddof)
+    patches /= backend_of(patches).xp.sqrt(variance + eps)
 
 
 @definition(masked_regression)
