@@ -38,3 +38,8 @@ def random_mask_definition(rng, batch, patches, ratio):
 def visible_patches(mask):
     """Numbers (B, V) of the patches that a host mask (B, P) leaves, in order; every image leaves the same number."""
     return np.nonzero(~mask)[1].reshape(len(mask), -1)
+
+
+def hidden_patches(mask):
+    """Numbers (B, M) of the patches that a host mask (B, P) hides, in order; every image hides the same number."""
+    return visible_patches(~mask)

@@ -26,7 +26,7 @@ class Autoencoder(Method):
 
     @classmethod
     def fits(cls, loss):
-        return super().fits(loss) and not loss.masked
+        return super().fits(loss) and all(len(p.annotation.letters) == 4 for p in loss.arrays)
 
     def sample(self, images, rng):
         return (self.views(images, rng),)

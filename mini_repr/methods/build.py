@@ -15,6 +15,8 @@ BY_DEFAULT = [
     "classifier",
     "masked",
     "hpm",
+    "latent_mim",
+    "capi",
     "autoencoder",
     "two_tower",
     "momentum",

@@ -6,9 +6,9 @@ from mini_repr.autograd import no_grad
 from mini_repr.backend import backend_of
 from mini_repr.losses.reconstruction.masked_regression import masked_regression, normalise_patches
 from mini_repr.masking import mined_mask, visible_patches
-from mini_repr.methods.masked import Decoder, refuse_whole_images
+from mini_repr.methods.masked import refuse_whole_images
 from mini_repr.methods.method import Method, Step
-from mini_repr.nn import copy_of, patchify
+from mini_repr.nn import Decoder, copy_of, patchify
 from mini_repr.optim import update_ema
 from mini_repr.pages.arguments import Count, Flag, Fraction
 from mini_repr.pages.declare import part

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, broadcast_to, concatenate
+from mini_repr.autograd import Tensor
 from mini_repr.backend import backend_of
 from mini_repr.masking import random_mask, unit_mask, visible_patches
 from mini_repr.methods.method import Method, Step
-from mini_repr.nn import Block, LayerNorm, Linear, Module, patchify, sine_positions, truncated_normal
+from mini_repr.nn import Decoder, Linear, patchify, truncated_normal
 from mini_repr.pages.arguments import Choice, Count, Fraction
 from mini_repr.pages.declare import part
 
@@ -80,33 +80,3 @@ def refuse_whole_images(method, encoder):
     """Raise ValueError unless patches of an encoder's images can be hidden."""
     if not getattr(encoder, "hides_patches", False):
         raise ValueError(f"method {method}: needs patches to hide, expected --encoder vit or crate")
-
-
-class Decoder(Module):
-    """MAE's light decoder: visible tokens, mask tokens in the gaps, fixed positions, a few blocks, pixels.
-
-    He et al. 2021, arXiv 2111.06377, section 3 and appendix A.1.
-    """
-
-    def __init__(self, encoder, width, depth, heads, pixels, rng):
-        super().__init__()
-        self.embed = Linear(encoder.width, width, rng)
-        self.mask_token = Tensor(truncated_normal(rng, (width,), np.float32), requires_grad=True)
-        self.register_buffer("positions", sine_positions(encoder.grid, width))
-        self.blocks = [Block(width, heads, 4.0, rng) for _ in range(depth)]
-        self.norm = LayerNorm(width)
-        self.pixels = Linear(width, pixels, rng)
-
-    def forward(self, tokens, mask):
-        """(B, V, D) tokens of the patches that the host mask (B, P) leaves, in order, to (B, P, pixels)."""
-        batch, shown, _ = tokens.shape
-        x = self.embed(tokens)
-        gaps = broadcast_to(self.mask_token, (batch, mask.shape[1] - shown, x.shape[-1]))
-        # Visible rows first, then the gaps: patch p of an image finds its row at the rank that a stable sort gives it.
-        place = np.argsort(np.argsort(mask, axis=1, kind="stable"), axis=1)
-        backend = backend_of(tokens.data)
-        x = concatenate(x, gaps, axis=1)[backend.asarray(np.arange(batch)[:, None]), backend.asarray(place)]
-        x = x + self.positions
-        for block in self.blocks:
-            x, _ = block(x)
-        return self.pixels(self.norm(x))

@@ -6,9 +6,9 @@ from mini_repr.backend import backend_of
 from mini_repr.losses.reconstruction.masked_regression import masked_regression
 from mini_repr.losses.scores.cross_entropy import cross_entropy
 from mini_repr.masking import random_mask, visible_patches
-from mini_repr.methods.masked import Decoder, refuse_whole_images
+from mini_repr.methods.masked import refuse_whole_images
 from mini_repr.methods.method import Method, Step
-from mini_repr.nn import Linear, patchify
+from mini_repr.nn import Decoder, Linear, patchify
 from mini_repr.pages.arguments import Choice, Count, Fraction, NonNegative
 from mini_repr.pages.declare import part
 from mini_repr.tokens import nearest_code, patch_codebook

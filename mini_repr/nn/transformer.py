@@ -43,8 +43,7 @@ class Block(Module):
         if attention not in ("softmax", "sparsemax"):
             raise ValueError(f"Block: attention: got {attention!r}, expected softmax or sparsemax")
         self.norm1 = LayerNorm(width, dtype=dtype)
-        # Each of the three is drawn as the square matrix that it is (Chen et al. 2021, arXiv 2104.02057).
-        self.qkv = Linear(width, 3 * width, rng, init=_three_square, dtype=dtype)
+        self.qkv = Linear(width, 3 * width, rng, init=three_square, dtype=dtype)
         self.out = Linear(width, width, rng, dtype=dtype)
         self.norm2 = LayerNorm(width, dtype=dtype)
         self.expand = Linear(width, hidden, rng, dtype=dtype)
@@ -124,6 +123,7 @@ def _sparsemax(scores):
     return np.maximum(scores - tau, 0)
 
 
-def _three_square(rng, shape, dtype):
+def three_square(rng, shape, dtype):
+    """Queries, keys and values (D, 3 D), each drawn as the square matrix that it is (arXiv 2104.02057)."""
     width = shape[0]
     return np.concatenate([xavier_uniform(rng, (width, width), dtype) for _ in range(3)], axis=1)

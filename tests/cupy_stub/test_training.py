@@ -30,6 +30,8 @@ RUNS = {
         "encoder": {"name": "crate", "width": 16, "depth": 1, "heads": 2, "patch": 4},
     },
     "hpm": {"loss": {"name": "patch_order"}},
+    "latent_mim": {"loss": {"name": "patch_discrimination"}},
+    "capi": {"loss": {"name": "cluster_prediction"}, "method": {"clusters": 8}},
     "supervised_masked": {"loss": {"name": "cross_entropy"}, "method": {"name": "supervised_masked", "codes": 8}},
     "autoencoder": {"loss": {"name": "ms_ssim"}},
     "classifier, pooled": {
@@ -55,7 +57,9 @@ def chosen_for(name):
 
 @pytest.fixture(params=RUNS)
 def name(request):
-    with stub.answers(all=True, any=request.param.startswith(("masked", "hpm", "supervised_masked"))):
+    with stub.answers(
+        all=True, any=request.param.startswith(("masked", "hpm", "latent_mim", "capi", "supervised_masked"))
+    ):
         yield request.param
 
 

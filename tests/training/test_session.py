@@ -93,6 +93,8 @@ def test_added_regulariser_is_part_of_the_loss(tmp_path):
         ("infonce", "momentum"),
         ("masked_regression", None),
         ("patch_order", None),
+        ("patch_discrimination", None),
+        ("cluster_prediction", None),
         ("supcon", None),
         ("barlow_twins", "neighbours"),
     ],
