@@ -18,7 +18,7 @@ from mini_repr.training.config import merge
 COMMON = {
     "loss": {"name": "patch_discrimination"},
     "encoder": {"name": "vit", "width": 48, "depth": 3, "patch": 4},
-    "method": {"name": "latent_mim", "decoder_width": 48, "gap": 1, "views": ""},
+    "method": {"name": "latent_mim", "decoder_width": 48, "gap": 1},
     "train": {"epochs": 40, "batch_size": 64},
 }
 ARMS = {

@@ -6,19 +6,21 @@ from mini_repr.autograd import Tensor
 from mini_repr.backend import backend_of
 from mini_repr.masking import random_mask, unit_mask, visible_patches
 from mini_repr.methods.method import Method, Step
-from mini_repr.nn import Decoder, Linear, patchify, truncated_normal
+from mini_repr.nn import Crate, CrateDecoder, Decoder, Linear, patchify, truncated_normal
 from mini_repr.pages.arguments import Choice, Count, Fraction
 from mini_repr.pages.declare import part
 
 
-@part("method", "masked", paper=("020", "096"))
+@part("method", "masked", paper=("020", "042", "096"))
 class Masked(Method):
-    """Masked image modelling: MAE (hidden patches never enter the encoder) or SimMIM (a mask token takes their place).
+    """Masked image modelling: MAE, SimMIM or CRATE's autoencoder, all by pixels of the hidden patches.
 
-    ``style="mae"``: He et al. 2021, arXiv 2111.06377: the encoder sees the visible patches alone, a light decoder puts
-    mask tokens in the gaps. ``style="simmim"``: Xie et al. 2021, arXiv 2111.09886: a learned token replaces the hidden
-    patches, a linear head predicts; its loss is the variant ``simmim``. Both predict pixels. ``unit``: patches along a
-    side of what is hidden at once (SimMIM hides squares of several patches).
+    ``style="mae"``: He et al. 2021, arXiv 2111.06377: the encoder sees the visible patches alone, a light decoder
+    (``decoder_*``) puts mask tokens in the gaps. ``style="simmim"``: Xie et al. 2021, arXiv 2111.09886: a learned token
+    replaces the hidden patches, a linear head predicts; its loss is the variant ``simmim``. ``style="crate"``: Yu et
+    al. 2023, arXiv 2311.13110: a learned token likewise, the encoder a ``crate`` (official: ``encoder.threshold=0.5``),
+    and a decoder that undoes its layers (``CrateDecoder``). ``unit``: patches along a side of what is hidden at once
+    (SimMIM hides squares of several patches).
     """
 
     compares = ("reconstruction",)
@@ -27,7 +29,7 @@ class Masked(Method):
         self,
         parts,
         *,
-        style: Choice("mae", "simmim") = "mae",
+        style: Choice("mae", "simmim", "crate") = "mae",
         ratio: Fraction = 0.75,
         unit: Count() = 1,
         decoder_width: Count() = 64,
@@ -40,11 +42,16 @@ class Masked(Method):
         self.style, self.ratio, self.unit = style, ratio, unit
         self._hidden(np.random.default_rng(0), 1)  # refuses a wrong ratio or unit before training
         pixels = encoder.patch**2 * encoder.image_shape[0]
-        if style == "simmim":
+        if style == "crate" and not isinstance(encoder, Crate):
+            raise ValueError(
+                f"method masked: style=crate: got encoder {parts.encoder.page.name}, expected --encoder crate"
+            )
+        if style != "mae":
             self.mask_token = Tensor(truncated_normal(rng, (encoder.width,), np.float32), requires_grad=True)
-            self.head = Linear(encoder.width, pixels, rng)
-        else:
+        if style == "mae":
             self.head = Decoder(encoder, decoder_width, decoder_depth, decoder_heads, pixels, rng)
+        else:
+            self.head = Linear(encoder.width, pixels, rng) if style == "simmim" else CrateDecoder(encoder, pixels, rng)
 
     @classmethod
     def fits(cls, loss):
@@ -61,11 +68,14 @@ class Masked(Method):
 
     def embed(self, images, mask):
         asarray = backend_of(images).asarray
+        if self.style == "mae":
+            encoded = self.encoder(images, visible=asarray(visible_patches(mask)))
+            return self.head(encoded.tokens, mask), encoded.pooled
+        encoded = self.encoder(images, replace=asarray(mask), mask_token=self.mask_token)
         if self.style == "simmim":
-            encoded = self.encoder(images, replace=asarray(mask), mask_token=self.mask_token)
             return self.head(encoded.tokens), encoded.pooled
-        encoded = self.encoder(images, visible=asarray(visible_patches(mask)))
-        return self.head(encoded.tokens, mask), encoded.pooled
+        first = None if self.encoder.class_token is None else encoded.pooled
+        return self.head(encoded.tokens, first), encoded.pooled
 
     def targets(self, images, mask):
         return patchify(images, self.encoder.patch), backend_of(images).asarray(mask)

@@ -25,8 +25,8 @@ def position_information(scores: Rows("N P K")):
     """
     xp = backend_of(scores).xp
     images, positions, clusters = scores.shape
-    chosen = scores.argmax(axis=-1)
-    joint = xp.stack([xp.bincount(column, minlength=clusters) for column in chosen.T]) / (images * positions)
+    chosen = scores.argmax(axis=-1)[..., None] == xp.arange(clusters)
+    joint = chosen.sum(axis=0) / (images * positions)
     independent = joint.sum(axis=0) / positions
     return float((joint * xp.log(xp.where(joint > 0, joint / xp.maximum(independent, 1e-300), 1))).sum())
 

@@ -6,7 +6,7 @@ An *encoder* is a module with a ``width`` that returns ``Encoded``. Image encode
 what is annotated among its arguments is what a user may set.
 """
 
-from mini_repr.nn.crate import Crate
+from mini_repr.nn.crate import Crate, CrateDecoder
 from mini_repr.nn.decoders import CrossDecoder, Decoder
 from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.heads import Heads, LinearHead, PredictionHead, ProjectionHead

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from mini_repr.autograd import attention, primitive
+from mini_repr.autograd import attention, concatenate, primitive
 from mini_repr.backend import backend_of
 from mini_repr.nn.init import he_uniform
 from mini_repr.nn.layers import LayerNorm, Linear, at_least_one
@@ -82,6 +82,52 @@ class CrateBlock(Module):
         v = self.subspaces(self.norm1(x))
         mixed, weights = attention(v, v, v, mask, heads=self._heads)
         return x + self.out(mixed), weights
+
+
+class CrateDecoder(Module):
+    """The inverse of a ``Crate`` encoder's layers, as many and as wide: tokens back to the pixels of their patches.
+
+    Each layer undoes one of the encoder, its two steps in reverse order:
+
+        Z~ = W LN Z,      Z' = Z~ - MSSA(LN Z~)        against  Y = Z + MSSA(LN Z), Z' = ISTA(LN Y) there
+
+    so it has no activation but its softmax, and a minus sign. For V with orthonormal subspaces and W = κ [U_k]ᵀ the
+    second undoes Y to O(κ²). Where W is learned, as here, the sign is a matter of names: -W is as likely a start as W.
+
+    Yu et al. 2023, arXiv 2311.13110, section 3 (CRATE-AE: Pai et al., arXiv 2404.02446); checked against the official
+    code, Ma-Lab-Berkeley/CRATE, model/crate_ae: a layer norm and a linear map to pixels come last.
+    """
+
+    def __init__(self, encoder, outputs, rng):
+        super().__init__()
+        heads = encoder.blocks[0]._heads
+        self.blocks = [InverseCrateBlock(encoder.width, heads, rng) for _ in range(encoder.depth)]
+        self.norm = LayerNorm(encoder.width)
+        self.pixels = Linear(encoder.width, outputs, rng)
+
+    def forward(self, tokens, first=None):
+        """Patch tokens (B, P, D), behind the class row ``first`` (B, D) where there is one, to (B, P, outputs)."""
+        x = tokens if first is None else concatenate(first.reshape(len(tokens), 1, -1), tokens, axis=1)
+        for block in self.blocks:
+            x = block(x)
+        return self.pixels(self.norm(x if first is None else x[:, 1:]))
+
+
+class InverseCrateBlock(Module):
+    """One layer of ``CrateDecoder``."""
+
+    def __init__(self, width, heads, rng, *, dtype=np.float32):
+        self.norm1 = LayerNorm(width, dtype=dtype)
+        self.dictionary = Linear(width, width, rng, bias=False, init=he_uniform, dtype=dtype)
+        self.norm2 = LayerNorm(width, dtype=dtype)
+        self.subspaces = Linear(width, width, rng, bias=False, dtype=dtype)
+        self.out = Linear(width, width, rng, dtype=dtype)
+        self._heads = heads
+
+    def forward(self, x):
+        x = self.dictionary(self.norm1(x))
+        v = self.subspaces(self.norm2(x))
+        return x - self.out(attention(v, v, v, heads=self._heads)[0])
 
 
 @primitive

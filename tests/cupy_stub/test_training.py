@@ -29,6 +29,12 @@ RUNS = {
         "loss": {"name": "masked_regression"},
         "encoder": {"name": "crate", "width": 16, "depth": 1, "heads": 2, "patch": 4},
     },
+    "masked, CRATE's decoder": {
+        "loss": {"name": "masked_regression"},
+        "encoder": {"name": "crate", "width": 16, "depth": 1, "heads": 2, "patch": 4},
+        "method": {"name": "masked", "style": "crate"},
+    },
+    "masked_contrast": {"loss": {"name": "infonce"}, "method": {"name": "masked_contrast"}},
     "hpm": {"loss": {"name": "patch_order"}},
     "latent_mim": {"loss": {"name": "patch_discrimination"}},
     "capi": {"loss": {"name": "cluster_prediction"}, "method": {"clusters": 8}},

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 
-from mini_repr.autograd import attention, gradcheck
+from mini_repr.autograd import Tensor, attention, gradcheck
+from mini_repr.data import load
+from mini_repr.methods import build_method
 from mini_repr.metrics import coding_rate
-from mini_repr.nn import Block, Crate
-from mini_repr.nn.crate import CrateBlock, ista_step
+from mini_repr.nn import Block, Crate, patchify
+from mini_repr.nn.crate import CrateBlock, InverseCrateBlock, ista_step
+from mini_repr.nn.mlp import normalised
+from mini_repr.training import config
 
 SHAPE = (1, 8, 8)
 
@@ -86,3 +90,49 @@ def test_hides_patches_as_the_other_transformer_does():
     images[:, :, 6:, 6:] = 0.5  # patch 15, which is hidden
     np.testing.assert_array_equal(encoder(images, visible=visible).tokens.data, shown.data)
     assert shown.shape == (3, 3, 16)
+
+
+def test_the_decoder_undoes_the_compression_to_second_order():
+    """With orthonormal U and W = kappa U, Y - kappa M(Y) gives Z back but for O(kappa²)."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((1, 9, 16))
+    u = np.linalg.qr(rng.standard_normal((16, 16)))[0]
+
+    def mixed(x):
+        v = x @ u
+        return attention.on_arrays(v, v, v, heads=4)[0][0] @ u.T
+
+    errors = [np.abs(y - k * mixed(y) - z).max() / k**2 for k in (1e-1, 1e-2, 1e-3) for y in [z + k * mixed(z)]]
+    assert max(errors) < 1.2 * min(errors) and 0.1 < min(errors) < 10
+
+
+def test_a_layer_of_the_decoder_is_its_formula_and_as_large_as_one_of_the_encoder():
+    block = InverseCrateBlock(16, 4, np.random.default_rng(1), dtype=np.float64)
+    x = np.random.default_rng(2).standard_normal((2, 5, 16))
+    state = block.state_dict()
+    for image, found in zip(x, block(Tensor(x)).data, strict=True):
+        z = normalised(image, state["norm1.gain"], state["norm1.bias"]) @ state["dictionary.weight"]
+        v = normalised(z, state["norm2.gain"], state["norm2.bias"]) @ state["subspaces.weight"]
+        rows = np.zeros_like(z)
+        for start in range(0, 16, 4):
+            own = v[:, start : start + 4]
+            weights = np.exp(own @ own.T / 2)
+            rows[:, start : start + 4] = weights @ own / weights.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(found, z - rows @ state["out.weight"] - state["out.bias"], atol=1e-12)
+    assert block.parameter_count() == CrateBlock(16, 4, np.random.default_rng(0)).parameter_count()
+
+
+def test_it_rebuilds_hidden_patches_and_wants_a_crate():
+    data = load("digits")
+    for pooling in ("cls", "mean"):
+        encoder = {"name": "crate", "width": 16, "depth": 1, "heads": 2, "pooling": pooling}
+        chosen = {"loss": {"name": "masked_regression"}, "method": {"style": "crate", "views": ""}, "encoder": encoder}
+        method = build_method(config.resolve(chosen), data, np.random.default_rng(0))
+        images, mask = method.sample(data.train.images[:6], np.random.default_rng(0))
+        prediction, _ = method.embed(images, mask)
+        patches = patchify(images, 2).copy()
+        patches[mask] = 0.5
+        other = patches.reshape(6, 4, 4, 2, 2).transpose(0, 1, 3, 2, 4).reshape(images.shape)
+        np.testing.assert_allclose(method.embed(other, mask)[0].data, prediction.data, atol=1e-6)
+    with pytest.raises(ValueError, match="style=crate: got encoder vit, expected --encoder crate"):
+        build_method(config.resolve({**chosen, "encoder": {"name": "vit"}}), data, np.random.default_rng(0))

@@ -92,6 +92,7 @@ def test_added_regulariser_is_part_of_the_loss(tmp_path):
         ("infonce", None),
         ("infonce", "momentum"),
         ("masked_regression", None),
+        ("infonce", "masked_contrast"),
         ("patch_order", None),
         ("patch_discrimination", None),
         ("cluster_prediction", None),
