@@ -4,14 +4,15 @@ Wei, Gupta, Morgado 2024, arXiv 2407.15837. Wandering digits, a ViT of 16 patche
 method, patches a pixel apart; the squared error of normalised latents in its place; the target learned jointly, with
 its gradient; neighbouring patches that touch (*no gap*). *spread*: the deviation of unit pooled rows over test images
 times √D, 0 in collapse; *across*: the mean cosine of two images' tokens at the same place, 1 where tokens say their
-place alone; *few labels*: a linear probe with ten labels a class.
+place alone; *probe*: a linear one with all labels. Tried before, with one seed: 13 epochs; 40; 40 without augmentation,
+where the squared error does not collapse.
 """
 
 import numpy as np
 
 from mini_repr.autograd import no_grad, unit_rows
 from mini_repr.claims.bench.claim import Claim, higher, lower
-from mini_repr.claims.bench.trained import few_labels, trained
+from mini_repr.claims.bench.trained import digit_scores, trained
 from mini_repr.data import load
 from mini_repr.training.config import merge
 
@@ -19,7 +20,7 @@ COMMON = {
     "loss": {"name": "patch_discrimination"},
     "encoder": {"name": "vit", "width": 48, "depth": 3, "patch": 4},
     "method": {"name": "latent_mim", "decoder_width": 48, "gap": 1},
-    "train": {"epochs": 40, "batch_size": 64},
+    "train": {"epochs": 20, "batch_size": 64},
 }
 ARMS = {
     "latent MIM": {},
@@ -54,7 +55,7 @@ def measure(seed):
         found[arm] = {
             "spread": spread(encoded.pooled.data.astype(np.float64)),
             "across": across(encoded.tokens.data.astype(np.float64)),
-            "few labels": few_labels(encoder, data),
+            "probe": digit_scores(run)["probe"],
         }
     return found
 
@@ -67,7 +68,8 @@ CLAIM = Claim(
         higher("spread", "latent MIM", "squared error", by=0.05),
         lower("across", "latent MIM", "squared error", by=0.05),
         lower("across", "latent MIM", "joint"),
-        higher("few labels", "latent MIM", "joint"),
-        higher("few labels", "latent MIM", "no gap"),
+        higher("probe", "latent MIM", "joint"),
+        higher("probe", "latent MIM", "no gap"),
     ),
+    designs=4,
 )

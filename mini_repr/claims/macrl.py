@@ -2,12 +2,11 @@
 
 Yao, Desai, Palaniswami 2022, arXiv 2211.06012. Wandering digits, a ViT of 16 patches, equal steps: MAE (absolute error
 of raw pixels, three quarters hidden); the contrast of the same masked views alone; both; both with the same views and
-the same share hidden on either side (*symmetric*). *few labels*: a linear probe with ten labels a class; *probe*: with
-all. The paper reports the best accuracy among the compared on CIFAR and Tiny-ImageNet.
+the same share hidden on either side (*symmetric*). *knn*: accuracy of 20 neighbours; *probe*: of a linear probe. The paper reports the best accuracy among the compared on CIFAR and Tiny-ImageNet.
 """
 
 from mini_repr.claims.bench.claim import Claim, higher
-from mini_repr.claims.bench.trained import digit_scores, few_labels, trained
+from mini_repr.claims.bench.trained import digit_scores, trained
 from mini_repr.data import load
 from mini_repr.training.config import merge
 
@@ -32,7 +31,7 @@ def measure(seed):
     found, data = {}, load("wandering", count=3000, seed=seed)
     for arm, own in ARMS.items():
         run = trained(seed, data=data, **merge(COMMON, own))
-        found[arm] = {"few labels": few_labels(run.method.encoder, data), "probe": digit_scores(run)["probe"]}
+        found[arm] = digit_scores(run)
     return found
 
 
@@ -41,9 +40,9 @@ CLAIM = Claim(
     says="rebuilding and contrasting masked views, unequally, makes better rows than either alone",
     measure=measure,
     expects=(
-        higher("few labels", "both", "MAE"),
-        higher("few labels", "both", "contrast"),
-        higher("few labels", "both", "symmetric"),
         higher("probe", "both", "MAE"),
+        higher("probe", "both", "contrast"),
+        higher("probe", "both", "symmetric"),
+        higher("knn", "both", "MAE"),
     ),
 )
