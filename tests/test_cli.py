@@ -17,7 +17,7 @@ from mini_repr import __version__, backend
 from mini_repr.cli import main
 from mini_repr.commands.list import everything
 from mini_repr.pages.registry import all_losses
-from mini_repr.training import checkpoint
+from mini_repr.training import checkpoint, session
 
 QUICK = ["--encoder", "mlp", "--set", "encoder.hidden=16", "--epochs", "1", "--batch-size", "256"]
 
@@ -509,7 +509,30 @@ def test_layers_of_a_run(run, tmp_path):
     assert all(part in output for part in ("layer 1", "layer 3", "probe", "DiME", "LiDAR"))
     scores = json.loads(run("eval", out, "--layers", "--json").output)
     assert [row["dimensions"] for row in scores.values()] == [512, 512, 128]
-    refused(run("eval", out, "--plot", tmp_path / "layers.png"), "--layers")
+    with pytest.raises(ValueError, match="simclr rebuilds no images; give --layers too"):
+        session.rebuilt_images(out)
+
+
+@pytest.mark.parametrize(
+    "loss, method, drawn",
+    [
+        ("masked_regression", "masked", {"image", "visible", "rebuilt", "attention"}),
+        ("patch_order", "hpm", {"image", "visible", "rebuilt", "scores", "attention"}),
+        ("infonce", "masked_contrast", {"image", "visible", "rebuilt", "attention"}),
+    ],
+)
+def test_what_a_run_of_masked_images_rebuilds(run, tmp_path, loss, method, drawn):
+    out, small = tmp_path / "run", ("--set", "encoder.width=16", "--set", "encoder.pooling=cls", "--epochs", "1")
+    assert run("train", "--loss", loss, "--method", method, *small, "--out", out).exit_code == 0
+    panels = session.rebuilt_images(out)
+    assert set(panels) == drawn
+    hidden = (panels["visible"] == 0.5).all(axis=1)
+    for name in ("visible", "rebuilt"):
+        np.testing.assert_array_equal(
+            np.where(hidden, 0, panels[name][:, 0]), np.where(hidden, 0, panels["image"][:, 0])
+        )
+    assert hidden.mean() == pytest.approx(0.75, abs=0.06) and panels["attention"].shape == (8, 8, 8)
+    assert not np.array_equal(panels["rebuilt"], panels["visible"])
 
 
 def test_training_on_pairs_of_texts(run, tmp_path):

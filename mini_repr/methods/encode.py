@@ -29,6 +29,13 @@ def encode_layer_tokens(encoder, inputs, backend):
     return tokens, backend.to_numpy(arrays[1]) if len(arrays) > 1 else None
 
 
+def encode_layer_codes(encoder, images, backend):
+    """CRATE's ``layer_codes`` on the host, all images at once: a list of (tokens in subspaces, tokens out, heads)."""
+    with _evaluating(encoder):
+        codes = encoder.layer_codes(backend.asarray(images))
+    return [(backend.to_numpy(one.data), backend.to_numpy(out.data), heads) for one, out, heads in codes]
+
+
 def _in_batches(encoder, rows_of, inputs, backend, batch):
     with _evaluating(encoder):
         parts = [

@@ -6,7 +6,7 @@ from mini_repr.autograd import no_grad
 from mini_repr.backend import backend_of
 from mini_repr.losses.reconstruction.masked_regression import masked_regression, normalise_patches
 from mini_repr.masking import mined_mask, visible_patches
-from mini_repr.methods.masked import refuse_whole_images
+from mini_repr.methods.masked import filled_in, refuse_whole_images, spread_over_pixels
 from mini_repr.methods.method import Method, Step
 from mini_repr.nn import Decoder, copy_of, patchify
 from mini_repr.optim import update_ema
@@ -69,6 +69,14 @@ class HardPatchesMining(Method):
         with no_grad():
             scored = self.teacher_scorer(self.teacher_encoder(images).tokens, nothing)
         return backend_of(images).to_numpy(scored.data[:, :, 0])
+
+    def rebuilt(self, images, rng):
+        """As of ``masked``, with a random mask, and "scores" (B, H, W): how hard the teacher thinks each patch is."""
+        scores = self.scores(images)
+        mask = mined_mask(rng, scores, self.ratio, 0.0)
+        prediction, _, _ = self.embed(images, mask)
+        filled = filled_in(images, mask, prediction.data, self.encoder.patch, self.normalize_target)
+        return {**filled, "scores": backend_of(images).asarray(spread_over_pixels(scores, self.encoder))}
 
     def embed(self, images, mask):
         encoded = self.encoder(images, visible=backend_of(images).asarray(visible_patches(mask)))

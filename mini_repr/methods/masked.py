@@ -6,7 +6,7 @@ from mini_repr.autograd import Tensor
 from mini_repr.backend import backend_of
 from mini_repr.masking import random_mask, unit_mask, visible_patches
 from mini_repr.methods.method import Method, Step
-from mini_repr.nn import Crate, CrateDecoder, Decoder, Linear, patchify, truncated_normal
+from mini_repr.nn import Crate, CrateDecoder, Decoder, Linear, patchify, truncated_normal, unpatchify
 from mini_repr.pages.arguments import Choice, Count, Fraction
 from mini_repr.pages.declare import part
 
@@ -77,6 +77,12 @@ class Masked(Method):
         first = None if self.encoder.class_token is None else encoded.pooled
         return self.head(encoded.tokens, first), encoded.pooled
 
+    def rebuilt(self, images, rng):
+        """{"visible", "rebuilt"}: images (B, C, H, W) with a mask of ``rng``'s, and with the gaps filled in."""
+        mask = self._hidden(rng, len(images))
+        prediction, _ = self.embed(images, mask)
+        return filled_in(images, mask, prediction.data, self.encoder.patch, self.objective.settings["normalize_target"])
+
     def targets(self, images, mask):
         return patchify(images, self.encoder.patch), backend_of(images).asarray(mask)
 
@@ -90,3 +96,24 @@ def refuse_whole_images(method, encoder):
     """Raise ValueError unless patches of an encoder's images can be hidden."""
     if not getattr(encoder, "hides_patches", False):
         raise ValueError(f"method {method}: needs patches to hide, expected --encoder vit or crate")
+
+
+def filled_in(images, mask, prediction, patch, normalized):
+    """{"visible", "rebuilt"}: images (B, C, H, W) whose hidden patches are grey, and as predicted.
+
+    Args:
+        mask: host booleans (B, P), True = hidden. prediction: (B, P, patch * patch * C). normalized: whether it was
+            trained on normalised patches; each is then drawn with the mean and deviation of the true one, as is usual.
+    """
+    backend = backend_of(images)
+    xp, hidden, patches = backend.xp, backend.asarray(mask)[:, :, None], patchify(images, patch)
+    if normalized:
+        prediction = prediction * patches.std(axis=-1, keepdims=True) + patches.mean(axis=-1, keepdims=True)
+    filled = {"visible": xp.where(hidden, 0.5, patches), "rebuilt": xp.where(hidden, prediction, patches)}
+    return {name: xp.clip(unpatchify(one, patch, images.shape[1:]), 0, 1) for name, one in filled.items()}
+
+
+def spread_over_pixels(values, encoder):
+    """(B, H, W) from one value a patch, (B, P)."""
+    grid = values.reshape(-1, *encoder.grid)
+    return grid.repeat(encoder.patch, axis=1).repeat(encoder.patch, axis=2)

@@ -6,7 +6,7 @@ from mini_repr.autograd import no_grad
 from mini_repr.backend import backend_of
 from mini_repr.losses.reconstruction.masked_regression import masked_regression
 from mini_repr.masking import random_mask, visible_patches
-from mini_repr.methods.masked import refuse_whole_images
+from mini_repr.methods.masked import filled_in, refuse_whole_images
 from mini_repr.methods.method import Method, Step
 from mini_repr.methods.state import Queue, states_for
 from mini_repr.nn import Decoder, Heads, copy_of, patchify
@@ -70,6 +70,12 @@ class MaskedContrast(Method):
         weak = self.views(images, rng) if self.weak_views == "same" else images
         masks = (random_mask(rng, len(images), self.encoder.patch_count, ratio) for ratio in self.ratios)
         return self.views(images, rng), weak, *masks
+
+    def rebuilt(self, images, rng):
+        """As of ``masked``: the images themselves, at the ratio of the augmented view."""
+        mask = random_mask(rng, len(images), self.encoder.patch_count, self.ratios[0])
+        encoded = self.encoder(images, visible=backend_of(images).asarray(visible_patches(mask)))
+        return filled_in(images, mask, self.decoder(encoded.tokens, mask).data, self.encoder.patch, False)
 
     def embed(self, strong, weak, strong_mask, weak_mask):
         rows, rebuilt = [], []

@@ -13,7 +13,8 @@ from mini_repr.nn.init import he_uniform
 from mini_repr.nn.layers import LayerNorm, Linear, at_least_one
 from mini_repr.nn.mlp import normalised
 from mini_repr.nn.module import Module
-from mini_repr.nn.vit import ViT, pooled_definition
+from mini_repr.nn.patches import patchify
+from mini_repr.nn.vit import ViT, placed, pooled_definition
 from mini_repr.pages.arguments import Choice, Count, NonNegative, Positive
 from mini_repr.pages.declare import part
 from mini_repr.pages.page import definition
@@ -57,6 +58,20 @@ class Crate(ViT):
             return CrateBlock(width, heads, rng, step=step, threshold=threshold, dtype=dtype)
 
         self._build(image_shape, rng, dtype, patch, width, depth, positions, pooling, block)
+
+    def layer_codes(self, images):
+        """What each layer's objective is about: a list of (tokens in its subspaces, tokens out, heads).
+
+        Both (B, N, D): Z U of the normalised tokens Z that enter, whose coding rate MSSA lowers, and the sparse codes
+        that ISTA gives.
+        """
+        codes = []
+        x = placed(self.embed(patchify(images, self.patch)), self.positions, self.class_token)
+        for block in self.blocks:
+            in_subspaces = block.subspaces(block.norm1(x))
+            x, _ = block(x)
+            codes.append((in_subspaces, x, block._heads))
+        return codes
 
 
 class CrateBlock(Module):

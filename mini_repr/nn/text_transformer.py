@@ -37,7 +37,7 @@ class TextTransformer(Module):
         causal: whether a word sees only itself and the words before it.
         attention: "softmax", or "sparsemax": most weights exactly 0 (Martins, Astudillo 2016, arXiv 1602.02068).
         dropout: rate on the branches of every block.
-        start: "xavier", or "scaled": the last weight of each branch times 1 / sqrt(2 depth), as in GPT-2.
+        start: "xavier"; "scaled": the last weight of each branch times 1 / sqrt(2 depth), as in GPT-2; "zero": it is 0.
     """
 
     takes = "texts"
@@ -59,7 +59,7 @@ class TextTransformer(Module):
         causal: Flag = False,
         attention: Choice("softmax", "sparsemax") = "softmax",
         dropout: FractionBelowOne = 0.0,
-        start: Choice("xavier", "scaled") = "xavier",
+        start: Choice("xavier", "scaled", "zero") = "xavier",
     ):
         self.width, self.depth, self.max_tokens = width, depth, max_tokens
         self.vocabulary = None if vocabulary is None else tuple(vocabulary)

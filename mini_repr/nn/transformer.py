@@ -85,9 +85,10 @@ def branch_scale(start, depth):
     """``Block``'s ``branch_scale`` in a transformer of ``depth`` blocks whose branches start as ``start`` says.
 
     "xavier": 1 (Glorot, Bengio 2010); "scaled": 1 / sqrt(2 depth), so that the sum of all branches starts as large as
-    one (GPT-2: Radford et al. 2019, section 2.3).
+    one (GPT-2: Radford et al. 2019, section 2.3); "zero": 0, so that each block starts as the identity (Zhang et al.
+    2024, arXiv 2404.10947, official code).
     """
-    return {"xavier": 1.0, "scaled": 1 / math.sqrt(2 * depth)}[start]
+    return {"xavier": 1.0, "scaled": 1 / math.sqrt(2 * depth), "zero": 0.0}[start]
 
 
 def block_definition(block, x, sees=None):

@@ -37,7 +37,7 @@ class ViT(Module):
         dropout: rate on the branches of every block.
         shortcut_min: the residual path is multiplied by a number that falls evenly from 1 at the first branch to this
             at the last, so that deeper layers forget the input (Zhang et al. 2024, arXiv 2404.10947; its code: 0.7).
-        start: "xavier", or "scaled": the last weight of each branch times 1 / sqrt(2 depth), as in GPT-2.
+        start: "xavier"; "scaled": the last weight of each branch times 1 / sqrt(2 depth), as in GPT-2; "zero": it is 0.
     """
 
     takes = "images"
@@ -59,7 +59,7 @@ class ViT(Module):
         attention: Choice("softmax", "sparsemax") = "softmax",
         dropout: FractionBelowOne = 0.0,
         shortcut_min: Scalar(low=0, high=1, low_open=True) = 1.0,
-        start: Choice("xavier", "scaled") = "xavier",
+        start: Choice("xavier", "scaled", "zero") = "xavier",
     ):
         shortcuts = np.linspace(1.0, shortcut_min, 2 * depth).reshape(depth, 2).tolist()
 
@@ -113,7 +113,7 @@ class ViT(Module):
         x = self.embed(patches)
         if replace is not None:
             x = where(replace[:, :, None], mask_token, x)
-        x = _placed(x, positions, self.class_token)
+        x = placed(x, positions, self.class_token)
 
         kept, weights_of = {}, []
         for number, block in enumerate(self.blocks, 1):
@@ -201,7 +201,7 @@ def pooled_definition(encoder, images, layer):
 
 
 @primitive
-def _placed(rows, positions, first, /):
+def placed(rows, positions, first, /):
     """rows (B, P, D) + positions (P, D) or (B, P, D), behind the row ``first`` (D,) where there is one."""
     if first is None:
         return rows + positions, lambda g: (g, g, None)

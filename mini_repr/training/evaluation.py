@@ -6,14 +6,25 @@ from pathlib import Path
 
 import numpy as np
 
+from mini_repr.autograd import no_grad
 from mini_repr.backend import get_backend
 from mini_repr.data import PairSet, parse_views
-from mini_repr.methods import build_encoder, encode, encode_layer_tokens, encode_layers, kind_of
+from mini_repr.methods import (
+    build_encoder,
+    encode,
+    encode_layer_codes,
+    encode_layer_tokens,
+    encode_layers,
+    kind_of,
+)
+from mini_repr.methods.masked import spread_over_pixels
 from mini_repr.nn import word_counts
 from mini_repr.training import report
 from mini_repr.training.run import WEIGHTS, Run
 from mini_repr.training.stored import load_data, open_folder, stored_settings
 
+# Images of a picture of what a run rebuilds.
+PICTURED = 8
 RAW, UNTRAINED, TRAINED = "raw input", "untrained", "trained"
 
 
@@ -33,8 +44,42 @@ def evaluate_layers(path, data=None, device=None):
     tokens_of = None
     if hasattr(encoders[-1], "layer_tokens"):
         tokens_of = partial(encode_layer_tokens, encoders[-1], backend=run.backend)
+    codes_of = None
+    if hasattr(encoders[-1], "layer_codes"):
+        codes_of = partial(encode_layer_codes, encoders[-1], backend=run.backend)
     views = parse_views(run.settings["method"]["views"]) if kind_of(data) == "images" else None
-    return report.by_layer(sides, tokens_of, data, views)
+    return report.by_layer(sides, tokens_of, data, views, codes_of)
+
+
+def rebuilt_images(path, data=None, device=None):
+    """Test images of a run of masked images as its method sees them: {name: (N, C, H, W) or (N, H, W) host arrays}.
+
+    The first ``PICTURED`` test images, what is left visible of them, and what the method puts in the gaps; of hard
+    patches mining also the scores of its teacher, and where the encoder has a class token where that looks in the last
+    block, the mean over heads.
+
+    Raises:
+        ValueError: the method rebuilds nothing.
+    """
+    run, data = _trained(path, data, device)
+    if not hasattr(run.method, "rebuilt"):
+        raise ValueError(
+            f"--plot: a run of method {run.method.page.name} rebuilds no images; give --layers too, for a picture of "
+            "every layer's measures"
+        )
+    images = run.backend.asarray(data.test.images[:PICTURED])
+    run.method.eval()
+    with no_grad():
+        panels = {"image": images, **run.method.rebuilt(images, np.random.default_rng(report.VIEW_SEED))}
+        if getattr(run.method.encoder, "class_token", None) is not None:
+            panels["attention"] = _looked_at(run.method.encoder, images)
+    return {name: run.backend.to_numpy(panel) for name, panel in panels.items()}
+
+
+def _looked_at(encoder, images):
+    """(B, H, W): the weight that the class token of a ViT gives each patch in the last block, the mean over heads."""
+    weights = encoder(images, attention=True).attention[-1][:, :, 0, 1:].mean(axis=1)
+    return spread_over_pixels(weights, encoder)
 
 
 def embed(path, data, out, device=None):

@@ -11,3 +11,21 @@ def draw_layers(scores, path):
         panel.plot(range(1, len(scores) + 1), [row[measure] for row in scores.values()], marker="o")
         panel.set(title=measure, xlabel="layer")
     figure.savefig(path)
+
+
+def draw_rebuilt(panels, path):
+    """Write a picture of ``rebuilt_images``: a column an image, a row a name."""
+    count = len(next(iter(panels.values())))
+    figure = figures()(figsize=(1.2 * count + 1, 1.3 * len(panels)), layout="constrained")
+    grid = figure.subplots(len(panels), count, squeeze=False)
+    for row, (name, images) in zip(grid, panels.items(), strict=True):
+        row[0].set_ylabel(name)
+        for panel, image in zip(row, images, strict=True):
+            panel.set(xticks=[], yticks=[])
+            if image.ndim == 2:
+                panel.imshow(image)
+            elif len(image) == 1:
+                panel.imshow(image[0], cmap="gray", vmin=0, vmax=1)
+            else:
+                panel.imshow(image.transpose(1, 2, 0))
+    figure.savefig(path)

@@ -8,6 +8,7 @@ import numpy as np
 from mini_repr.data import PairSet
 from mini_repr.metrics import (
     alignment,
+    coding_rate,
     curvature,
     dime,
     effective_rank,
@@ -75,7 +76,7 @@ def _directed(*sets):
     return all(rows.any(axis=1).all() for rows in sets)
 
 
-def by_layer(sides, tokens_of, data, views=None):
+def by_layer(sides, tokens_of, data, views=None, codes_of=None):
     """Score every layer of an encoder: which one is best, and what goes with it.
 
     Skean et al. 2025, arXiv 2502.02013, measure the layers of language models so.
@@ -88,6 +89,8 @@ def by_layer(sides, tokens_of, data, views=None):
         data: data set of images, or of pairs of texts: then the two texts are the two views, b is what the probe
             classifies where there are labels, and a looks for its b.
         views: the augmentation that makes two views of images.
+        codes_of: CRATE's ``layer_codes`` to a list of (host tokens in subspaces, host tokens out, heads), one a layer;
+            None for other encoders.
     Returns:
         {"layer 1": {metric: number}, ...}. What compares two views, or the tokens of an image or text, takes the first
         1,000 of the test part.
@@ -103,6 +106,7 @@ def by_layer(sides, tokens_of, data, views=None):
     of_a, of_b = sides[0], sides[-1]
     layers = zip(of_b(train), of_b(test), of_a(a), of_b(b), strict=True)
     tokens, mask = tokens_of(test[:most]) if tokens_of else (None, None)
+    codes = codes_of(test[:most]) if codes_of else None
     table = {}
     for number, (train_z, test_z, a, b) in enumerate(layers, 1):
         scores = {}
@@ -114,6 +118,9 @@ def by_layer(sides, tokens_of, data, views=None):
         if tokens:
             scores["prompt_entropy"] = prompt_entropy(tokens[number - 1], mask)
             scores["curvature"] = curvature(tokens[number - 1], mask)
+        if codes:
+            in_subspaces, out, heads = codes[number - 1]
+            scores |= {"coding_rate": coding_rate(in_subspaces, heads=heads), "zeros": float((out == 0).mean())}
         table[f"layer {number}"] = scores | {
             "infonce_bound": infonce_bound(a, b),
             "lidar": lidar(a, b),

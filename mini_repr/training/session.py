@@ -8,9 +8,9 @@ from mini_repr.methods.build import find_method
 from mini_repr.pages.names import find_loss
 from mini_repr.training import config, folder
 from mini_repr.training.distributed import ALONE
-from mini_repr.training.evaluation import compare, embed, evaluate, evaluate_layers  # noqa: F401
+from mini_repr.training.evaluation import compare, embed, evaluate, evaluate_layers, rebuilt_images  # noqa: F401
 from mini_repr.training.lines import collapse, facts_of, headline, line, short_line  # noqa: F401
-from mini_repr.training.pictures import draw_layers, figures  # noqa: F401
+from mini_repr.training.pictures import draw_layers, draw_rebuilt, figures  # noqa: F401
 from mini_repr.training.run import Run
 from mini_repr.training.stored import load_data, open_folder, stored_settings
 from mini_repr.training.table import table

@@ -12,6 +12,8 @@ COLUMNS = {
     "matrix_entropy": "entropy",
     "prompt_entropy": "token entropy",
     "curvature": "curvature",
+    "coding_rate": "coding rate",
+    "zeros": "zeros",
     "infonce_bound": "InfoNCE",
     "lidar": "LiDAR",
     "dime": "DiME",

@@ -333,9 +333,10 @@ def test_gradients_beside_a_faded_shortcut():
     check_parameter_gradients(encoder, lambda: (encoder(x).pooled ** 2).sum(), np.random.default_rng(0))
 
 
-def test_a_scaled_start_is_the_other_with_the_last_weights_smaller():
-    plain, scaled = small(depth=3), small(depth=3, start="scaled")
+@pytest.mark.parametrize("start, least", [("scaled", 1 / np.sqrt(6)), ("zero", 0.0)])
+def test_another_start_is_the_plain_one_with_the_last_weights_smaller(start, least):
+    plain, scaled = small(depth=3), small(depth=3, start=start)
     for one, other in zip(plain.blocks, scaled.blocks, strict=True):
         for name, parameter in one.named_parameters().items():
-            factor = 1 / np.sqrt(6) if name in ("out.weight", "contract.weight") else 1
+            factor = least if name in ("out.weight", "contract.weight") else 1
             np.testing.assert_allclose(other.named_parameters()[name].data, factor * parameter.data, rtol=1e-6)

@@ -8,9 +8,9 @@ import pytest
 
 from mini_repr.backend import CPU
 from mini_repr.data import Dataset, ImageSet, load, parse_views
-from mini_repr.methods import encode_layer_tokens, encode_layers
-from mini_repr.metrics import curvature, linear_probe, mean_reciprocal_rank, prompt_entropy
-from mini_repr.nn import TextEncoder, TextTransformer, ViT
+from mini_repr.methods import encode_layer_codes, encode_layer_tokens, encode_layers
+from mini_repr.metrics import coding_rate, curvature, linear_probe, mean_reciprocal_rank, prompt_entropy
+from mini_repr.nn import Crate, TextEncoder, TextTransformer, ViT
 from mini_repr.training.report import by_layer, compare, compare_pairs
 from mini_repr.training.table import table
 
@@ -18,7 +18,9 @@ from mini_repr.training.table import table
 def layered(encoders, data, views=None):
     sides = [partial(encode_layers, encoder, backend=CPU) for encoder in encoders]
     has_tokens = hasattr(encoders[-1], "layer_tokens")
-    return by_layer(sides, partial(encode_layer_tokens, encoders[-1], backend=CPU) if has_tokens else None, data, views)
+    tokens_of = partial(encode_layer_tokens, encoders[-1], backend=CPU) if has_tokens else None
+    codes_of = partial(encode_layer_codes, encoders[-1], backend=CPU) if hasattr(encoders[-1], "layer_codes") else None
+    return by_layer(sides, tokens_of, data, views, codes_of)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,24 @@ def test_layers_of_images_have_measures_of_patches():
     tokens = encoder.layer_tokens(data.test.images)
     for row, patches in zip(table.values(), tokens, strict=True):
         assert row["curvature"] == pytest.approx(curvature(patches.data), rel=1e-4)
-        assert "reciprocal_rank" not in row
+        assert "reciprocal_rank" not in row and "coding_rate" not in row
+
+
+def test_layers_of_crate_have_the_measures_of_its_objective():
+    data = load("digits")
+    data = type(data)(data.name, data.train.take(np.arange(200)), data.test.take(np.arange(60)))
+    encoder = Crate((1, 8, 8), np.random.default_rng(0), width=8, depth=2, heads=2, patch=4)
+    rows = list(layered((encoder,), data, parse_views("crop")).values())
+    first = encoder.blocks[0]
+    placed = encoder(data.test.images, layers=(1, 2))
+    for row, out, (in_subspaces, codes, heads) in zip(
+        rows, placed.layers, encoder.layer_codes(data.test.images), strict=True
+    ):
+        np.testing.assert_allclose(codes.data[:, 1:], out.data, atol=1e-6)
+        assert row["coding_rate"] == pytest.approx(coding_rate(in_subspaces.data, heads=heads), rel=1e-4)
+        assert row["zeros"] == pytest.approx(float((codes.data == 0).mean()), abs=1e-3)
+    assert heads == 2 and len(first.subspaces.weight) == 8
+    assert "coding rate" in table({"layer 1": rows[0]}) and "zeros" in table({"layer 1": rows[0]})
 
 
 # --- data that not every measure fits: a run that was trained has a table at its end
