@@ -152,6 +152,109 @@ def torch_vit_module(size, patch, width, depth, heads):
     return ViT()
 
 
+def ours_crate():
+    from mini_repr.nn import Crate
+
+    return ours_step(lambda rng: Crate((1, 28, 28), rng, patch=4, width=128, depth=4, heads=4))
+
+
+def torch_crate():
+    """The layers of the official code, attention by PyTorch's fused call, in the same ViT."""
+    import torch
+    from torch import nn
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm1, self.norm2 = nn.LayerNorm(128), nn.LayerNorm(128)
+            self.subspaces, self.out = nn.Linear(128, 128, bias=False), nn.Linear(128, 128)
+            self.dictionary = nn.Parameter(torch.randn(128, 128) / 128**0.5)
+
+        def forward(self, x):
+            batch, tokens, width = x.shape
+            v = self.subspaces(self.norm1(x)).view(batch, tokens, 4, 32).transpose(1, 2)
+            mixed = nn.functional.scaled_dot_product_attention(v, v, v)
+            y = self.norm2(x + self.out(mixed.transpose(1, 2).reshape(batch, tokens, width)))
+            rest = y - nn.functional.linear(y, self.dictionary)
+            return torch.relu(y + 0.1 * nn.functional.linear(rest, self.dictionary.T) - 0.01)
+
+    def encoder():
+        vit = torch_vit_module(28, 4, 128, 4, 4)
+        vit.blocks = nn.ModuleList([Block() for _ in range(4)])
+        return vit
+
+    return torch_step(encoder)
+
+
+HIDDEN = 37  # of 49 patches, three quarters
+
+
+def ours_mae(hidden=HIDDEN):
+    """A step of MAE on 512 images: encoder as in ``vit``, a decoder of one block of width 64."""
+    from mini_repr.losses.reconstruction.masked_regression import masked_regression
+    from mini_repr.masking import random_mask, visible_patches
+    from mini_repr.nn import Decoder, ViT, patchify
+    from mini_repr.optim import AdamW
+
+    rng = np.random.default_rng(0)
+    encoder = ViT((1, 28, 28), rng, patch=4, width=128, depth=4, heads=4)
+    decoder = Decoder(encoder, 64, 1, 4, 16, rng)
+    parameters = {**encoder.named_parameters(), **{f"head.{n}": p for n, p in decoder.named_parameters().items()}}
+    optimizer, data = AdamW(parameters, 1e-3), images()
+    target = patchify(data, 4)
+
+    def step():
+        mask = random_mask(rng, len(data), 49, hidden / 49)
+        prediction = decoder(encoder(data, visible=visible_patches(mask)).tokens, mask)
+        optimizer.zero_grad()
+        masked_regression(prediction, target, mask).backward()
+        optimizer.step()
+
+    return measure(step, 7)
+
+
+def ours_full():
+    """The same with every patch but one in the encoder."""
+    return ours_mae(hidden=1)
+
+
+def torch_mae():
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    vit, decoder = torch_vit_module(28, 4, 128, 4, 4), torch_vit_module(28, 4, 64, 1, 4)
+    embed, pixels = nn.Linear(128, 64), nn.Linear(64, 16)
+    token = nn.Parameter(torch.randn(64) * 0.02)
+    del decoder.embed, decoder.token
+    model = nn.ModuleList([vit, decoder, embed, pixels])
+    optimizer = torch.optim.AdamW([*model.parameters(), token], 1e-3, weight_decay=0.05)
+    data = torch.from_numpy(images())
+    target = nn.functional.unfold(data, 4, stride=4).transpose(1, 2)
+
+    def step():
+        order = torch.rand(512, 49).argsort(dim=1)
+        back, shown = order.argsort(dim=1), order[:, HIDDEN:]
+        x = vit.embed(data).flatten(2).transpose(1, 2) + vit.positions
+        x = x.gather(1, shown[:, :, None].expand(-1, -1, 128))
+        x = torch.cat([vit.token.expand(512, -1, -1), x], dim=1)
+        for block in vit.blocks:
+            x = block(x)
+        y = embed(vit.norm(x)[:, 1:])
+        y = torch.cat([token.expand(512, HIDDEN, -1), y], dim=1).gather(1, back[:, :, None].expand(-1, -1, 64))
+        y = y + decoder.positions
+        for block in decoder.blocks:
+            y = block(y)
+        hidden = order[:, :HIDDEN, None].expand(-1, -1, 16)
+        goal = target.gather(1, hidden)
+        goal = (goal - goal.mean(-1, keepdim=True)) / (goal.var(-1, keepdim=True) + 1e-6).sqrt()
+        optimizer.zero_grad()
+        (pixels(decoder.norm(y)).gather(1, hidden) - goal).square().mean().backward()
+        optimizer.step()
+
+    return measure(step, 7)
+
+
 def torch_mlp():
     from torch import nn
 
@@ -374,6 +477,9 @@ def torch_digits():
 WORK = {
     "vit": ("ViT-lite step, 28x28, width 128, depth 4, batch 2x256", 0.8, 0.7),
     "mlp": ("MLP step, 784-512-512-128, batch 2x256", 0.8, 0.7),
+    "mae": ("MAE step, 28x28, 3/4 of 49 patches hidden, width 128, depth 4, batch 512", 0.8, None),
+    "full": ("the same with one patch hidden, alone", None, None),
+    "crate": ("CRATE step, as the ViT-lite step", 0.8, None),
     **{n: (f"{n} value + gradient, B=4096, D=128", 0.25 if n == "infonce" else 0.5, 1.0) for n in LOSSES},
     "large": ("infonce, B=65536, D=256, alone", None, None),
     "start": ("command line start / import torch", 0.15, None),

@@ -153,17 +153,23 @@ def ista_step(y, dictionary, /, step, threshold):
     1(output > 0), r = y - y Dᵀ, h = G g and q = step h Dᵀ: dy = h + q - q D, dD = step rᵀ h - qᵀ y.
     """
     xp = backend_of(y).xp
-    rest = y - y @ dictionary.T
-    output = xp.maximum(y + step * (rest @ dictionary) - step * threshold, 0)
+    rows = y.reshape(-1, y.shape[-1])  # one large product where an image's tokens would each make a small one
+    rest = rows - rows @ dictionary.T
+    output = rest @ dictionary
+    output *= step
+    output += rows
+    output -= step * threshold
+    xp.maximum(output, 0, out=output)
 
     def backward(g):
-        h = g * (output > 0)
+        h = g.reshape(rows.shape) * (output > 0)
         q = step * (h @ dictionary.T)
-        width = y.shape[-1]
-        flat_rest, flat_h, flat_q, flat_y = (x.reshape(-1, width) for x in (rest, h, q, y))
-        return h + q - q @ dictionary, step * (flat_rest.T @ flat_h) - flat_q.T @ flat_y
+        g_dictionary = step * (rest.T @ h) - q.T @ rows
+        h += q
+        h -= q @ dictionary
+        return h.reshape(y.shape), g_dictionary
 
-    return output, backward
+    return output.reshape(y.shape), backward
 
 
 @definition(Crate)
