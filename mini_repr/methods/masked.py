@@ -60,15 +60,15 @@ class Masked(Method):
         return unit_mask(rng, count, self.encoder.grid, self.ratio, self.unit)
 
     def embed(self, images, mask):
-        asarray = backend_of(images).asarray
         if self.style == "simmim":
-            encoded = self.encoder(images, replace=asarray(mask), mask_token=self.mask_token)
+            hidden = backend_of(images).asarray(mask)
+            encoded = self.encoder(images, replace=hidden, mask_token=self.mask_token)
             return self.head(encoded.tokens), encoded.pooled
-        encoded = self.encoder(images, visible=asarray(visible_patches(mask)))
+        encoded = self.encoder(images, visible=visible_patches(mask))
         return self.head(encoded.tokens, mask), encoded.pooled
 
     def targets(self, images, mask):
-        return patchify(images, self.encoder.patch), backend_of(images).asarray(mask)
+        return patchify(images, self.encoder.patch), mask
 
     def compare(self, rows, targets, batch, objective):
         prediction, pooled = rows

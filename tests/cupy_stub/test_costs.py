@@ -18,8 +18,8 @@ SHARES = {"cupy_true_divide__bool_int64_float64", "cupy_copy__float64_float32"}
 class Job(NamedTuple):
     """A run, and the most that a step of it may cost.
 
-    The one wait of a step reads loss, terms and gradient norm; each further one checks what came in: labels, numbers of
-    patches or words, a mask; or asks for a length: hidden patches, the longest text.
+    The one wait of a step reads loss, terms and gradient norm. Labels, masks, words and numbers of patches are checked
+    and counted on the host, before they are moved.
     """
 
     settings: dict
@@ -35,11 +35,13 @@ JOBS = {
     "momentum": Job({"loss": {"name": "infonce"}, "encoder": VIT, "method": {"name": "momentum"}}, 670, 1),
     "queue": Job({"loss": QUEUE, "encoder": VIT, "method": {"name": "momentum", "queue_size": 64}}, 670, 1),
     "BYOL": Job({"loss": {"name": "negative_cosine"}, "encoder": VIT, "method": {"name": "momentum"}}, 900, 1),
-    "masked patches": Job({"loss": {"name": "masked_regression"}, "encoder": VIT}, 420, 4),
-    "classifier": Job({"loss": {"name": "cross_entropy"}, "encoder": VIT}, 330, 2),
+    "masked patches": Job({"loss": {"name": "masked_regression"}, "encoder": VIT}, 420, 1),
+    "classifier": Job({"loss": {"name": "cross_entropy"}, "encoder": VIT}, 330, 1),
+    "supervised contrast": Job({"loss": {"name": "supcon"}, "encoder": VIT}, 450, 1),
+    "CIP": Job({"loss": {"name": "cip"}, "encoder": VIT}, 450, 1),
     "texts": Job(
         {"loss": {"name": "infonce"}, "data": {"name": "glosses"}, "encoder": TEXT_TRANSFORMER},
-        *(620, 5, DOUBLE | SHARES),
+        *(620, 1, DOUBLE | SHARES),
     ),
 }
 
@@ -50,10 +52,9 @@ def test_a_step_keeps_to_its_budget(name, backend):
     settings, data = prepare({**job.settings, "train": {"batch_size": 32}})
     run = Run(settings, data, backend)
     batches = iter(run.batches.epoch_batches(0))
-    with stub.answers(all=True, any=name == "masked patches"):
-        run.train_step(next(batches))  # makes arrays that later steps keep
-        stub.reset()
-        run.train_step(next(batches))
+    run.train_step(next(batches))  # makes arrays that later steps keep
+    stub.reset()
+    run.train_step(next(batches))
     kernels = {what.removeprefix("kernel ") for what in stub.counts() if what.startswith("kernel ")}
     assert stub.launches() <= job.launches and stub.waits() <= job.waits, (stub.launches(), stub.waits())
     assert {kernel for kernel in kernels if "float64" in kernel} <= job.double
