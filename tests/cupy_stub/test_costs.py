@@ -2,9 +2,13 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import stub
 
+from mini_repr.kernels.nearest import nearest_rows
+from mini_repr.pages.check_page import sampled_arguments
+from mini_repr.pages.registry import all_losses
 from mini_repr.training.run import Run
 from mini_repr.training.session import prepare
 
@@ -58,3 +62,25 @@ def test_a_step_keeps_to_its_budget(name, backend):
     kernels = {what.removeprefix("kernel ") for what in stub.counts() if what.startswith("kernel ")}
     assert stub.launches() <= job.launches and stub.waits() <= job.waits, (stub.launches(), stub.waits())
     assert {kernel for kernel in kernels if "float64" in kernel} <= job.double
+
+
+OF_LABELS = {name: loss for name, loss in all_losses().items() if loss.compares == "labels"}
+# How many triplets count depends on their distances.
+COUNTING = {"triplet", "gfss_triplet"}
+
+
+@pytest.mark.parametrize("name", sorted(OF_LABELS))
+def test_labels_are_counted_on_the_host(name, backend):
+    loss = OF_LABELS[name]
+    arguments = sampled_arguments(loss, "default", np.random.default_rng(0))
+    z = backend.asarray(arguments.pop("z").astype("float32"))
+    stub.reset()
+    loss.thing(**loss.checked({**loss.bind((z,), arguments)}))[1](backend.xp.ones((), dtype="float32"))
+    assert stub.waits() == (name in COUNTING), stub.counts()
+
+
+def test_nearest_rows_are_found_without_a_wait(backend):
+    x = backend.asarray(np.random.default_rng(0).standard_normal((20, 3), dtype=np.float32))
+    stub.reset()
+    nearest_rows(x, 4)
+    assert stub.waits() == 0
