@@ -4,6 +4,7 @@ import numpy as np
 
 import mini_repr.autograd.primitives.transformer
 import mini_repr.data.views
+import mini_repr.kernels.supervision
 import mini_repr.losses.embeddings.t_regs
 import mini_repr.optim  # noqa: F401  (the rooms that declare formulas)
 from mini_repr.fused import KERNELS
@@ -36,6 +37,9 @@ def cases(dtype):
             case("scaled_softmax", 0.3, one, 10 * rows)
         g, output = normal(7, 6), normal(7, 6)
         case("scaled_softmax_back", 0.3, weights, g, output, 6, normal(7, width))
+        apart = weights**2
+        apart[:, 0] = np.inf  # from a row to itself
+        case("of_entropy", apart, normal(7) ** 2 + 1, np.log(2.5), empty(rows))
         gain, bias = normal(7, 1), normal(7, 1)
         written = empty(rows), empty(gain[:, 0]), empty(gain[:, 0])
         case("unfold_into", gain, bias, normal(7, width), normal(7, width), normal(width), *written)
