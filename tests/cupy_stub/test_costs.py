@@ -7,6 +7,7 @@ import pytest
 import stub
 
 from mini_repr.kernels.nearest import nearest_rows
+from mini_repr.kernels.supervision import gaussian_neighbours
 from mini_repr.pages.check_page import sampled_arguments
 from mini_repr.pages.registry import all_losses
 from mini_repr.training.run import Run
@@ -84,3 +85,17 @@ def test_nearest_rows_are_found_without_a_wait(backend):
     stub.reset()
     nearest_rows(x, 4)
     assert stub.waits() == 0
+
+
+def test_what_goes_step_by_step_is_one_launch(backend):
+    """Launches that do not grow with the steps of a bisection or with the length of sequences."""
+    rng = np.random.default_rng(0)
+    x, long, short = (
+        backend.asarray(rng.standard_normal(s, dtype=np.float32)) for s in ((20, 3), (4, 60, 3), (4, 30, 3))
+    )
+    stub.reset()
+    gaussian_neighbours(x, 5.0)
+    assert stub.launches() <= 30 and stub.counts()["kernel of_entropy"] == 1
+    stub.reset()
+    all_losses()["best_alignment"].value_and_grad(long, short)
+    assert stub.launches() <= 50 and stub.counts()["kernel best_paths"] == 1
