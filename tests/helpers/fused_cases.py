@@ -59,6 +59,7 @@ def cases(dtype):
     for frames, tokens in ((3, 2), (40, 35)):
         d = normal(4, frames, tokens) ** 2
         d[0] = 1  # ties
+        d[3, 1, 1] = np.nan
         ends = np.array([frames, frames - 1, frames, 2]), np.array([tokens, 1, tokens - 1, 2])
         for dtw in (0, 1):
             total = np.full((4, (frames + 1) * (tokens + 1)), np.inf, dtype)

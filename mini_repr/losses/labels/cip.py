@@ -76,7 +76,7 @@ def cip(
         cost, back = PENALTY[penalty].on_arrays(margin - (products if signed else xp.abs(products)))
         cluster = cluster + cost.sum() * share_p
         acute = (s > 0) * negative
-        ortho = ortho + (s * acute).sum() * share_n
+        ortho = ortho + xp.where(acute, s, 0).sum() * share_n
         weights = acute * z.dtype.type(ortho_weight * share_n)
         weights.reshape(-1)[positive] = -share_p * back(xp.ones_like(cost)) * (1 if signed else xp.sign(products))
         pull[rows] = 2 * weights @ z

@@ -110,8 +110,10 @@ def alignment(a, b, a_lengths=None, b_lengths=None, distance="squared", moves="f
         const long long first = both > across ? both - across : 1, last = both > length ? length : both - 1;
         for (long long i = first + lane; i <= last; i += 32) {
             const long long j = both - i, above = corner + (i - 1) * step + j;
-            T best = total[above] < total[above - 1] ? total[above] : total[above - 1];
-            if (dtw && total[above + step - 1] < best) best = total[above + step - 1];
+            const T diagonal = total[above - 1], stay = total[above], other = total[above + step - 1];
+            // A NaN is the least of all, as NumPy has it.
+            T best = diagonal < stay || diagonal != diagonal ? diagonal : stay;
+            if (dtw) best = best < other || best != best ? best : other;
             total[above + step] = d[(row * length + i - 1) * across + j - 1] + best;
         }
         __syncwarp();
@@ -119,7 +121,7 @@ def alignment(a, b, a_lengths=None, b_lengths=None, distance="squared", moves="f
     if (lane == 0) {
         long long i = frames[row], j = tokens[row];
         path[(row * length + i - 1) * across + j - 1] = true;
-        while (i > 1 || j > 1) {
+        for (long long move = 2; move < length + across; ++move) {  // so many at most, whatever the numbers are
             const long long above = corner + (i - 1) * step + j;
             const T diagonal = total[above - 1], stay = total[above], other = dtw ? total[above + step - 1] : INFINITY;
             const bool back_i = diagonal <= other || stay <= other, back_j = diagonal <= stay || !back_i;
