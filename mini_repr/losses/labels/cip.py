@@ -75,10 +75,10 @@ def cip(
         products = s.reshape(-1)[positive]
         cost, back = PENALTY[penalty].on_arrays(margin - (products if signed else xp.abs(products)))
         cluster = cluster + cost.sum() * share_p
-        acute = (s > 0) * negative
-        ortho = ortho + xp.where(acute, s, 0).sum() * share_n
-        weights = acute * z.dtype.type(ortho_weight * share_n)
+        weights = ((s > 0) & negative) * z.dtype.type(ortho_weight * share_n)
         weights.reshape(-1)[positive] = -share_p * back(xp.ones_like(cost)) * (1 if signed else xp.sign(products))
+        xp.copyto(s, 0, where=~negative)
+        ortho = ortho + xp.maximum(s, 0, out=s).sum() * share_n
         pull[rows] = 2 * weights @ z
     return cluster + ortho_weight * ortho, lambda g: (g * pull,), {"cluster": cluster, "ortho": ortho}
 
