@@ -1,10 +1,11 @@
-"""What only a GPU can tell, in eight minutes: the most valuable parts first, one JSON line per result.
+"""What only a GPU can tell, in ten minutes at most: the most valuable parts first, one JSON line per result.
 
     python scripts/gpu.py                       every part
     python scripts/gpu.py --only kernels,step   some, in this order
     python scripts/gpu.py --out gpu.jsonl       into a file too, line by line as they come
 
-Each part is a process of its own with a limit in seconds: one that fails or hangs says so and does not stop the next.
+Each part is a process of its own with a limit in seconds, all limits together under ten minutes: one that fails or
+hangs says so and does not stop the next; within a part, neither does a single result that fails.
 No network is needed; PyTorch is where it is installed. CuPy keeps the kernels that it compiles in CUPY_CACHE_DIR, so
 that a second run starts warm. Without a GPU every part ends with one line that says so.
 """
@@ -12,11 +13,13 @@ that a second run starts warm. Without a GPU every part ends with one line that 
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +30,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 # Batch and width of the ViT (28 x 28 pixels, patches of 4, depth 4) whose step is timed.
 SIZES = ((256, 128), (1024, 384))
+LARGE = {"infonce": (65_536, 256), "nearest_rows": (60_000, 784)}
 DEVICE = "gpu"
 
 
@@ -46,6 +50,11 @@ def seconds(backend, work, repetitions=20):
         work()
     backend.synchronize()
     return (time.perf_counter() - started) / repetitions
+
+
+def speed(backend, works):
+    """{name: seconds of a call} of {name: function}."""
+    return {name: seconds(backend, work) for name, work in works.items()}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -95,15 +104,15 @@ def kernels():
     backend = gpu()
     for dtype in ("float32", "float64"):
         for name, arguments in cases(dtype):
-            yield {"kernel": name, "dtype": dtype, **outcome(partial(units_apart, backend, name, arguments, dtype))}
+            yield tried({"kernel": name, "dtype": dtype}, units_apart, backend, name, arguments, dtype)
 
 
-def outcome(work):
-    """{"units": ...}, or {"failed": ...} of what must not keep the next from its turn."""
+def tried(what, work, *arguments):
+    """``what`` with the dictionary that ``work`` gives; or with {"failed": ...}, so that the next has its turn."""
     try:
-        return {"units": work()}
+        return {**what, **work(*arguments)}
     except Exception as error:
-        return {"failed": f"{type(error).__name__}: {str(error)[:200]}"}
+        return {**what, "failed": f"{type(error).__name__}: {str(error)[-300:]}"}
 
 
 def units_apart(backend, name, arguments, dtype):
@@ -120,7 +129,7 @@ def units_apart(backend, name, arguments, dtype):
     pairs = list(zip(map(backend.to_numpy, moved[len(kernel.reads) :]), expected[len(kernel.reads) :], strict=True))
     if name == "normalise_back_into":  # NumPy's form uses up its gradient
         pairs = pairs[1:]
-    return max(apart(*pair, dtype) for pair in pairs)
+    return {"units": max(apart(*pair, dtype) for pair in pairs)}
 
 
 def apart(found, expected, dtype):
@@ -134,21 +143,30 @@ def apart(found, expected, dtype):
 
 
 def tests():
-    """The tests marked gpu, in four processes."""
+    """The tests marked gpu, in four processes; what is not done before the part's limit is stopped."""
+    if find_spec("pytest") is None:
+        yield {"tests": "pytest is not installed"}
+        return
+    ends = time.monotonic() + PARTS["tests"].limit - 10
     rooms = ["tests/autograd"], ["tests/losses"], ["tests/metrics", "tests/optim", "tests/nn", "tests/kernels"]
     others = ["tests", *(f"--ignore={room}" for group in rooms for room in group)]
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "--tb=line", "-q", "-p", "no:cacheprovider"]
+    # Without the options of setup.cfg: they would start a worker for every core in each of the four.
+    plain = ["-o", "addopts=--strict-markers --import-mode=importlib"]
+    command = [sys.executable, "-m", "pytest", *plain, "-m", "gpu", "--tb=line", "-q", "-p", "no:cacheprovider"]
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": ROOT}
     running = [(group, subprocess.Popen([*command, *group], **piped)) for group in (*rooms, others)]
     for group, process in running:
-        lines = process.communicate()[0].splitlines()
+        try:
+            lines = process.communicate(timeout=max(1, ends - time.monotonic()))[0].splitlines()
+        except subprocess.TimeoutExpired:
+            process.kill()
+            lines = process.communicate()[0].splitlines()
         yield {"tests": group[0], "summary": lines[-1] if lines else "", "code": process.returncode}
         yield from ({"failed": line} for line in lines if line.startswith("FAILED"))
 
 
 def losses():
     """Every loss and variant in float32 on the GPU against float64 on the host: value and gradients."""
-    from mini_repr.backend import CPU
     from mini_repr.pages.check_page import sampled_arguments
     from mini_repr.pages.registry import all_losses
 
@@ -157,12 +175,16 @@ def losses():
         for variant in ("default", *loss.variants):
             arguments = sampled_arguments(loss, variant, np.random.default_rng(0))
 
-            def work(loss=loss, arguments=arguments):
-                found = value_and_gradients(backend, loss, arguments, "float32")
-                expected = value_and_gradients(CPU, loss, arguments, "float64")
-                return max(apart(one, other, "float32") for one, other in zip(found, expected, strict=True))
+            yield tried({"loss": name, "variant": variant}, rounding, backend, loss, arguments)
 
-            yield {"loss": name, "variant": variant, **outcome(work)}
+
+def rounding(backend, loss, arguments):
+    """How far value and gradients in float32 on ``backend`` lie from those in float64 on the host."""
+    from mini_repr.backend import CPU
+
+    found = value_and_gradients(backend, loss, arguments, "float32")
+    expected = value_and_gradients(CPU, loss, arguments, "float64")
+    return {"units": max(apart(one, other, "float32") for one, other in zip(found, expected, strict=True))}
 
 
 def value_and_gradients(backend, loss, arguments, dtype):
@@ -197,12 +219,21 @@ def resume():
     }
     with tempfile.TemporaryDirectory() as folder:
         for job, chosen in jobs.items():
-            whole, parts = f"{folder}/whole", f"{folder}/parts"
-            again = f"{folder}/again"
-            cli("train", *chosen, "--epochs", "4", "--out", whole, "--overwrite", "--device", DEVICE)
-            cli("train", *chosen, "--epochs", "4", "--out", again, "--overwrite", "--device", DEVICE)
-            interrupted(parts, chosen)
-            yield {"resumed": job, "differ": differing(whole, parts), "the same run twice": differing(whole, again)}
+            yield tried({"resumed": job}, resumed, f"{folder}/{chosen[-1]}-{len(chosen)}", chosen)
+
+
+def resumed(folder, chosen):
+    """A run, the same again, and one that is interrupted, side by side."""
+    whole, again, parts = (f"{folder}-{name}" for name in ("whole", "again", "parts"))
+    with ThreadPoolExecutor(2) as pool:
+        runs = [
+            pool.submit(cli, "train", *chosen, "--epochs", "4", "--out", out, "--device", DEVICE)
+            for out in (whole, again)
+        ]
+        interrupted(parts, chosen)
+        for run in runs:
+            run.result()
+    return {"differ": differing(whole, parts), "the same run twice": differing(whole, again)}
 
 
 def interrupted(folder, chosen):
@@ -212,7 +243,7 @@ def interrupted(folder, chosen):
     sections = {"loss": {"name": chosen[1]}, "train": {"epochs": 4}, "device": DEVICE}
     if "--data" in chosen:
         sections["data"] = {"name": chosen[3]}
-    run, home = session.start(sections, out=folder, overwrite=True)
+    run, home = session.start(sections, out=folder)
     epochs = session.remaining_epochs(run, home)
     next(epochs), next(epochs)
     home.close()
@@ -227,15 +258,22 @@ def differing(*folders):
 def commands():
     """The commands as a user types them."""
     with tempfile.TemporaryDirectory() as folder:
-        for loss in ("infonce", "supcon", "masked_regression", "siglip"):
-            started = time.perf_counter()
+        for loss in ("supcon", "masked_regression", "siglip", "infonce"):
             run = f"{folder}/{loss}"
-            output = cli("train", "--loss", loss, "--epochs", "2", "--out", run, "--device", DEVICE)
-            yield {"train": loss, "seconds": time.perf_counter() - started, "last": last(output, "epoch")}
-        yield {"eval": last(cli("eval", run, "--device", DEVICE), "trained")}
-        yield {"embed": last(cli("embed", run, "--data", "digits", "--out", f"{folder}/rows.npz", "--device", DEVICE))}
+            train = ("train", "--loss", loss, "--epochs", "2", "--out", run)
+            yield tried({"train": loss}, timed, train, "epoch")
+        yield tried({"eval": "infonce"}, timed, ("eval", run), "trained")
+        embed = ("embed", run, "--data", "digits", "--out", f"{folder}/rows.npz")
+        yield tried({"embed": "infonce"}, timed, embed)
         wrong = subprocess.run(cli_command("train", "--device", "gpu:7"), cwd=ROOT, capture_output=True, text=True)
         yield {"gpu:7": wrong.stderr.strip(), "code": wrong.returncode}
+
+
+def timed(command, word=""):
+    """The last line with ``word`` that a command prints, and its seconds, the start of a process among them."""
+    started = time.perf_counter()
+    line = last(cli(*command, "--device", DEVICE), word)
+    return {"last": line, "seconds": time.perf_counter() - started}
 
 
 def cli_command(*arguments):
@@ -294,7 +332,8 @@ def step():
         phases = {"views": lambda v=views, i=images, r=rng: (v(i, r), v(i, r)), "forward": forward}
         phases |= {"forward and backward": both, "update": optimizer.step, "step": whole}
         for phase, work in phases.items():
-            yield {"ours": phase, "batch": batch, "width": width, "seconds": seconds(backend, work)}
+            what = {"ours": phase, "batch": batch, "width": width}
+            yield tried(what, speed, backend, {"seconds": work})
         yield {"ours": "pool", "batch": batch, "width": width, "bytes": backend.memory_used()}
 
 
@@ -305,6 +344,9 @@ def torch_step():
         return
     import torch
 
+    if not torch.cuda.is_available():
+        yield {"torch": f"{torch.__version__} sees no GPU"}
+        return
     sys.path.insert(0, str(ROOT / "scripts"))
     from bench import infonce_in_torch, torch_vit_module
 
@@ -356,25 +398,29 @@ def bandwidth():
     }
     for kernel, arguments in calls.items():
         size = sum(x.nbytes for x in arguments if isinstance(x, xp.ndarray))
-        fused = seconds(backend, lambda k=kernel, a=arguments: k(backend, *a))
-        passes = seconds(backend, lambda k=kernel, a=arguments: k.form(backend, *a))
-        yield {"kernel": kernel.name, "bytes": size, "fused": fused, "by NumPy's passes": passes}
+        forms = {"fused": partial(kernel, backend), "by NumPy's passes": partial(kernel.form, backend)}
+        works = {name: partial(form, *arguments) for name, form in forms.items()}
+        yield tried({"kernel": kernel.name, "bytes": size}, speed, backend, works)
     q, k, p = new(2048, 4, 50, 32), new(2048, 4, 50, 32), new(2048, 4, 50, 50)
-    yield {
-        "products of heads": seconds(backend, lambda: backend.matmul(q, k.swapaxes(-1, -2), out=p)),
-        "CuPy's own": seconds(backend, lambda: xp.matmul(q, k.swapaxes(-1, -2), out=p)),
+    transposed = k.swapaxes(-1, -2)
+    works = {
+        "ours": lambda: backend.matmul(q, transposed, out=p),
+        "CuPy's own": lambda: xp.matmul(q, transposed, out=p),
     }
+    yield tried({"products": "of heads"}, speed, backend, works)
     index = xp.asarray(np.random.default_rng(0).zipf(1.5, 16_384) % 4096)
     table, values = new(4096, 128), new(16_384, 128)
-    yield {
-        "scatter_add": seconds(backend, lambda: backend.scatter_add(table, index, values)),
-        "CuPy's own": seconds(backend, lambda: xp.add.at(table, index, values)),
+    works = {
+        "ours": lambda: backend.scatter_add(table, index, values),
+        "CuPy's own": lambda: xp.add.at(table, index, values),
     }
+    yield tried({"sums": "of repeated rows"}, speed, backend, works)
 
 
 def large():
     """What is said to need little memory, at sizes that show it."""
     from mini_repr.kernels.nearest import nearest_rows
+    from mini_repr.kernels.supervision import gaussian_neighbours
     from mini_repr.pages.registry import all_losses
 
     backend, rng = gpu(), np.random.default_rng(0)
@@ -383,13 +429,21 @@ def large():
         return backend.asarray(rng.standard_normal(shape, dtype=np.float32))
 
     losses = all_losses()
-    a, b = rows(65_536, 256), rows(65_536, 256)
-    yield {"infonce": a.shape, "seconds": seconds(backend, lambda: losses["infonce"].value_and_grad(a, b), 1)}
-    yield {"infonce": a.shape, "pool": backend.memory_used()}
-    small = rows(256, 64)
-    yield {"t_regs": small.shape, "seconds": seconds(backend, lambda: losses["t_regs"].value_and_grad(small), 3)}
-    many = rows(60_000, 784)
-    yield {"nearest_rows": many.shape, "seconds": seconds(backend, lambda: nearest_rows(many, 10), 1)}
+    work = {
+        "infonce": (losses["infonce"].value_and_grad, [LARGE["infonce"]] * 2),
+        "t_regs": (losses["t_regs"].value_and_grad, [(256, 64)]),
+        "best_alignment": (losses["best_alignment"].value_and_grad, [(256, 60, 64), (256, 30, 64)]),
+        "gaussian_neighbours": (gaussian_neighbours, [(2048, 64)]),
+        "nearest_rows": (lambda x: nearest_rows(x, 10), [LARGE["nearest_rows"]]),
+    }
+    for name, (function, shapes) in work.items():
+        yield tried({"large": name, "shapes": shapes}, at_size, backend, function, [rows(*shape) for shape in shapes])
+
+
+def at_size(backend, function, arrays):
+    """Seconds of a call, and the memory that it left in the pool."""
+    taken = seconds(backend, lambda: function(*arrays), 1)
+    return {"seconds": taken, "pool": backend.memory_used()}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -402,20 +456,20 @@ class Part(NamedTuple):
     limit: int
 
 
-# The most valuable first. On one H100 they should fit into eight minutes together.
+# The most valuable first; their limits are under ten minutes together.
 PARTS = {
     part.function.__name__: part
     for part in (
-        Part(platform, 40),
+        Part(platform, 30),
         Part(kernels, 60),
         Part(tests, 120),
-        Part(step, 60),
-        Part(torch_step, 60),
-        Part(resume, 90),
-        Part(bandwidth, 60),
+        Part(step, 50),
+        Part(torch_step, 45),
+        Part(resume, 80),
+        Part(bandwidth, 45),
         Part(commands, 60),
         Part(losses, 60),
-        Part(large, 60),
+        Part(large, 45),
     )
 }
 
@@ -430,17 +484,30 @@ def run(name):
 
 
 def run_apart(name, write):
-    """A part in a process of its own, killed at its limit; every line is handed to ``write`` as it comes."""
+    """A part in a process of its own, killed at its limit with all that it started; ``write`` takes each line."""
     command = [sys.executable, __file__, "--here", name, "--device", DEVICE]
     started = time.perf_counter()
     environment = {"CUPY_CACHE_DIR": str(Path(tempfile.gettempdir()) / "mini_repr_kernels"), **os.environ}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-    timer = threading.Timer(PARTS[name].limit, process.kill)
+    piped = {"stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, **piped)
+    stopped = threading.Event()
+
+    def stop():
+        stopped.set()
+        os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(PARTS[name].limit, stop)
     timer.start()
-    for line in process.stdout:
-        write(line)
-    code = process.wait()
-    timer.cancel()
+    try:
+        for line in process.stdout:
+            write(line)
+        code = process.wait()
+    finally:
+        timer.cancel()
+        if process.poll() is None:  # interrupted by hand: a session of its own is not
+            stop()
+    if stopped.is_set():
+        write(json.dumps({"part": name, "failed": f"stopped at its limit of {PARTS[name].limit} s"}) + "\n")
     ended = {"part": name, "seconds": round(time.perf_counter() - started, 1), "code": code}
     write(json.dumps(ended) + "\n")
 

@@ -21,6 +21,7 @@ using namespace std;
 static barrier<> together(32);
 static double slots[32];
 static thread_local int own;
+void __syncwarp() { together.arrive_and_wait(); }
 template <typename T> T __shfl_xor_sync(unsigned, T value, int apart) {
     slots[own] = value;
     together.arrive_and_wait();

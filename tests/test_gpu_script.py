@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,30 @@ import pytest
 from mini_repr.backend import DeviceError, get_backend
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "gpu.py"
+
+
+@pytest.fixture
+def script():
+    spec = spec_from_file_location("gpu_script", SCRIPT)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_all_limits_together_are_ten_minutes_at_most(script):
+    assert sum(part.limit for part in script.PARTS.values()) <= 600
+
+
+def test_a_part_is_stopped_at_its_limit_with_what_it_started(script):
+    script.PARTS["tests"] = script.Part(script.tests, 0.5)
+    script.DEVICE, lines = "cpu", []
+    script.run_apart("tests", lambda line: lines.append(json.loads(line)))
+    assert [one.get("failed") for one in lines] == ["stopped at its limit of 0.5 s", None] and lines[-1]["code"] == -9
+
+
+def test_one_result_that_fails_leaves_the_next(script):
+    assert script.tried({"of": 1}, lambda x: {"is": x}, 2) == {"of": 1, "is": 2}
+    assert script.tried({"of": 1}, lambda: 1 / 0) == {"of": 1, "failed": "ZeroDivisionError: division by zero"}
 
 
 def run(*arguments):

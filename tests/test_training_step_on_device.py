@@ -10,6 +10,7 @@ from mini_repr.kernels.distinct_pairs import pair_log_mean_exp
 from mini_repr.kernels.log_sum_exp import within_logsumexp
 from mini_repr.nn import ImageMLP, LinearEncoder, ProjectionHead, Sequential, TextEncoder, ViT, copy_of
 from mini_repr.optim import AdamW, clip_by_global_norm, update_ema
+from mini_repr.pages.check_page import sampled_arguments
 from mini_repr.pages.registry import all_losses
 
 SHAPE = (1, 8, 8)
@@ -113,6 +114,35 @@ def test_masked_places_are_written_without_a_wait(run):
     SYNCS.clear()
     run(x, DOUBLE.asarray(np.array([0, 1, 0])))
     assert not SYNCS.keys() - {"float"}
+
+
+@pytest.mark.parametrize("name", ["cip", "circle", "cross_entropy", "masked_regression", "supcon", "triplet"])
+def test_labels_and_masks_on_the_host_join_rows_on_a_device(name):
+    loss = all_losses()[name]
+    arguments = sampled_arguments(loss, "default", np.random.default_rng(0))
+    known = {p.name for p in loss.arrays if p.annotation.bare.from_host}
+    there = {n: DOUBLE.asarray(x) if isinstance(x, np.ndarray) else x for n, x in arguments.items()}
+    both = there | {n: arguments[n] for n in known}
+    for evaluate in (loss.value_and_grad, loss.definition_and_grad):
+        value, gradients = evaluate(**both)
+        expected, wanted = evaluate(**there)
+        assert value.get() == expected.get()
+        for n, one in wanted.items():
+            np.testing.assert_array_equal(gradients[n].get(), one.get())
+
+
+@pytest.mark.parametrize("place", [-1, 4])
+def test_wrong_numbers_on_the_host_are_refused_there(place):
+    vit = ViT(SHAPE, np.random.default_rng(0), patch=4, width=16, depth=1, heads=2).to(DOUBLE)
+    words = TextEncoder(np.random.default_rng(0), buckets=4).to(DOUBLE)
+    SYNCS.clear()
+    with pytest.raises(ValueError, match="numbered 0 to 3"):
+        vit(DOUBLE.asarray(np.zeros((1, *SHAPE), np.float32)), visible=np.array([[place]]))
+    with pytest.raises(ValueError, match="expected 0 to 3"):
+        words(np.array([[place]]), np.array([[True]]))
+    with pytest.raises(ValueError, match="expected 0 to 3"):
+        all_losses()["cross_entropy"](DOUBLE.asarray(np.zeros((1, 4))), np.array([place]))
+    assert not SYNCS
 
 
 @pytest.mark.gpu

@@ -36,11 +36,13 @@ def class_logsumexp(u, /, kind, logit, tile=None):
     So the positives of a tile of rows lie side by side. O(N * tile) memory.
 
     Args:
-        logit: a ``Logit``. tile: rows per tile; None chooses.
+        kind: where it lies on the host, no GPU is waited for. logit: a ``Logit``. tile: rows per tile; None chooses.
     """
-    backend = backend_of(u)
+    backend, kind_xp = backend_of(u), backend_of(kind).xp
     xp = backend.xp
-    first, end = xp.searchsorted(kind, kind), xp.searchsorted(kind, kind, side="right")  # row i's class: [first, end)
+    # Row i's class: [first, end).
+    first, end = kind_xp.searchsorted(kind, kind), kind_xp.searchsorted(kind, kind, side="right")
+    kind = backend.asarray(kind)
     tiles = row_tiles(u, len(u), tile)
     sums = ClassLogSums(*xp.empty((2, len(u)), dtype=u.dtype))
 

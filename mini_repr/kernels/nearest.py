@@ -32,6 +32,7 @@ def _largest(x, y, count, subtracted, skip_diagonal, ceiling, tile):
     backend = backend_of(x)
     xp = backend.xp
     count = min(count, len(y) - skip_diagonal)
+    find = _by_sorting if backend.reading_waits else _by_partition
     values = xp.empty((len(x), count), dtype=x.dtype)
     columns = xp.empty((len(x), count), dtype="int64")
 
@@ -44,17 +45,27 @@ def _largest(x, y, count, subtracted, skip_diagonal, ceiling, tile):
                 s[numbers - rows.start, numbers] = -xp.inf
             if ceiling is not None:
                 xp.copyto(s, -xp.inf, where=s > ceiling[rows, None])
-            last = xp.partition(s, len(y) - count, axis=1)[:, len(y) - count, None]
-            chosen = s >= last
-            if int(chosen.sum()) > count * len(s):  # of those that tie for the last place the first are taken
-                tied = s == last
-                room = count - (s > last).sum(axis=1, keepdims=True)
-                chosen &= ~tied | (xp.cumsum(tied, axis=1) <= room)
-            chosen = xp.flatnonzero(chosen).reshape(len(s), count) % len(y)
-            found = xp.take_along_axis(s, chosen, axis=1)
-            order = xp.argsort(-found, axis=1, kind="stable")
-            values[rows] = xp.take_along_axis(found, order, axis=1)
-            columns[rows] = xp.take_along_axis(chosen, order, axis=1)
+            columns[rows] = find(xp, s, count)
+            values[rows] = xp.take_along_axis(s, columns[rows], axis=1)
 
     backend.map_shares(search, row_tiles(x, len(y), tile))
     return values, columns
+
+
+def _by_sorting(xp, s, count):
+    """Columns (M, count) of the largest of each row of s (M, K), largest first; of equal ones the first come first."""
+    return xp.argsort(-s, axis=1, kind="stable")[:, :count]
+
+
+def _by_partition(xp, s, count):
+    """The same, faster on the host. A GPU's partition is a sort too, and its ``flatnonzero`` makes the host wait."""
+    width = s.shape[1]
+    last = xp.partition(s, width - count, axis=1)[:, width - count, None]
+    chosen = s >= last
+    if int(chosen.sum()) > count * len(s):  # of those that tie for the last place the first are taken
+        tied = s == last
+        room = count - (s > last).sum(axis=1, keepdims=True)
+        chosen &= ~tied | (xp.cumsum(tied, axis=1) <= room)
+    chosen = xp.flatnonzero(chosen).reshape(len(s), count) % width
+    order = xp.argsort(-xp.take_along_axis(s, chosen, axis=1), axis=1, kind="stable")
+    return xp.take_along_axis(chosen, order, axis=1)

@@ -7,6 +7,7 @@ kinds are those of Alshammari et al. 2025, arXiv 2504.16929.
 import math
 
 from mini_repr.backend import backend_of
+from mini_repr.fused import by_rows
 from mini_repr.kernels.nearest import nearest_rows
 
 
@@ -45,22 +46,55 @@ def gaussian_neighbours(x, perplexity=30.0, symmetric=False):
     """
     if not 1 < perplexity < len(x) - 1:
         raise ValueError(f"gaussian_neighbours: perplexity: got {perplexity:g}, expected between 1 and {len(x) - 1}")
-    xp = backend_of(x).xp
+    backend = backend_of(x)
+    xp = backend.xp
     squares = _squared_distances(x)
     squares -= squares.min(axis=1, keepdims=True)
     near = xp.where(xp.isfinite(squares), squares, 0)
     typical = near.mean(axis=1)
     typical = xp.where(typical > 0, typical, 1)
-    low, high = xp.full_like(typical, -20), xp.full_like(typical, 40)  # of log(typical / 2 sigma²)
+    p = xp.empty_like(squares)
+    of_entropy(backend, squares, typical, math.log(perplexity), p)
+    return (p + p.T) / 2 if symmetric else p
+
+
+@by_rows(
+    "T squares, T typical, number entropy",
+    "T p",
+    """
+    T low = -20, high = 40, sum = 1, factor = 0;
+    for (int halving = 0; halving < 60; ++halving) {
+        const T middle = (low + high) / 2;
+        factor = -exp(middle) / typical[row];
+        T weighted = 0;
+        sum = 0;
+        for (long long j = lane; j < width; j += 32) {
+            const T logit = squares[row * width + j] * factor, share = exp(logit);
+            sum += share;
+            if (share > 0) weighted += share * logit;
+        }
+        sum = warp_sum(sum);
+        weighted = warp_sum(weighted);
+        if (log(sum) - weighted / sum > entropy) low = middle; else high = middle;
+    }
+    for (long long j = lane; j < width; j += 32) p[row * width + j] = exp(squares[row * width + j] * factor) / sum;
+    """,
+)
+def of_entropy(backend, squares, typical, entropy, p):
+    """Fill each row of p (N, K) with e^{-f squares} over its sum, f found by bisection so that its entropy is this.
+
+    f times ``typical`` (N,) is sought between e^-20 and e^40; the larger f, the smaller the entropy.
+    """
+    xp = backend.xp
+    low, high = xp.full_like(typical, -20), xp.full_like(typical, 40)  # of log(f typical)
     for _ in range(60):
         middle = (low + high) / 2
-        logits = squares * -(xp.exp(middle) / typical)[:, None]
-        p = xp.exp(logits)
+        xp.multiply(squares, -(xp.exp(middle) / typical)[:, None], out=p)
+        xp.exp(p, out=p)
         p /= p.sum(axis=1, keepdims=True)
-        entropy = -(p * xp.log(xp.where(p > 0, p, 1))).sum(axis=1)
-        wide = entropy > math.log(perplexity)
+        found = -(p * xp.log(xp.where(p > 0, p, 1))).sum(axis=1)
+        wide = found > entropy
         low, high = xp.where(wide, middle, low), xp.where(wide, high, middle)
-    return (p + p.T) / 2 if symmetric else p
 
 
 def shared_clusters(assignments, others=None):

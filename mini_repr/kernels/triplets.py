@@ -25,29 +25,35 @@ def triplet_sum(u, /, labels, anchors, others, margin, mining, distance, penalty
     Distances are taken about the mean row; what is below the round-off of their sum of squares is 0.
 
     Args:
-        labels: (N,).
+        labels: (N,), on the host or beside u, as are ``anchors`` and ``others``: on the host no GPU is waited for.
         anchors: (A,) indexes of the rows that are anchors, none twice. others: (N,) whether a row may be a negative.
         mining: "all"; "hard": an anchor's farthest positive and nearest negative; "semihard": a pair's nearest negative
             that is farther than its positive; "semihard_fallback": where there is none, its farthest. Ties are broken
             by row number.
         distance: "squared" or "euclidean". penalty: a name of ``PENALTY``. tile: anchors per tile; None chooses.
     """
-    xp = backend_of(u).xp
+    backend, label_xp = backend_of(u), backend_of(labels).xp
+    xp = backend.xp
     points = u - u.mean(axis=0)
-    by_class = xp.argsort(labels)  # the members of row i's class: by_class[first[i]] and the next members[i] - 1
-    first = xp.searchsorted(labels[by_class], labels)
-    members = xp.searchsorted(labels[by_class], labels, side="right") - first
+    by_class = label_xp.argsort(labels)  # the members of row i's class: by_class[first[i]] and the next members[i] - 1
+    first = label_xp.searchsorted(labels[by_class], labels)
+    members = label_xp.searchsorted(labels[by_class], labels, side="right") - first
+    blocks = blocks_of(len(anchors), tile or choose_tile(u, len(u)))
+    largest = [1 if mining == "hard" else int(members[anchors[block]].max()) for block in blocks]
+    labels, anchors, others, by_class, first, members = map(
+        backend.asarray, (labels, anchors, others, by_class, first, members)
+    )
 
     # All triplets weigh the same: the gradient of their sum is gathered on the way.
     total, triplets, active = 0, 0, 0
     pull = xp.zeros_like(points)
-    for block in blocks_of(len(anchors), tile or choose_tile(u, len(u))):
+    for block, places in zip(blocks, largest, strict=True):
         rows = anchors[block]
         here = xp.arange(len(rows))
         d = _distances(points, rows, distance)
         g_d = xp.zeros_like(d)
         negative = (labels[rows, None] != labels) & others
-        for place in range(1 if mining == "hard" else int(members[rows].max())):
+        for place in range(places):
             if mining == "hard":
                 candidates = xp.where(labels[rows, None] == labels, d, -1)
                 candidates[here, rows] = -1

@@ -63,12 +63,12 @@ class Capi(Method):
         return images, block_mask(rng, len(images), self.encoder.grid, self.ratio, inverse=True)
 
     def embed(self, images, mask):
-        backend, (batch, patches) = backend_of(images), mask.shape
-        visible, hidden = (backend.asarray(find(mask)) for find in (visible_patches, hidden_patches))
+        batch, patches = mask.shape
+        visible, hidden = visible_patches(mask), hidden_patches(mask)
         encoded = self.encoder(images, visible=visible)
         asked = unit_rows(self.decoder(encoded.tokens, visible, hidden))
         logits = asked @ (unit_rows(self.directions) * self.lengths).T
-        flat = (hidden + patches * backend.xp.arange(batch)[:, None]).reshape(-1)
+        flat = backend_of(images).asarray((hidden + patches * np.arange(batch)[:, None]).reshape(-1))
         everywhere = scatter_rows(logits.reshape(len(flat), -1), flat, batch * patches)
         return everywhere.reshape(batch, patches, -1), self.teacher_logits(images), encoded.pooled
 
@@ -79,14 +79,13 @@ class Capi(Method):
         return self.clustering(rows)
 
     def targets(self, images, mask):
-        return (backend_of(images).asarray(mask),)
+        return (mask,)
 
     def compare(self, rows, targets, batch, objective):
         prediction, logits, pooled = rows
         (hidden,) = targets
-        everywhere = backend_of(hidden).xp.ones_like(hidden)
         predicted = objective(prediction, logits.data, hidden, embeddings=(pooled,))
-        clustered = cluster_prediction(logits, logits.data, everywhere, **self.objective.settings)
+        clustered = cluster_prediction(logits, logits.data, np.ones_like(hidden), **self.objective.settings)
         total = predicted + clustered
         total.terms = {**predicted.terms, "clustering": clustered.data}
         return Step(total, pooled.data)

@@ -47,12 +47,12 @@ class Classifier(Method):
         return (pooled, self.head(pooled)) if "scores" in self.asked else (pooled,)
 
     def compare(self, rows, targets, batch, objective):
-        pooled, labels = rows[0], batch.labels
-        xp = backend_of(labels).xp
-        numbers = xp.arange(self.classes)
-        known = {"x": pooled, "scores": rows[-1], "labels": labels}
-        known["targets"] = (labels[:, None] == numbers).astype(pooled.dtype)
-        known |= {"values": numbers.astype(pooled.dtype), "is_number": xp.ones(self.classes, dtype=bool)}
+        pooled, labels, numbers = rows[0], batch.labels, np.arange(self.classes)
+        known = {"x": pooled, "scores": rows[-1], "labels": labels, "is_number": np.ones(self.classes, dtype=bool)}
+        if "targets" in self.asked:
+            known["targets"] = backend_of(pooled.data).asarray((labels[:, None] == numbers).astype(pooled.dtype))
+        if "values" in self.asked:
+            known["values"] = backend_of(pooled.data).asarray(numbers.astype(pooled.dtype))
         if "w" in self.asked:
             known["w"] = self.class_vectors
         if "predictions" in self.asked:

@@ -58,4 +58,4 @@ def _evaluating(encoder):
 
 
 def _arrays(encoder, inputs, backend):
-    return [backend.asarray(x) for x in (encoder.tokenise(inputs) if isinstance(inputs, list) else (inputs,))]
+    return encoder.tokenise(inputs) if isinstance(inputs, list) else [backend.asarray(inputs)]

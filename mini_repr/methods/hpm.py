@@ -79,12 +79,12 @@ class HardPatchesMining(Method):
         return {**filled, "scores": backend_of(images).asarray(spread_over_pixels(scores, self.encoder))}
 
     def embed(self, images, mask):
-        encoded = self.encoder(images, visible=backend_of(images).asarray(visible_patches(mask)))
+        encoded = self.encoder(images, visible=visible_patches(mask))
         scores = self.scorer(encoded.tokens, mask)
         return self.decoder(encoded.tokens, mask), scores.reshape(*mask.shape), encoded.pooled
 
     def targets(self, images, mask):
-        return patchify(images, self.encoder.patch), backend_of(images).asarray(mask)
+        return patchify(images, self.encoder.patch), mask
 
     def compare(self, rows, targets, batch, objective):
         prediction, scores, pooled = rows

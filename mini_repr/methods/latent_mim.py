@@ -3,7 +3,6 @@
 import numpy as np
 
 from mini_repr.autograd import no_grad
-from mini_repr.backend import backend_of
 from mini_repr.masking import hidden_patches, random_mask, spaced_patches, visible_patches
 from mini_repr.methods.masked import refuse_whole_images
 from mini_repr.methods.method import Method, Step
@@ -65,8 +64,7 @@ class LatentMIM(Method):
         return images, random_mask(rng, len(images), self.encoder.patch_count, self.ratio)
 
     def embed(self, images, mask):
-        asarray = backend_of(images).asarray
-        visible, hidden = asarray(visible_patches(mask)), asarray(hidden_patches(mask))
+        visible, hidden = visible_patches(mask), hidden_patches(mask)
         encoded = self.encoder(images, visible=visible)
         rows = self.decoder(encoded.tokens, visible, hidden), encoded.pooled
         return (*rows, self.encoder(images, visible=hidden).tokens) if self.target == "joint" else rows
@@ -76,13 +74,12 @@ class LatentMIM(Method):
             return ()
         encoder = self.encoder if self.target == "current" else self.teacher_encoder
         with no_grad():
-            return (encoder(images, visible=backend_of(images).asarray(hidden_patches(mask))).tokens.data,)
+            return (encoder(images, visible=hidden_patches(mask)).tokens.data,)
 
     def compare(self, rows, targets, batch, objective):
         prediction, pooled, *learned = rows
         (latents,) = learned or targets
-        everywhere = backend_of(pooled.data).xp.ones(prediction.shape[:2], dtype=bool)
-        masks = (everywhere,) if self.objective.loss.masked else ()
+        masks = (np.ones(prediction.shape[:2], dtype=bool),) if self.objective.loss.masked else ()
         return Step(objective(prediction, latents, *masks, embeddings=(pooled,)), pooled.data)
 
     def after_step(self, step, total_steps):

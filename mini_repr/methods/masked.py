@@ -67,11 +67,10 @@ class Masked(Method):
         return unit_mask(rng, count, self.encoder.grid, self.ratio, self.unit)
 
     def embed(self, images, mask):
-        asarray = backend_of(images).asarray
         if self.style == "mae":
-            encoded = self.encoder(images, visible=asarray(visible_patches(mask)))
+            encoded = self.encoder(images, visible=visible_patches(mask))
             return self.head(encoded.tokens, mask), encoded.pooled
-        encoded = self.encoder(images, replace=asarray(mask), mask_token=self.mask_token)
+        encoded = self.encoder(images, replace=backend_of(images).asarray(mask), mask_token=self.mask_token)
         if self.style == "simmim":
             return self.head(encoded.tokens), encoded.pooled
         first = None if self.encoder.class_token is None else encoded.pooled
@@ -84,7 +83,7 @@ class Masked(Method):
         return filled_in(images, mask, prediction.data, self.encoder.patch, self.objective.settings["normalize_target"])
 
     def targets(self, images, mask):
-        return patchify(images, self.encoder.patch), backend_of(images).asarray(mask)
+        return patchify(images, self.encoder.patch), mask
 
     def compare(self, rows, targets, batch, objective):
         prediction, pooled = rows

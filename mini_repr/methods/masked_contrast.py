@@ -3,7 +3,6 @@
 import numpy as np
 
 from mini_repr.autograd import no_grad
-from mini_repr.backend import backend_of
 from mini_repr.losses.reconstruction.masked_regression import masked_regression
 from mini_repr.masking import random_mask, visible_patches
 from mini_repr.methods.masked import filled_in, refuse_whole_images
@@ -74,25 +73,24 @@ class MaskedContrast(Method):
     def rebuilt(self, images, rng):
         """As of ``masked``: the images themselves, at the ratio of the augmented view."""
         mask = random_mask(rng, len(images), self.encoder.patch_count, self.ratios[0])
-        encoded = self.encoder(images, visible=backend_of(images).asarray(visible_patches(mask)))
+        encoded = self.encoder(images, visible=visible_patches(mask))
         return filled_in(images, mask, self.decoder(encoded.tokens, mask).data, self.encoder.patch, False)
 
     def embed(self, strong, weak, strong_mask, weak_mask):
         rows, rebuilt = [], []
         for images, mask in ((strong, strong_mask), (weak, weak_mask)):
-            encoded = self.encoder(images, visible=backend_of(images).asarray(visible_patches(mask)))
+            encoded = self.encoder(images, visible=visible_patches(mask))
             rows.append(self.projector(encoded.pooled))
             rebuilt.append(self.decoder(encoded.tokens, mask))
         return *rows, *rebuilt
 
     def targets(self, strong, weak, strong_mask, weak_mask):
-        asarray = backend_of(strong).asarray
         pixels = [patchify(images, self.encoder.patch) for images in (strong, weak)]
-        fixed = (*pixels, asarray(strong_mask), asarray(weak_mask))
+        fixed = (*pixels, strong_mask, weak_mask)
         if self.teacher_encoder is None:
             return fixed
         with no_grad():
-            seen = self.teacher_encoder(weak, visible=asarray(visible_patches(weak_mask))).pooled
+            seen = self.teacher_encoder(weak, visible=visible_patches(weak_mask)).pooled
             return (*fixed, self.teacher_projector(seen).data)
 
     def compare(self, rows, targets, batch, objective):

@@ -10,8 +10,9 @@ from mini_repr.nn import Heads, Module
 class Batch(NamedTuple):
     """Some rows of the training set.
 
-    inputs: arrays (B, ...) on the method's device, as its ``load`` makes them. labels: (B,) integers there, or None.
-    index: (B,) integers there, their row numbers in the training set, by which state per row is found.
+    inputs: arrays (B, ...), as the method's ``load`` makes them. labels: (B,) integers on the host, or None: to
+    check and count them no GPU is waited for. index: (B,) integers on the method's device, their row numbers in the
+    training set, by which state per row is found.
     """
 
     inputs: tuple
@@ -75,7 +76,7 @@ class Method(Module):
         return loss.compares in cls.compares
 
     def load(self, part, backend):
-        """The arrays (N, ...) on the device that a step draws its batches from, of a part of a data set."""
+        """The arrays (N, ...) that a step draws its batches from, of a part of a data set; images lie on the device."""
         return (backend.asarray(part.images),)
 
     def step(self, batch, rng):

@@ -60,11 +60,11 @@ class SupervisedMasked(Method):
 
     def embed(self, images, mask):
         pooled = self.encoder(images).pooled
-        shown = self.encoder(images, visible=backend_of(images).asarray(visible_patches(mask)))
+        shown = self.encoder(images, visible=visible_patches(mask))
         return self.head(pooled), self.decoder(shown.tokens, mask), pooled
 
     def targets(self, images, mask):
-        return patchify(images, self.encoder.patch), backend_of(images).asarray(mask)
+        return patchify(images, self.encoder.patch), mask
 
     def compare(self, rows, targets, batch, objective):
         scores, filled, pooled = rows
@@ -73,7 +73,8 @@ class SupervisedMasked(Method):
         if self.predict == "codes":
             numbers = nearest_code(patches, self.codebook).reshape(-1)
             each = cross_entropy(filled.reshape(len(numbers), -1), numbers, reduction="none")
-            aside = (each * hidden.reshape(-1)).sum() / hidden.sum()
+            counted = backend_of(patches).asarray(hidden.reshape(-1))
+            aside = (each * counted).sum() / int(hidden.sum())
         else:
             aside = masked_regression(filled, patches, hidden)
         total = classified + self.weight * aside

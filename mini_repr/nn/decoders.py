@@ -69,13 +69,14 @@ class CrossDecoder(Module):
         """Predictions of the asked patches.
 
         Args:
-            tokens: (B, V, encoder width), encoded. visible, asked: integers (B, V) and (B, M) on the tokens' device,
-                the numbers of these patches and of those to predict.
+            tokens: (B, V, encoder width), encoded. visible, asked: integers (B, V) and (B, M) on the host or the
+                tokens' device, the numbers of these patches and of those to predict.
         Returns:
             (B, M, outputs).
         """
         memory = self.embed(tokens)
-        seen, wanted = self.positions[visible], self.positions[asked]  # (B, V, D), (B, M, D), no gradient
+        asarray = backend_of(tokens.data).asarray
+        seen, wanted = self.positions[asarray(visible)], self.positions[asarray(asked)]  # (B, V, D), (B, M, D)
         queries = self.mask_token + wanted
         if self._near:
             closeness = wanted @ seen.swapaxes(-1, -2) / math.sqrt(wanted.shape[-1])

@@ -110,7 +110,10 @@ class BatchNorm(Module):
 
 
 class Embedding(Module):
-    """Rows of a table (count, width) picked by integers of any shape: (...) to (..., width)."""
+    """Rows of a table (count, width) picked by integers of any shape: (...) to (..., width).
+
+    Integers on the host are checked there, without waiting for a GPU on which the table may lie.
+    """
 
     def __init__(self, count, width, rng, *, init=truncated_normal, dtype=np.float32):
         self.weight = Tensor(init(rng, (at_least_one("count", count), at_least_one("width", width)), dtype), True)
@@ -122,6 +125,7 @@ class Embedding(Module):
         low, high = backend_of(ids).extremes(ids) if ids.size else (0, 0)
         if low < 0 or high >= count:
             raise ValueError(f"Embedding: ids: got {low} to {high}, expected 0 to {count - 1}")
+        ids = backend_of(self.weight.data).asarray(ids)
         return self.weight[ids.reshape(-1)].reshape(*ids.shape, self.weight.shape[1])
 
 

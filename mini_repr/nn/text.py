@@ -130,7 +130,10 @@ class TextEncoder(Module):
         return tokenise(texts, self.buckets, self.max_tokens)
 
     def forward(self, ids, mask):
-        """ids (B, T) integers, mask (B, T) booleans, True at words. A text without words has the mean 0."""
+        """ids (B, T) integers, mask (B, T) booleans, True at words, on the host or the weights' device.
+
+        A text without words has the mean 0.
+        """
         return Encoded(self.mlp(self._mean(ids, mask)))
 
     def layer_rows(self, ids, mask):
@@ -140,6 +143,7 @@ class TextEncoder(Module):
     def _mean(self, ids, mask):
         """(B, embedding): the mean of the words' embeddings."""
         check_words("TextEncoder", ids, mask)
+        mask = backend_of(self.words.weight.data).asarray(mask)
         return weighted_words(even_shares(mask), self.words(ids))
 
 

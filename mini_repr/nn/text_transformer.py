@@ -98,7 +98,8 @@ class TextTransformer(Module):
         """Encode texts.
 
         Args:
-            ids: (B, T) integers, T up to max_tokens. mask: (B, T) booleans, True at words.
+            ids: (B, T) integers, T up to max_tokens. mask: (B, T) booleans, True at words. Both on the host or on the
+                weights' device; on the host they are checked without waiting for a GPU.
             layers: numbers of blocks, from 1 to depth, whose output tokens (before the last norm) to return.
             attention: whether to return every block's attention weights.
         """
@@ -108,6 +109,7 @@ class TextTransformer(Module):
             raise ValueError(f"TextTransformer: ids: got {length} tokens, expected at most {self.max_tokens}")
         if any(number not in range(1, self.depth + 1) for number in layers):
             raise ValueError(f"TextTransformer: layers: got {tuple(layers)}, expected numbers from 1 to {self.depth}")
+        mask = backend_of(self.words.weight.data).asarray(mask)
         allowed = mask[:, None, None, :]
         if self._causal:
             allowed = allowed & backend_of(mask).xp.tri(length, dtype=bool)
@@ -131,7 +133,7 @@ class TextTransformer(Module):
 
     def pool(self, tokens, mask):
         """One row per text, (B, D), of tokens (B, T, D), as ``pooling`` says."""
-        return weighted_words(self._shares(mask), tokens)
+        return weighted_words(self._shares(backend_of(tokens.data).asarray(mask)), tokens)
 
     def _shares(self, mask):
         """(B, T): the share of each word's row in the pooled row."""

@@ -95,7 +95,7 @@ class ViT(Module):
         Args:
             images: (B, C, H, W) array or tensor.
             visible: integers (B, V), the numbers of the patches to take; the others never enter (MAE). Tokens then are
-                (B, V, D), in the order given.
+                (B, V, D), in the order given. On the host they are checked without waiting for a GPU.
             replace: boolean (B, P) (or (B, V)), True where ``mask_token`` (D,), a tensor of the caller's, takes the
                 place of the patch's embedding, before the position is added (SimMIM).
             layers: numbers of blocks, from 1 to depth, whose output tokens (before the last norm) to return.
@@ -107,7 +107,8 @@ class ViT(Module):
         patches = patchify(images, self.patch)
         positions = self.positions
         if visible is not None:
-            rows = backend_of(visible).xp.arange(len(visible))[:, None]
+            backend = backend_of(self.embed.weight.data)
+            visible, rows = backend.asarray(visible), backend.xp.arange(len(visible))[:, None]
             patches = patches[rows, visible]
             positions = positions[visible.reshape(-1)].reshape(*visible.shape, self.width)
         x = self.embed(patches)

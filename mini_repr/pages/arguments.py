@@ -34,12 +34,15 @@ class Annotation:
     """Base of all annotations.
 
     ``differentiable``: a loss returns a gradient for it. ``learned``: a training run moves it unless told otherwise.
+    ``from_host``: an array on the host fits rows on a GPU: it is checked there, without waiting for the GPU, and moved.
+    With ``stays`` the page itself moves it, after counting what it needs to know.
     """
 
     is_array = False
     differentiable = False
     optional = False
     learned = False
+    from_host = False
 
     @property
     def bare(self):
@@ -191,6 +194,8 @@ class Labels(_Array):
     """Integer class labels. With ``classes`` (a letter) they index that many classes: 0 <= label < C."""
 
     classes: str = ""
+    stays: bool = False
+    from_host = True
     noun = "integer labels"
 
     def _check_dtype(self, value):
@@ -214,6 +219,8 @@ class Mask(_Array):
     """Booleans; True marks what takes part. At least one must be True, unless it ``may_be_empty``."""
 
     may_be_empty: bool = False
+    stays: bool = False
+    from_host = True
     noun = "a boolean mask"
 
     def _check_dtype(self, value):

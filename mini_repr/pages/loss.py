@@ -101,12 +101,12 @@ class Loss(Page):
     def definition(self, *args, **params):
         """The definition's value on tensors (or arrays), as a tensor that the engine can differentiate."""
         arguments = self.bind(args, params)
-        self._checked_values(arguments)
-        return evaluate_definition(self, arguments)
+        return evaluate_definition(self, arguments | self._moved(self._checked_values(arguments)))
 
     def definition_and_grad(self, *args, **params):
         """As ``value_and_grad``, from the definition through the engine."""
         arguments = self._finite_values(args, params)
+        arguments |= self._moved(arguments)
         given = [name for name in self.differentiable if arguments[name] is not None]
         tensors = {name: Tensor(arguments[name], requires_grad=True) for name in given}
         output = evaluate_definition(self, arguments | tensors)
@@ -117,6 +117,12 @@ class Loss(Page):
 
     def _checked_values(self, arguments):
         return self.checked({name: value_of(value) for name, value in arguments.items()})
+
+    def _moved(self, arguments):
+        """Checked labels and masks beside the rows: a definition moves nothing itself."""
+        backend = backend_of(arguments[self.arrays[0].name])
+        names = [p.name for p in self.arrays if p.annotation.bare.from_host and arguments[p.name] is not None]
+        return {name: backend.asarray(arguments[name]) for name in names}
 
     def _finite_values(self, args, params):
         """The checked arguments of a call, its arrays finite, its differentiable scalars as 0-d arrays."""

@@ -10,7 +10,7 @@ import inspect
 import sys
 from typing import NamedTuple
 
-from mini_repr.backend import backend_of
+from mini_repr.backend import CPU, backend_of
 from mini_repr.pages.arguments import Annotation, Misuse
 
 # The kinds of pages, each with the packages that hold them. A procedure acts in training or after it: SAM, TLDR.
@@ -124,6 +124,8 @@ class Page:
     def checked(self, arguments):
         """``arguments`` {name: plain value}, each checked against its annotation; arrays of one dtype and device.
 
+        Labels and masks on the host join rows on another device.
+
         Raises:
             ValueError: naming the page, the argument, what came and what was expected.
         """
@@ -138,9 +140,11 @@ class Page:
                     if self.one_dtype and value.dtype != first[1].dtype:
                         raise Misuse(f"dtype {value.dtype}", f"{first[1].dtype}, as {first[0]} has")
                 if first is not None:
-                    here, there = backend_of(value).name, backend_of(first[1]).name
-                    if here != there:
-                        raise Misuse(f"an array on {here}", f"one on {there}, as {first[0]}")
+                    here, there = backend_of(value), backend_of(first[1])
+                    if here is CPU and there is not CPU and parameter.annotation.bare.from_host:
+                        checked[name] = value if parameter.annotation.bare.stays else there.asarray(value)
+                    elif here.name != there.name:
+                        raise Misuse(f"an array on {here.name}", f"one on {there.name}, as {first[0]}")
             except Misuse as problem:
                 raise ValueError(f"{self.title}: {name}: {problem}") from None
         return checked

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from mini_repr.backend import single_threaded_products
+from mini_repr.backend import CPU, backend_of, single_threaded_products
 from mini_repr.data import BalancedBatches, Batches, BoundBatches
 from mini_repr.methods import Batch, build_method
 from mini_repr.metrics import dimension_std, effective_rank
@@ -45,7 +45,7 @@ class Run:
             _require_chunks(self.method)
         self.batches = _batches(self.train, data.train)
         self.inputs = self.method.load(data.train, backend)
-        self.labels = None if data.train.labels is None else backend.asarray(data.train.labels)
+        self.labels = data.train.labels
         name = optimizer["name"].removeprefix(CLIMBING)
         own = {n: v for n, v in optimizer.items() if n not in ("name", *shared, *climbing)}
         self.optimizer = find("optimiser", name).thing(self.method.trained_parameters(), self.rate.lr, **own)
@@ -93,9 +93,10 @@ class Run:
 
     def train_step(self, index):
         """One step on the rows of a batch, whose numbers are given: see ``training_step``."""
-        index = self.backend.asarray(self.sharding.own(index))
-        labels = None if self.labels is None else self.labels[index]
-        batch = Batch(tuple(array[index] for array in self.inputs), labels, index)
+        rows = self.sharding.own(index)
+        index = self.backend.asarray(rows)
+        inputs = (array[rows if backend_of(array) is CPU else index] for array in self.inputs)
+        batch = Batch(tuple(inputs), None if self.labels is None else self.labels[rows], index)
         result = training_step(
             self.method,
             self.optimizer,

@@ -3,7 +3,8 @@
    The cu... functions are those that CuPy looks up in libcuda.so.1. CuPy's runtime module carries NVIDIA's own runtime
    inside; stub.py sends each of its cuda... functions here, to the function stub_<name without "cuda">, or to
    stub_nothing. Device memory is zeros until something is copied there, since kernels write nothing. A truth value
-   is read as stub_all after "all" and as stub_any elsewhere. */
+   is read as stub_all after "all", and elsewhere as the next bit of stub_any, whose last bit stays.
+   With stub_not_zero a number that is 0 is read as the smallest that is not. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ static struct { char name[LONGEST]; long times; } counters[NAMES];
 static int used;
 static int device;
 static int context;
-int stub_all = 1, stub_any;
+int stub_all = 1, stub_any, stub_not_zero;
 static int after_all;
 
 void stub_count(const char *kind, const char *what)
@@ -132,7 +133,14 @@ static void copy(void *to, const void *from, size_t bytes, int direction)
     static const char *const names[] = {"host to host", "to device", "to host", "on device", "any"};
     stub_count("copy", names[direction]);
     memmove(to, from, bytes);
-    if (direction == TO_HOST && bytes == 1) *(char *)to |= after_all ? stub_all : stub_any;
+    if (direction == TO_HOST && bytes == 1) {
+        *(char *)to |= after_all ? stub_all : stub_any & 1;
+        if (!after_all) stub_any >>= 1; /* -1 and 0 stay what they are */
+    }
+    if (direction == TO_HOST && (bytes == 4 || bytes == 8) && stub_not_zero) {
+        static const char zero[8];
+        if (!memcmp(to, zero, bytes)) *(char *)to = 1; /* an integer's 1, a floating-point number's least */
+    }
 }
 int stub_MemcpyAsync(void *to, const void *from, size_t bytes, int direction, void *stream)
 {

@@ -212,18 +212,23 @@ def waits():
 
 
 @contextmanager
-def answers(all, any):
+def answers(all, any, not_zero=False):
     """A block in which every truth value read from the device is ``all`` after a test of all elements, or else ``any``.
 
-    Outside it tests of all elements are True and others False: nothing is extreme, nothing is wrong.
+    ``any`` may be several answers, for one reading after the other; the last stays. ``not_zero``: a number that is 0 is
+    read as the least above. Outside the block tests of all elements are True and others False: nothing is extreme or
+    wrong.
     """
-    read = [ctypes.c_int.in_dll(_driver, name) for name in ("stub_all", "stub_any")]
+    in_turn = list(any) if isinstance(any, tuple) else [any]
+    bits = sum(answer << place for place, answer in enumerate(in_turn)) - (in_turn[-1] << len(in_turn))
+    read = [ctypes.c_int.in_dll(_driver, name) for name in ("stub_all", "stub_any", "stub_not_zero")]
     before = [one.value for one in read]
-    read[0].value, read[1].value = all, any
+    read[0].value, read[1].value, read[2].value = all, bits, not_zero
     try:
         yield
     finally:
-        read[0].value, read[1].value = before
+        for one, value in zip(read, before, strict=True):
+            one.value = value
 
 
 def sources():

@@ -4,7 +4,9 @@ import numpy as np
 
 import mini_repr.autograd.primitives.transformer
 import mini_repr.data.views
+import mini_repr.kernels.supervision
 import mini_repr.losses.embeddings.t_regs
+import mini_repr.losses.pairs.best_alignment
 import mini_repr.optim  # noqa: F401  (the rooms that declare formulas)
 from mini_repr.fused import KERNELS
 
@@ -36,6 +38,9 @@ def cases(dtype):
             case("scaled_softmax", 0.3, one, 10 * rows)
         g, output = normal(7, 6), normal(7, 6)
         case("scaled_softmax_back", 0.3, weights, g, output, 6, normal(7, width))
+        apart = weights**2
+        apart[:, 0] = np.inf  # from a row to itself
+        case("of_entropy", apart, normal(7) ** 2 + 1, np.log(2.5), empty(rows))
         gain, bias = normal(7, 1), normal(7, 1)
         written = empty(rows), empty(gain[:, 0]), empty(gain[:, 0])
         case("unfold_into", gain, bias, normal(7, width), normal(7, width), normal(width), *written)
@@ -51,6 +56,15 @@ def cases(dtype):
     for edge in (False, True):
         images, maps = normal(4, 2, 3, 5), normal(4, 2, 3) + np.eye(2, 3, dtype=dtype)
         case("sample_into", images, maps, edge, 2, 3, 5, empty(images))
+    for frames, tokens in ((3, 2), (40, 35)):
+        d = normal(4, frames, tokens) ** 2
+        d[0] = 1  # ties
+        d[3, 1, 1] = np.nan
+        ends = np.array([frames, frames - 1, frames, 2]), np.array([tokens, 1, tokens - 1, 2])
+        for dtw in (0, 1):
+            total = np.full((4, (frames + 1) * (tokens + 1)), np.inf, dtype)
+            case("best_paths", d, *ends, frames, tokens, dtw, total, np.zeros(d.shape, bool))
+    case("squared_gaps", normal(4, 3, 5), normal(4, 2, 5), 3, 5, 2, empty(normal(4, 3, 2)))
     case("scale_by", 0.3, normal(9))
     case("moving_average", 0.9, 0.1, normal(9), normal(9))
     case("adamw_update", 1e-3, 1e-8, 0.9, 0.1, 0.999, 0.001, 0.99, normal(9), normal(9), normal(9), np.abs(normal(9)))

@@ -74,7 +74,11 @@ def split(x, /, sizes, axis=0):
 
 @primitive
 def getitem(x, /, index):
-    """x[index] for slices, integers, boolean masks and integer arrays; repeated positions add their gradients."""
+    """x[index] for slices, integers, boolean masks and integer arrays; repeated positions add their gradients.
+
+    A number out of range in an array is an IndexError on the host; CuPy wraps it round. Numbers from outside are
+    checked where they come in (``Labels``, ``Embedding``, the patches of a ViT).
+    """
     backend = backend_of(x)
 
     def backward(g):
@@ -90,7 +94,10 @@ def getitem(x, /, index):
 
 @primitive
 def take_along(x, /, indices, axis):
-    """Elements picked along ``axis`` by an integer array of the same number of axes (``take_along_axis``)."""
+    """Elements picked along ``axis`` by an integer array of the same number of axes (``take_along_axis``).
+
+    Numbers out of range: as for ``getitem``.
+    """
     backend = backend_of(x)
     xp = backend.xp
 
@@ -125,7 +132,10 @@ def off_diagonal(matrix, /):
 
 @primitive
 def scatter_rows(rows, /, index, count):
-    """(N, ...) rows added into ``count`` rows of zeros at integer positions ``index`` (N,)."""
+    """(N, ...) rows added into ``count`` rows of zeros at integer positions ``index`` (N,).
+
+    Numbers out of range: as for ``getitem``.
+    """
     backend = backend_of(rows)
     output = backend.xp.zeros((count,) + rows.shape[1:], dtype=rows.dtype)
     backend.scatter_add(output, index, rows)

@@ -49,15 +49,16 @@ _AXES = {"z": [[2.0, 0.0], [3.0, 0.0], [0.0, 4.0], [0.0, 1.0]], "labels": [1, 1,
 )
 def cip(
     z: Rows("N D"),
-    labels: Labels("N"),
+    labels: Labels("N", stays=True),
     ortho_weight: NonNegative = 1.0,
     margin: Real = 0.0,
     penalty: Choice("softplus", "hinge") = "softplus",
     signed: Flag = True,
     tile: Tile = None,
 ):
-    xp = backend_of(z).xp
-    members = xp.unique(labels, return_counts=True)[1]
+    backend, label_xp = backend_of(z), backend_of(labels).xp
+    xp, beside_z = backend.xp, backend.asarray(labels)
+    members = label_xp.unique(labels, return_counts=True)[1]
     within = int((members * (members - 1)).sum())
     across = len(z) ** 2 - len(z) - within
     share_p, share_n = 1 / max(1, within), 1 / max(1, across)
@@ -67,15 +68,17 @@ def cip(
     pull = xp.empty_like(z)
     for rows in row_tiles(z, len(z), tile):
         s = z[rows] @ z.T
-        positive = labels[rows, None] == labels
-        negative = ~positive
-        positive[xp.arange(len(s)), xp.arange(rows.start, rows.stop)] = False
-        products = s[positive]
+        negative = beside_z[rows, None] != beside_z
+        same = labels[rows, None] == labels
+        same[label_xp.arange(len(s)), label_xp.arange(rows.start, rows.stop)] = False
+        positive = backend.asarray(label_xp.flatnonzero(same))  # places: a mask would be searched through twice
+        products = s.reshape(-1)[positive]
         cost, back = PENALTY[penalty].on_arrays(margin - (products if signed else xp.abs(products)))
         cluster = cluster + cost.sum() * share_p
-        ortho = ortho + xp.maximum(s[negative], 0).sum() * share_n
-        weights = (s > 0) * negative * z.dtype.type(ortho_weight * share_n)
-        weights[positive] = -share_p * back(xp.ones_like(cost)) * (1 if signed else xp.sign(products))
+        weights = ((s > 0) & negative) * z.dtype.type(ortho_weight * share_n)
+        weights.reshape(-1)[positive] = -share_p * back(xp.ones_like(cost)) * (1 if signed else xp.sign(products))
+        xp.copyto(s, 0, where=~negative)
+        ortho = ortho + xp.maximum(s, 0, out=s).sum() * share_n
         pull[rows] = 2 * weights @ z
     return cluster + ortho_weight * ortho, lambda g: (g * pull,), {"cluster": cluster, "ortho": ortho}
 

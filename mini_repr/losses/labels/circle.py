@@ -71,7 +71,7 @@ _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
 )
 def circle(
     z: Rows("N>=3 D"),
-    labels: Labels("N"),
+    labels: Labels("N", stays=True),
     margin: Fraction = 0.4,
     scale: Positive = 80.0,
     over: Choice("anchor", "batch") = "anchor",
@@ -80,21 +80,24 @@ def circle(
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
-    xp = backend_of(z).xp
-    order = xp.argsort(labels)
+    backend, label_xp = backend_of(z), backend_of(labels).xp
+    xp = backend.xp
+    order = label_xp.argsort(labels)
     kind = labels[order]
-    members = xp.searchsorted(kind, kind, side="right") - xp.searchsorted(kind, kind)
+    members = label_xp.searchsorted(kind, kind, side="right") - label_xp.searchsorted(kind, kind)
     largest = int(members.max())
     if largest in (1, len(z)):
         came = "no two equal" if largest == 1 else "all equal"
         raise ValueError(f"circle: labels: got {came}, expected two equal and two different ones")
+    anchor = members > 1
+    anchors = int(anchor.sum())
+    order, anchor = backend.asarray(order), backend.asarray(anchor)
     u, to_z = rows_of(z, normalize)
     logit = _weighted_logit(xp, margin, scale) if weighted else _unit_logit(xp, margin, scale)
     (over_n, over_p), back = class_logsumexp.on_arrays(u[order], kind, logit, tile)  # N_i and P_i, by class
 
     if over == "anchor":
-        anchor = members > 1
-        weight = (anchor * (len(u) / int(anchor.sum()) if reduction == "mean" else 1.0)).astype(u.dtype)
+        weight = (anchor * (len(u) / anchors if reduction == "mean" else 1.0)).astype(u.dtype)
         cost, to_sums = softplus.on_arrays(over_n + over_p)
         per_row = xp.empty_like(cost)
         per_row[order] = cost * weight

@@ -58,7 +58,7 @@ _COLLAPSED = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 2]}
 )
 def gfss_triplet(
     z: Rows("N D"),
-    labels: Labels("N"),
+    labels: Labels("N", stays=True),
     base_classes: Count() = 1,
     margin: NonNegative = 0.2,
     negatives: Choice("base", "others") = "base",
@@ -68,11 +68,11 @@ def gfss_triplet(
     reduction: Choice("mean", "mean_active", "sum") = "mean",
     tile: Tile = None,
 ):
-    xp = backend_of(z).xp
+    label_xp = backend_of(labels).xp
     u, to_z = rows_of(z, normalize)
     novel = labels >= base_classes
-    eligible = ~novel if negatives == "base" else xp.ones(len(z), dtype=bool)
-    anchors = xp.nonzero(novel)[0]
+    eligible = ~novel if negatives == "base" else label_xp.ones(len(z), dtype=bool)
+    anchors = label_xp.nonzero(novel)[0]
     sums, back = triplet_sum.on_arrays(u, labels, anchors, eligible, margin, mining, distance, "hinge", tile)
     divisor = max(1, int({"mean": sums.triplets, "mean_active": sums.active, "sum": 1}[reduction]))
     return sums.total / divisor, lambda g: (to_z(back((g / divisor, None, None))),)

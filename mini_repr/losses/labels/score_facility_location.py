@@ -57,17 +57,18 @@ _SAME = {"z": [[1.0, 2.0]] * 4, "labels": [0, 1, 2, 2]}
 )
 def score_facility_location(
     z: Rows("N D"),
-    labels: Labels("N"),
+    labels: Labels("N", stays=True),
     form: Choice("correlation", "information") = "correlation",
     smoothing: NonNegative = 0.0,
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
-    xp = backend_of(z).xp
-    order = xp.argsort(labels)
+    backend, label_xp = backend_of(z), backend_of(labels).xp
+    xp = backend.xp
+    order = backend.asarray(label_xp.argsort(labels))
     u, to_z = unit_rows.on_arrays(z)
     u = u[order]
-    ends = xp.cumsum(xp.unique(labels, return_counts=True)[1]).tolist()
+    ends = label_xp.cumsum(label_xp.unique(labels, return_counts=True)[1]).tolist()
 
     def others():
         """(a class's rows, some rows outside it), until every row has met every other class."""

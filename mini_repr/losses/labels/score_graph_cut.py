@@ -70,7 +70,7 @@ _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
 )
 def score_graph_cut(
     z: Rows("N>=2 D"),
-    labels: Labels("N"),
+    labels: Labels("N", stays=True),
     balance: NonNegative = 2.0,
     form: Choice("information", "correlation") = "information",
     push: Choice("sum", "soft_negatives", "soft_all") = "sum",
@@ -80,9 +80,11 @@ def score_graph_cut(
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
-    xp = backend_of(z).xp
+    backend = backend_of(z)
+    xp = backend.xp
     u, to_z = rows_of(z, normalize)
-    kind, members = xp.unique(labels, return_inverse=True, return_counts=True)[1:]
+    counted = backend_of(labels).xp.unique(labels, return_inverse=True, return_counts=True)[1:]
+    kind, members = map(backend.asarray, counted)
     positives, negatives = members[kind] - 1, len(z) - members[kind]
     push_weight, pull_weight = (balance, 0) if form == "correlation" else (1, 1 - balance)
     pull_share = push_share = 1 / temperature
@@ -102,7 +104,7 @@ def score_graph_cut(
         per_row += (push_weight * push_share * across * u).sum(axis=1)
     else:
         apart = kind if push == "soft_negatives" else None
-        over, back = within_logsumexp.on_arrays(u, 1 / temperature, tile=tile, apart=apart)
+        over, back = within_logsumexp.on_arrays(u, 1 / temperature, tile=tile, apart=apart, unit=normalize)
         per_row += push_weight * xp.where(xp.isfinite(over), over, 0)
     value, spread = reduce_rows(per_row, reduction)
 

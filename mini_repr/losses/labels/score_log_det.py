@@ -55,20 +55,21 @@ _ORTHOGONAL = {"z": [[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]], "labels": [4, 4, 1]}
 )
 def score_log_det(
     z: Rows("N D"),
-    labels: Labels("N"),
+    labels: Labels("N", stays=True),
     form: Choice("correlation", "information") = "correlation",
     ridge: Positive = 0.5,
     reduction: Choice("sum", "mean") = "sum",
 ):
-    xp = backend_of(z).xp
+    backend, label_xp = backend_of(z), backend_of(labels).xp
+    xp = backend.xp
     least = len(z) * float(xp.finfo(z.dtype).eps)  # the round-off of the largest eigenvalue
     if ridge < least:
         raise ValueError(
             f"score_log_det: ridge: got {ridge:g}, expected at least {least:.2g} for {len(z)} rows of {z.dtype}"
         )
     u, to_z = unit_rows.on_arrays(z)
-    order = xp.argsort(labels)
-    ends = xp.cumsum(xp.unique(labels, return_counts=True)[1]).tolist()
+    order = backend.asarray(label_xp.argsort(labels))
+    ends = label_xp.cumsum(label_xp.unique(labels, return_counts=True)[1]).tolist()
     classes, pull = 0, xp.zeros_like(u)
     for low, high in pairwise([0, *ends]):
         members = order[low:high]

@@ -68,7 +68,7 @@ _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 1, 0, 1, 1]}
 )
 def supcon(
     z: Rows("N>=2 D"),
-    labels: Labels("N"),
+    labels: Labels("N", stays=True),
     temperature: WithGradient(Positive) = 0.1,
     form: Choice("out", "in") = "out",
     normalize: Flag = True,
@@ -77,21 +77,23 @@ def supcon(
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
-    xp = backend_of(z).xp
-    _, kind, members = xp.unique(labels, return_inverse=True, return_counts=True)
+    backend = backend_of(z)
+    xp = backend.xp
+    _, kind, members = backend_of(labels).xp.unique(labels, return_inverse=True, return_counts=True)
     positives = (members[kind] - 1).astype(z.dtype)  # |P(i)|
     anchors = int((positives > 0).sum())
     if not anchors:
         raise ValueError(f"supcon: labels: got {len(z)} different ones, expected two that are equal")
+    kind, positives = backend.asarray(kind), backend.asarray(positives)
     u, to_z = rows_of(z, normalize)
     scale = 1 / temperature
 
     # l_i = log-sum-exp over A(i) - the mean logit over P(i) ("out"), or the log of their mean e^logit ("in").
-    over_all, back_all = within_logsumexp.on_arrays(u, scale, tile=tile)
+    over_all, back_all = within_logsumexp.on_arrays(u, scale, tile=tile, unit=normalize)
     if form == "out":
         over_positives, back_positives = _mean_logit(u, kind, positives, scale)
     else:
-        over_positives, back_positives = within_logsumexp.on_arrays(u, scale, tile=tile, same=kind)
+        over_positives, back_positives = within_logsumexp.on_arrays(u, scale, tile=tile, same=kind, unit=normalize)
         over_positives = xp.where(positives > 0, over_positives - xp.log(xp.maximum(positives, 1)), 0)
 
     weight = (positives > 0).astype(z.dtype)

@@ -86,7 +86,7 @@ _COLLAPSED = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
 )
 def triplet(
     z: Rows("N>=3 D"),
-    labels: Labels("N"),
+    labels: Labels("N", stays=True),
     margin: NonNegative = 0.2,
     mining: Choice("all", "hard", "semihard", "semihard_fallback") = "all",
     distance: Choice("squared", "euclidean") = "squared",
@@ -95,13 +95,13 @@ def triplet(
     reduction: Choice("mean", "mean_active", "sum") = "mean",
     tile: Tile = None,
 ):
-    xp = backend_of(z).xp
-    largest = int(xp.unique(labels, return_counts=True)[1].max())
+    label_xp = backend_of(labels).xp
+    largest = int(label_xp.unique(labels, return_counts=True)[1].max())
     if largest in (1, len(z)):
         came = "no two equal" if largest == 1 else "all equal"
         raise ValueError(f"triplet: labels: got {came}, expected two equal and two different ones")
     u, to_z = rows_of(z, normalize)
-    anchors, everyone = xp.arange(len(z)), xp.ones(len(z), dtype=bool)
+    anchors, everyone = label_xp.arange(len(z)), label_xp.ones(len(z), dtype=bool)
     sums, back = triplet_sum.on_arrays(u, labels, anchors, everyone, margin, mining, distance, penalty, tile)
     divisor = max(1, int({"mean": sums.triplets, "mean_active": sums.active, "sum": 1}[reduction]))
     return sums.total / divisor, lambda g: (to_z(back((g / divisor, None, None))),)

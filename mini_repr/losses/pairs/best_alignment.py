@@ -28,7 +28,8 @@ the monotonic alignment search of Glow-TTS (arXiv 2005.11129), which maximises a
 """
 
 from mini_repr.autograd import sqrt, stack, unit_rows
-from mini_repr.backend import backend_of
+from mini_repr.backend import CPU, backend_of
+from mini_repr.fused import by_rows, elementwise
 from mini_repr.pages.arguments import Choice, Labels, Optional, Reduction, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, translation
 from mini_repr.pages.loss import definition, loss, variant
@@ -60,8 +61,8 @@ _TOKENS = [[[1.0, 0.0], [0.0, 2.0]]]
 def best_alignment(
     a: Rows("B T D"),
     b: Rows("B S D"),
-    a_lengths: Optional(Labels("B")) = None,
-    b_lengths: Optional(Labels("B")) = None,
+    a_lengths: Optional(Labels("B", stays=True)) = None,
+    b_lengths: Optional(Labels("B", stays=True)) = None,
     distance: Choice("squared", "euclidean", "cosine") = "squared",
     moves: Choice("frame", "dtw") = "frame",
     reduction: Reduction = "mean",
@@ -80,49 +81,95 @@ def alignment(a, b, a_lengths=None, b_lengths=None, distance="squared", moves="f
     Raises:
         ValueError: a length outside the arrays, or with "frame" fewer frames than tokens.
     """
-    xp = backend_of(a).xp
-    count, long, short = len(a), a.shape[1], b.shape[1]
-    ends = _lengths(xp, "a_lengths", a_lengths, count, long), _lengths(xp, "b_lengths", b_lengths, count, short)
+    backend = backend_of(a)
+    xp, count, long, short = backend.xp, len(a), a.shape[1], b.shape[1]
+    # Lengths on the host are checked there; where one side's lie on a device, both are.
+    given = [backend_of(x) for x in (a_lengths, b_lengths) if x is not None]
+    home = next((one for one in given if one is not CPU), CPU)
+    ends = _lengths(home, "a_lengths", a_lengths, count, long), _lengths(home, "b_lengths", b_lengths, count, short)
     if moves == "frame" and bool((ends[0] < ends[1]).any()):
         sample = int((ends[1] - ends[0]).argmax())
         came = f"{int(ends[0][sample])} frames for {int(ends[1][sample])} tokens in sample {sample}"
         raise ValueError(f"best_alignment: a: got {came}, expected no fewer frames than tokens with moves='frame'")
 
-    # total[:, i, j] is C_ij, with a border of infinity. Cells with the same i + j do not depend on each other.
-    total = xp.full((count, long + 1, short + 1), xp.inf, dtype=a.dtype)
-    total[:, 0, 0] = 0
     d, _ = _distances(a, b, distance)
-    for both in range(2, long + short + 1):
-        i = xp.arange(max(1, both - short), min(long, both - 1) + 1)
+    total = xp.full((count, (long + 1) * (short + 1)), xp.inf, dtype=a.dtype)
+    path = xp.zeros((count, long, short), dtype=bool)
+    best_paths(backend, d, *map(backend.asarray, ends), long, short, int(moves == "dtw"), total, path)
+    return path
+
+
+@by_rows(
+    "T d, raw int64 frames, raw int64 tokens, int64 length, int64 across, int64 dtw",
+    "T total, bool path",
+    """
+    const long long corner = row * width, step = across + 1;
+    if (lane == 0) total[corner] = 0;
+    __syncwarp();
+    for (long long both = 2; both <= length + across; ++both) {
+        const long long first = both > across ? both - across : 1, last = both > length ? length : both - 1;
+        for (long long i = first + lane; i <= last; i += 32) {
+            const long long j = both - i, above = corner + (i - 1) * step + j;
+            const T diagonal = total[above - 1], stay = total[above], other = total[above + step - 1];
+            // A NaN is the least of all, as NumPy has it.
+            T best = diagonal < stay || diagonal != diagonal ? diagonal : stay;
+            if (dtw) best = best < other || best != best ? best : other;
+            total[above + step] = d[(row * length + i - 1) * across + j - 1] + best;
+        }
+        __syncwarp();
+    }
+    if (lane == 0) {
+        long long i = frames[row], j = tokens[row];
+        path[(row * length + i - 1) * across + j - 1] = true;
+        for (long long move = 2; move < length + across; ++move) {  // so many at most, whatever the numbers are
+            const long long above = corner + (i - 1) * step + j;
+            const T diagonal = total[above - 1], stay = total[above], other = dtw ? total[above + step - 1] : INFINITY;
+            const bool back_i = diagonal <= other || stay <= other, back_j = diagonal <= stay || !back_i;
+            if (back_i && i > 1) --i;
+            if (back_j && j > 1) --j;
+            path[(row * length + i - 1) * across + j - 1] = true;
+        }
+    }
+    """,
+)
+def best_paths(backend, d, frames, tokens, length, across, dtw, total, path):
+    """Mark the best path of each sample's distances d (B, T, S) = (B, length, across) in ``path``, False before.
+
+    ``total`` (B, (T + 1) (S + 1)), infinite before: C_ij, with a border. frames, tokens: (B,), where the paths end.
+    """
+    xp, count = backend.xp, len(d)
+    # Cells with the same i + j do not depend on each other.
+    total = total.reshape(count, length + 1, across + 1)
+    total[:, 0, 0] = 0
+    for both in range(2, length + across + 1):
+        i = xp.arange(max(1, both - across), min(length, both - 1) + 1)
         j = both - i
         best = xp.minimum(total[:, i - 1, j - 1], total[:, i - 1, j])
-        if moves == "dtw":
+        if dtw:
             best = xp.minimum(best, total[:, i, j - 1])
         total[:, i, j] = d[:, i - 1, j - 1] + best
 
-    path = xp.zeros((count, long, short), dtype=bool)
-    samples, (i, j) = xp.arange(count), ends
-    for _ in range(long + short - 1):
+    samples, i, j = xp.arange(count), frames, tokens
+    for _ in range(length + across - 1):
         # A sample that has arrived stays at (1, 1): from there its diagonal step leads to C_00 = 0, the least of all.
         path[samples, i - 1, j - 1] = True
         diagonal, stay = total[samples, i - 1, j - 1], total[samples, i - 1, j]
-        other = total[samples, i, j - 1] if moves == "dtw" else xp.full_like(stay, xp.inf)
+        other = total[samples, i, j - 1] if dtw else xp.full_like(stay, xp.inf)
         back_i = (diagonal <= other) | (stay <= other)
         back_j = (diagonal <= stay) | ~back_i
         i, j = xp.maximum(i - back_i, 1), xp.maximum(j - back_j, 1)
-    return path
 
 
 def _distances(a, b, distance):
     """d (B, T, S) and ``back(weights)``, the gradients of a and b from those of d."""
-    xp = backend_of(a).xp
+    backend = backend_of(a)
+    xp = backend.xp
     if distance == "cosine":
         (u, to_a), (v, to_b) = unit_rows.on_arrays(a), unit_rows.on_arrays(b)
         return 1 - u @ v.swapaxes(1, 2), lambda w: (to_a(-(w @ v)), to_b(-(w.swapaxes(1, 2) @ u)))
     d = xp.empty((*a.shape[:2], b.shape[1]), dtype=a.dtype)
-    for j in range(b.shape[1]):  # differences, not products: they are exact where rows are equal
-        gap = a - b[:, j, None]
-        d[:, :, j] = (gap * gap).sum(axis=2)
+    rows, columns = xp.ascontiguousarray(a), xp.ascontiguousarray(b)
+    squared_gaps(backend, rows, columns, *a.shape[1:], b.shape[1], d)
     if distance == "euclidean":
         d = xp.sqrt(d)
 
@@ -134,9 +181,33 @@ def _distances(a, b, distance):
     return d, back
 
 
-def _lengths(xp, name, lengths, count, most):
+@elementwise(
+    "raw T a, raw T b, int64 length, int64 depth, int64 across",
+    "T d",
+    """
+    const long long sample = i / (length * across), frame = i / across, token = sample * across + i % across;
+    T sum = 0;
+    for (long long k = 0; k < depth; ++k) {
+        const T gap = a[frame * depth + k] - b[token * depth + k];
+        sum += gap * gap;
+    }
+    d = sum;
+    """,
+)
+def squared_gaps(backend, a, b, length, depth, across, d):
+    """Fill d (B, T, S) with |a_i - b_j|² of rows a (B, T, D) and b (B, S, D), (T, D, S) = (length, depth, across).
+
+    By differences, not products: they are exact where rows are equal.
+    """
+    for j in range(across):
+        gap = a - b[:, j, None]
+        d[:, :, j] = (gap * gap).sum(axis=2)
+
+
+def _lengths(home, name, lengths, count, most):
     if lengths is None:
-        return xp.full(count, most)
+        return home.xp.full(count, most)
+    lengths = home.asarray(lengths)
     low, high = int(lengths.min()), int(lengths.max())
     if low < 1 or high > most:
         raise ValueError(f"best_alignment: {name}: got lengths from {low} to {high}, expected 1 to {most}")

@@ -60,16 +60,16 @@ _IMAGE_AXES = {"position": (0,), "all": (0, 1)}
 def cluster_prediction(
     prediction: Rows("B P K"),
     assignment: Rows("B P K", frozen=True),
-    mask: Mask("B P"),
+    mask: Mask("B P", stays=True),
     temperature: Positive = 0.12,
     target_temperature: Positive = 0.06,
     iterations: Count() = 3,
     over: Choice("position", "all") = "position",
 ):
-    xp = backend_of(prediction).xp
+    backend = backend_of(prediction)
+    xp, count, mask = backend.xp, int(mask.sum()), backend.asarray(mask)
     shared = sinkhorn(assignment / target_temperature, iterations, over)
     log_p, _ = log_softmax.on_arrays(prediction / temperature)
-    count = mask.sum()
     each = -(shared * log_p).sum(axis=-1)
 
     def backward(g):

@@ -73,7 +73,7 @@ _PATCHES = [[[1.0, 2.0], [3.0, 5.0]]]
 def masked_regression(
     prediction: Rows("B P Q"),
     target: Rows("B P Q", frozen=True),
-    mask: Mask("B P"),
+    mask: Mask("B P", stays=True),
     norm: Choice("l2", "l1", "smooth_l1") = "l2",
     normalize_target: Flag = True,
     over: Choice("masked", "all") = "masked",
@@ -81,12 +81,14 @@ def masked_regression(
     ddof: Count(least=0) = 1,
     eps: Positive = 1e-6,
 ):
-    xp = backend_of(prediction).xp
+    backend, mask_xp = backend_of(prediction), backend_of(mask).xp
+    xp = backend.xp
     width = prediction.shape[-1]
     if normalize_target and width <= ddof:
         raise ValueError(f"masked_regression: ddof: got {ddof}, expected less than the {width} values of a patch")
-    # Numbers of the patches that count: a mask would be searched through three times.
-    counted = xp.flatnonzero(mask) if over == "masked" else xp.arange(mask.size)
+    # Numbers of the patches that count: a mask would be searched through three times. Where it lies on the host, it is
+    # searched there, and no GPU is waited for.
+    counted = backend.asarray(mask_xp.flatnonzero(mask) if over == "masked" else mask_xp.arange(mask.size))
     goal = target.reshape(-1, width)[counted]  # (|M|, Q), a copy
     if normalize_target:
         normalise_patches(goal, ddof, eps)

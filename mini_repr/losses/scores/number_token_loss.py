@@ -64,17 +64,19 @@ def number_token_loss(
     scores: Rows("B C>=2"),
     labels: Labels("B", classes="C"),
     values: Rows("C", frozen=True),
-    is_number: Mask("C"),
+    is_number: Mask("C", stays=True),
     weight: NonNegative = 0.3,
     distance: Choice("was", "mse", "mae") = "was",
     reduction: Reduction = "mean",
 ):
-    xp = backend_of(scores).xp
+    backend = backend_of(scores)
+    xp = backend.xp
+    numbers = backend.asarray(backend_of(is_number).xp.flatnonzero(is_number))
+    is_number = backend.asarray(is_number)
     own = (xp.arange(len(labels)), labels)
     values = xp.where(is_number, values, 0)
     log_p, to_scores = log_softmax.on_arrays(scores)
     counted = is_number[labels]
-    numbers = xp.nonzero(is_number)[0]
     v = values[numbers]
     u, to_number_scores = softmax.on_arrays(scores[:, numbers])
     if distance == "was":
@@ -86,7 +88,7 @@ def number_token_loss(
         far = miss * miss if distance == "mse" else xp.abs(miss)
         slope = (2 * miss if distance == "mse" else xp.sign(miss))[:, None] * v
     share = counted.astype(scores.dtype)
-    share *= weight * len(labels) / max(int(counted.sum()), 1)
+    share *= weight * len(labels) / xp.maximum(counted.sum(), 1)
     value, spread = reduce_rows(share * far - log_p[own], reduction)
 
     def backward(g):
