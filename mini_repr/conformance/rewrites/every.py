@@ -13,16 +13,19 @@ from collections import Counter, defaultdict
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from mini_repr.conformance.rewrites.as_written import forms_of
 from mini_repr.conformance.rewrites.exchanged import exchanged
 from mini_repr.conformance.rewrites.folding import formula_of
 from mini_repr.conformance.rewrites.kinds import kind_of, observe
 from mini_repr.conformance.rewrites.left_out import left_out
 from mini_repr.conformance.rewrites.masks import mask_changes
+from mini_repr.conformance.rewrites.moved import moved
 from mini_repr.conformance.rewrites.put_in import put_in
 from mini_repr.conformance.rewrites.scope import Scope, text_of
+from mini_repr.conformance.rewrites.transposed import transposed
 
 # What was left out is likelier than what was exchanged, and that than what was put in.
-LIKELIHOOD = ((0, left_out), (1, exchanged), (1, mask_changes), (2, put_in))
+LIKELIHOOD = ((0, left_out), (1, exchanged), (1, mask_changes), (1, moved), (1, transposed), (2, put_in))
 LARGEST_USE = 120  # nodes of a name's line, with its own names put in
 
 
@@ -82,13 +85,19 @@ class Rewrite(NamedTuple):
 
 
 def rewrites_of(page, arguments):
-    """All single rewrites of a page at complete ``arguments``, the likeliest first.
+    """All single rewrites of a page at complete ``arguments``, of all its forms, the likeliest first.
 
     Raises:
         TypeError: the page has no definition.
     """
+    forms = (None, *forms_of(page, arguments))
+    return sorted((r for form in forms for r in _of_form(page, arguments, form)), key=lambda r: r.rank)
+
+
+def _of_form(page, arguments, form):
+    """``form``: a function that is the page's loss (``as_written``), or None for the definition."""
     settings = [n for n, v in arguments.items() if isinstance(v, float | int) and not isinstance(v, bool)]
-    written, opened = (formula_of(page, arguments, o) for o in (False, True))
+    written, opened = (formula_of(page, arguments, o, form) for o in (False, True))
     found = []
     for formula in (written, opened):
         observe(formula, arguments)
@@ -99,8 +108,7 @@ def rewrites_of(page, arguments):
     helpers = [s for s in written.function.body if isinstance(s, ast.FunctionDef)]
     for function in (written.function, *helpers):
         found += _of_uses(written, function, function.body, settings)
-    found += _of_uses(opened, opened.function, new_lines, settings)
-    return sorted(found, key=lambda r: r.rank)
+    return found + [*_of_uses(opened, opened.function, new_lines, settings)]
 
 
 class _Site(NamedTuple):

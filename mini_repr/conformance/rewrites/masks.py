@@ -1,9 +1,7 @@
 """Which pairs count: masks negated, with the diagonal or without it, one half only; sums restricted to a mask."""
 
-import ast
-
 from mini_repr.conformance.rewrites.kinds import kind_of
-from mini_repr.conformance.rewrites.scope import Change, reduction_of, text_of
+from mini_repr.conformance.rewrites.scope import Change, reduction_of, text_of, with_keywords
 
 WHOLE = {
     "{} is negated": "~X",
@@ -47,12 +45,4 @@ def _restricted(found, scope):
         }
     for words, mask in masks.items():
         template = RESTRICTED[name].replace("M", f"({mask})")
-        new = scope.made(template.replace("KEYWORDS", "axis=None"), X=over)
-        for call in _with_axis(new):
-            call.keywords = list(keywords)
-        yield Change(f"{name} over {words} only", new)
-
-
-def _with_axis(node):
-    """The calls of a template that take the keywords of the reduction."""
-    return [n for n in ast.walk(node) if isinstance(n, ast.Call) and n.keywords and n.keywords[0].arg == "axis"]
+        yield Change(f"{name} over {words} only", with_keywords(scope, template, keywords, X=over))
