@@ -18,6 +18,7 @@ from mini_repr.autograd import (
     log,
     log_softmax,
     logsumexp,
+    off_diagonal,
     relu,
     softplus,
     sqrt,
@@ -90,6 +91,20 @@ def moco_by_targets(a, b, temperature, queue, negatives, symmetric, decoupled, n
     negative = u @ keys.T
     logits = concatenate(positive, negative, axis=1) / temperature
     return reduced(-log_softmax(logits)[:, 0], reduction)
+
+
+@as_written("infonce", decoupled=[False])
+def infonce_by_exponentials(a, b, temperature, queue, negatives, symmetric, decoupled, normalize, reduction):
+    u, v, keys = (x if x is None or not normalize else unit_rows(x) for x in (a, b, queue))
+
+    def over(x, y):
+        positive = exp((x * y).sum(axis=1) / temperature)
+        negative = exp((x @ keys.T if negatives == "queue" else off_diagonal(x @ y.T)) / temperature).sum(axis=1)
+        if negatives == "views":
+            negative = negative + exp(off_diagonal(x @ x.T) / temperature).sum(axis=1)
+        return -log(positive / (positive + negative))
+
+    return reduced((over(u, v) + over(v, u)) / 2 if symmetric else over(u, v), reduction)
 
 
 @as_written("siglip")
@@ -224,10 +239,9 @@ def sparsemax_by_sorting(scores, labels, reduction):
     sums = falling @ np.triu(np.ones((scores.shape[1], scores.shape[1])))
     inside = 1 + ranks * falling.data > sums.data
     count = inside.sum(axis=1, keepdims=True)
-    tau = (take_along(sums, count - 1, axis=1) - 1) / count
-    p = relu(scores - tau)
+    tau = ((falling * inside).sum(axis=1, keepdims=True) - 1) / count
     own = scores[np.arange(len(labels)), labels]
-    quadratic = ((scores * scores - tau * tau) * (p.data > 0)).sum(axis=1)
+    quadratic = ((falling * falling - tau * tau) * inside).sum(axis=1)
     return reduced(0.5 * quadratic - own + 0.5, reduction)
 
 

@@ -11,7 +11,7 @@ from mini_repr.conformance.rewrites.evaluate import as_tensors, compiled
 
 
 class Kind(NamedTuple):
-    """``what``: tensor, mask, array, number or other; ``shape`` of the first three, () for numbers; a number's value."""
+    """``what``: tensor, mask, array, number or other; ``shape`` of arrays, () for numbers; ``value`` of a number."""
 
     what: str
     shape: tuple

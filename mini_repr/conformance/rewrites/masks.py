@@ -1,5 +1,7 @@
 """Which pairs count: masks negated, with the diagonal or without it, one half only; sums restricted to a mask."""
 
+import ast
+
 from mini_repr.conformance.rewrites.kinds import kind_of
 from mini_repr.conformance.rewrites.scope import Change, reduction_of, text_of, with_keywords
 
@@ -28,9 +30,23 @@ def mask_changes(node, scope):
     if kind.what == "mask":
         for words, template in (WHOLE | (OF_PAIRS if kind.square else {})).items():
             yield Change(words.format(text_of(node)), scope.made(template, X=node))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
+        yield from _own_sums(node, scope)
     found = reduction_of(node)
     if found and found[0] in RESTRICTED and kind.what == "tensor" and len(kind_of(found[1]).shape) == 2:
         yield from _restricted(found, scope)
+
+
+def _own_sums(node, scope):
+    """A log-sum-exp of each entry with those outside a mask, in place of one for the row."""
+    shape = kind_of(node.left).shape
+    if len(shape) != 2 or kind_of(node.right).shape != (shape[0], 1):
+        return
+    for name, kind in scope.kinds.items():
+        if kind.what == "mask" and kind.shape == shape:
+            others = f"logsumexp(where(~{name}, X, -np.inf), axis=1, keepdims=True)"
+            new = scope.made(f"X - log(exp(X) + exp({others}))", X=node.left)
+            yield Change(f"a log-sum-exp for each entry: itself and ~{name}", new)
 
 
 def _restricted(found, scope):

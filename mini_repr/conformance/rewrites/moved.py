@@ -1,4 +1,4 @@
-"""What can stand at another place or in another order: a mean in a logarithm, a mask in a function, a count, centring."""
+"""What can stand elsewhere, or be done in another order: a mean in a logarithm, a mask in a function, centring."""
 
 import ast
 
@@ -6,6 +6,7 @@ from mini_repr.conformance.rewrites.kinds import kind_of
 from mini_repr.conformance.rewrites.scope import Change, function_name, reduction_of, text_of, with_keywords
 
 # f of what is masked is not what is masked of f: e^0 is 1.
+ROW_FUNCTIONS = ("softmax", "log_softmax", "unit_rows")
 FUNCTIONS = ("exp", "softplus", "sigmoid", "log1p", "relu", "absolute")
 
 
@@ -19,10 +20,17 @@ def moved(node, scope):
         if function_name(node) in FUNCTIONS and len(node.args) == 1 and kind_of(node.args[0]).shape:
             words = f"0 in place of {text_of(node.args[0])} in {function_name(node)}"
             yield Change(words, scope.call(function_name(node), scope.made("0 * X", X=node.args[0])))
+        yield from _of_choice(node)
+    if isinstance(node, ast.Subscript):
+        yield from _of_index(node, scope)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
         yield from _of_masks(node, scope)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
+        yield from _of_brackets(node)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         yield from _of_counts(node, scope)
+    if isinstance(node, ast.BinOp) and kind_of(node).what == "tensor":
+        yield from _of_broadcast(node, scope)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
         yield from _of_centring(node, scope)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
@@ -78,9 +86,8 @@ def _of_counts(node, scope):
     """The mean over all for a sum over a count."""
     found = reduction_of(node.left)
     if found and found[0] == "sum" and kind_of(node).what == "tensor":
-        yield Change(
-            "the mean over all in place of sum / count", with_keywords(scope, "X.mean(KEYWORDS)", found[2], X=found[1])
-        )
+        mean = with_keywords(scope, "X.mean(KEYWORDS)", found[2], X=found[1])
+        yield Change("the mean over all in place of sum / count", mean)
 
 
 def _of_centring(node, scope):
@@ -97,6 +104,47 @@ def _of_centring(node, scope):
     yield Change("both factors centred by columns and N - 1 for N", scope.made(unbiased, **sides))
     rows = "(X - X.mean(axis=1, keepdims=True)).T @ (Y - Y.mean(axis=1, keepdims=True))"
     yield Change("both factors centred by rows", scope.made(rows, **sides))
+
+
+def _of_choice(node):
+    """A function of rows before some of their columns are chosen, not after."""
+    name, chosen = function_name(node), node.args[0] if node.args else None
+    if name in ROW_FUNCTIONS and isinstance(chosen, ast.Subscript) and kind_of(chosen.value).what == "tensor":
+        whole = ast.Call(node.func, [chosen.value], node.keywords)
+        yield Change(f"{name} before the choice of columns, not after", ast.Subscript(whole, chosen.slice, chosen.ctx))
+
+
+def _of_index(node, scope):
+    """Number 0 of each row, whatever the index says."""
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    for place, part in enumerate(parts):
+        if isinstance(part, ast.Name) and kind_of(part).what == "array":
+            index = [*parts[:place], scope.made("0 * X", X=part), *parts[place + 1 :]]
+            slices = ast.Tuple(index, ast.Load()) if isinstance(node.slice, ast.Tuple) else index[0]
+            where = f" at place {place + 1} of the index" if len(parts) > 1 else ""
+            yield Change(f"0 in place of {part.id}{where}", ast.Subscript(node.value, slices, node.ctx))
+
+
+def _of_brackets(node):
+    """A factor or divisor of one term only, where the formula has it over both."""
+    sides = [(node.left, node.right, False)]
+    if isinstance(node.op, ast.Mult):
+        sides.append((node.right, node.left, True))
+    for both, factor, first in sides:
+        if not (isinstance(both, ast.BinOp) and isinstance(both.op, ast.Add | ast.Sub)):
+            continue
+        for kept, own in ((both.left, both.right), (both.right, both.left)):
+            scaled = ast.BinOp(factor, node.op, own) if first else ast.BinOp(own, node.op, factor)
+            pair = (kept, scaled) if kept is both.left else (scaled, kept)
+            yield Change(f"{text_of(factor)} not over {text_of(kept)}", ast.BinOp(pair[0], both.op, pair[1]))
+
+
+def _of_broadcast(node, scope):
+    """Two columns of numbers, of which one lies across: each is taken with each."""
+    kinds = kind_of(node.left), kind_of(node.right)
+    if all(k.what == "tensor" and len(k.shape) == 1 for k in kinds) and kinds[0].shape == kinds[1].shape:
+        upright = scope.made("X.reshape(-1, 1)", X=node.left)
+        yield Change("each row with each, by broadcasting", ast.BinOp(upright, node.op, node.right))
 
 
 def _of_signs(node, scope):

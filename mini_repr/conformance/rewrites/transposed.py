@@ -1,4 +1,8 @@
-"""Statistics of rows for those of columns: a name transposed in every use, with the two counts exchanged."""
+"""Statistics along another axis: an array transposed, or as one long row, in every use within an expression.
+
+One line seldom holds a statistic whole (a mean here, the mean square of what is centred there), so the names of a line
+are put in first, until only the formula's arguments are left.
+"""
 
 import ast
 import copy
@@ -7,8 +11,8 @@ from mini_repr.conformance.rewrites.kinds import kind_of
 from mini_repr.conformance.rewrites.scope import Change, reduction_of
 
 
-def transposed(node, scope):
-    """The change of an expression of one array only, in which rows and columns are exchanged."""
+def other_axes(node):
+    """The changes of an expression of one array only, in which other rows are reduced."""
     kind = kind_of(node)
     if kind.what != "tensor" or not isinstance(node, ast.BinOp | ast.Call) or not _has_statistics(node):
         return
@@ -17,12 +21,22 @@ def transposed(node, scope):
         return
     ((name, array),) = names.items()
     shape = kind_of(array).shape
-    if kind_of(array).what != "tensor" or len(shape) != 2 or shape[0] == shape[1]:
+    if kind_of(array).what != "tensor" or len(shape) < 2:
         return
-    new = _Exchanged(name, shape).visit(copy.deepcopy(node))
+    name = ast.Name(name, ast.Load())
+    if len(shape) == 2 and shape[0] != shape[1]:
+        turned = ast.Attribute(name, "T", ast.Load())
+        counts = {shape[k]: ast.parse(f"{name.id}.shape[{1 - k}]", mode="eval").body for k in (0, 1)}
+        new = _Exchanged(name.id, turned, counts).visit(copy.deepcopy(node))
+        yield Change("rows for columns", ast.Attribute(new, "T", ast.Load()) if kind.shape == shape else new)
     if kind.shape == shape:
-        new = ast.Attribute(new, "T", ast.Load())
-    yield Change(f"rows for columns of {name}", new)
+        for words, layout, reduced in (("row", "(1, -1)", shape[-1]), ("column", "(-1, 1)", shape[0])):
+            flat = ast.parse(f"{name.id}.reshape{layout}", mode="eval").body
+            counts = {reduced: ast.parse(f"{name.id}.size", mode="eval").body}
+            new = _Exchanged(name.id, flat, counts).visit(copy.deepcopy(node))
+            back = ast.parse(f"f.reshape(*{name.id}.shape)", mode="eval").body
+            back.func.value = new
+            yield Change(f"all elements as one {words}", back)
 
 
 def _has_statistics(node):
@@ -32,16 +46,21 @@ def _has_statistics(node):
 
 
 class _Exchanged(ast.NodeTransformer):
-    def __init__(self, name, shape):
+    """``array`` takes the place of a name; ``counts`` {number: expression} that of the counts of its rows."""
+
+    def __init__(self, name, array, counts):
         self.name = name
-        self.shape = shape
+        self.array = array
+        self.counts = counts
 
     def visit_Name(self, node):
-        array = ast.Name(self.name, ast.Load())
         if node.id == self.name:
-            return ast.Attribute(array, "T", ast.Load())
+            return copy.deepcopy(self.array)
+        return self._count(node)
+
+    def visit_Subscript(self, node):
+        return self._count(node) if kind_of(node).what == "number" else self.generic_visit(node)
+
+    def _count(self, node):
         count = kind_of(node).value
-        if isinstance(count, int) and count in self.shape:
-            axis = 1 - self.shape.index(count)
-            return ast.Subscript(ast.Attribute(array, "shape", ast.Load()), ast.Constant(axis), ast.Load())
-        return node
+        return copy.deepcopy(self.counts.get(count, node)) if isinstance(count, int) else node
