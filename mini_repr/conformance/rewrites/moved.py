@@ -15,6 +15,7 @@ def moved(node, scope):
     if kind_of(node).what != "tensor" and not isinstance(node, ast.BinOp):
         return
     if isinstance(node, ast.Call):
+        yield from _of_sums(node, scope)
         yield from _of_mean(node, scope)
         yield from _of_filling(node, scope)
         if function_name(node) in FUNCTIONS and len(node.args) == 1 and kind_of(node.args[0]).shape:
@@ -104,6 +105,28 @@ def _of_centring(node, scope):
     yield Change("both factors centred by columns and N - 1 for N", scope.made(unbiased, **sides))
     rows = "(X - X.mean(axis=1, keepdims=True)).T @ (Y - Y.mean(axis=1, keepdims=True))"
     yield Change("both factors centred by rows", scope.made(rows, **sides))
+
+
+def _of_sums(node, scope):
+    """A function of both terms added, not of their sum; a distance for a product of rows, and the reverse."""
+    name = function_name(node)
+    inner = node.args[0] if name in FUNCTIONS and len(node.args) == 1 else None
+    if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Add | ast.Sub):
+        parts = [scope.call(name, part) for part in (inner.left, inner.right)]
+        yield Change(f"{name} of each term, not of both", ast.BinOp(parts[0], inner.op, parts[1]))
+    found = reduction_of(node)
+    if not found or found[0] != "sum" or not isinstance(found[1], ast.BinOp):
+        return
+    over = found[1]
+    if isinstance(over.op, ast.Pow) and isinstance(over.left, ast.BinOp) and isinstance(over.left.op, ast.Sub):
+        sides = {"X": over.left.left, "Y": over.left.right}
+        product = with_keywords(scope, "-(X * Y).sum(KEYWORDS)", found[2], **sides)
+        yield Change("minus the product in place of the squared distance", product)
+    if isinstance(over.op, ast.Mult):
+        sides = {"X": over.left, "Y": over.right}
+        for side in "XY":
+            square = with_keywords(scope, f"({side} * {side}).sum(KEYWORDS)", found[2], **sides)
+            yield Change(f"the square of {text_of(sides[side])} in place of the product", square)
 
 
 def _of_choice(node):
