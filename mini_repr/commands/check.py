@@ -60,6 +60,9 @@ def check(target, against, ranks, spawn, detached, values_only, mutants, views, 
     mini-repr check --against infonce --ranks 4        what the common schemes do to the gradient
     mini-repr check --mutants --against infonce        how good the cases are (all pages without --against: minutes)
 
+    Without TARGET it runs the checks that the pyproject.toml here states, one [[tool.mini_repr.check]] each, with the
+    keys target, against, variant, set, const, map, framework, views, transposed, dtype, values-only and detached.
+
     TARGET is FILE.py:NAME or MODULE:NAME: a function, an instance, or a class to be made without arguments. It
     takes and returns PyTorch tensors, JAX arrays or NumPy arrays; gradients come from PyTorch or JAX, and from a
     NumPy callable that returns (value, {name: gradient}) or (value, (gradient, ...)).
@@ -84,6 +87,12 @@ def check(target, against, ranks, spawn, detached, values_only, mutants, views, 
     if mutants:
         _print_scores(against, variant)
         return
+    if not (target or against or ranks or spawn):
+        from mini_repr.conformance.table import report_of_all, stated_checks
+
+        text, code = report_of_all(stated_checks())
+        click.echo(text)
+        sys.exit(code)
     if spawn and not (target and ranks):
         raise click.UsageError("--spawn: expected TARGET --ranks W too, such as mine.py:loss --ranks 2 --spawn")
     if not against or not (target or ranks):

@@ -1,9 +1,9 @@
 """Slips of public PyTorch code, found by searching threads and by experience, written before `check` saw any of them.
 
 Two trials: 51 of the first 61 were named when they were first run, 31 of the next 40; none passed. What was not named
-then was mended by kinds of rewrites. Six of the second trial have no name still: partners numbered as neighbours, binary
-cross-entropy or squared error with the identity for InfoNCE, both directions of a divergence, a prediction normalised in
-the target's place, PCA whitening.
+was then mended by kinds of rewrites. Six of the second trial have no name still: partners numbered as neighbours,
+binary cross-entropy or squared error with the identity for InfoNCE, both directions of a divergence, a prediction
+normalised in the target's place, PCA whitening.
 """
 
 import pytest
