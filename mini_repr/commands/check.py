@@ -40,13 +40,14 @@ from mini_repr.commands.errors import plain_errors
     metavar="W",
     help="Check the loss of one rank on W virtual ranks, see above.",
 )
+@click.option("--spawn", is_flag=True, help="With --ranks: in W processes that your loss gathers from by itself.")
 @click.option("--mutants", is_flag=True, help="Say how many rewrites of the formula the cases tell from it, see above.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every case, not only those that fail.")
 @click.option("-q", "--quiet", is_flag=True, help="Show the verdict only.")
 @click.option("--junit", metavar="FILE", help="Also write the cases to FILE, as build servers read them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @plain_errors
-def check(target, against, ranks, detached, values_only, mutants, views, transposed, dtype, junit, **chosen):
+def check(target, against, ranks, spawn, detached, values_only, mutants, views, transposed, dtype, junit, **chosen):
     """Compare your implementation TARGET with a loss page; where they differ, say what yours computes.
 
     \b
@@ -55,8 +56,12 @@ def check(target, against, ranks, detached, values_only, mutants, views, transpo
     mini-repr check mine.py:ntx --against infonce --set temperature=0.5 --const eps=1e-8
     mini-repr check results.npz --against infonce      compares values computed elsewhere
     mini-repr check mine.py:local --against infonce --ranks 4
+    mini-repr check mine.py:loss --against infonce --ranks 2 --spawn
     mini-repr check --against infonce --ranks 4        what the common schemes do to the gradient
     mini-repr check --mutants --against infonce        how good the cases are (all pages without --against: minutes)
+
+    Without TARGET it runs the checks that the pyproject.toml here states, one [[tool.mini_repr.check]] each, with the
+    keys target, against, variant, set, const, map, framework, views, transposed, dtype, values-only and detached.
 
     TARGET is FILE.py:NAME or MODULE:NAME: a function, an instance, or a class to be made without arguments. It
     takes and returns PyTorch tensors, JAX arrays or NumPy arrays; gradients come from PyTorch or JAX, and from a
@@ -70,7 +75,8 @@ def check(target, against, ranks, detached, values_only, mutants, views, transpo
     results.npz holds what you computed on the cases of `mini-repr vectors export`: CASE/value and CASE/grad_NAME.
 
     With --ranks, TARGET takes (local arrays ..., gathered arrays ..., rank), such as f(a, b, all_a, all_b, rank),
-    and returns the loss of that rank.
+    and returns the loss of that rank. With --ranks and --spawn, TARGET takes the rank's own arrays, f(a, b), inside a
+    process group of W processes (torch.distributed, gloo), and gathers the others' by itself.
 
     \b
     Exit code 0: conforms. 1: does not. 2: wrong use, or it cannot be called.
@@ -81,6 +87,14 @@ def check(target, against, ranks, detached, values_only, mutants, views, transpo
     if mutants:
         _print_scores(against, variant)
         return
+    if not (target or against or ranks or spawn):
+        from mini_repr.conformance.table import report_of_all, stated_checks
+
+        text, code = report_of_all(stated_checks())
+        click.echo(text)
+        sys.exit(code)
+    if spawn and not (target and ranks):
+        raise click.UsageError("--spawn: expected TARGET --ranks W too, such as mine.py:loss --ranks 2 --spawn")
     if not against or not (target or ranks):
         raise click.UsageError("expected TARGET --against LOSS, such as mine.py:nt_xent --against infonce")
     settings = _assigned("--set", chosen["assignments"])
@@ -92,9 +106,7 @@ def check(target, against, ranks, detached, values_only, mutants, views, transpo
     passed = {"mapping": _mapped(chosen["mapping"]), "constants": _assigned("--const", chosen["constants"])}
     passed["framework"] = chosen["framework"]
     if ranks is not None:
-        from mini_repr.conformance.ranks import check_ranks
-
-        report = check_ranks(target, against, ranks, variant, settings, **passed)
+        report = _of_ranks(target, against, ranks, spawn, variant, settings, passed)
         click.echo(report.json() if chosen["as_json"] else report.text())
         sys.exit(report.exit_code)
     if target.endswith(".npz"):
@@ -113,6 +125,18 @@ def check(target, against, ranks, detached, values_only, mutants, views, transpo
     if os.environ.get("GITHUB_ACTIONS") == "true" and report.exit_code:
         click.echo(_annotation(target, report), err=True)
     sys.exit(report.exit_code)
+
+
+def _of_ranks(target, against, ranks, spawn, variant, settings, passed):
+    if spawn:
+        from mini_repr.conformance.spawned import check_spawned
+
+        if passed.pop("framework") not in (None, "torch"):
+            raise ValueError("--spawn: expected --framework torch, whose process groups it runs in")
+        return check_spawned(target, against, ranks, variant, settings, **passed)
+    from mini_repr.conformance.ranks import check_ranks
+
+    return check_ranks(target, against, ranks, variant, settings, **passed)
 
 
 def _annotation(target, report):

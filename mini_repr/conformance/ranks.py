@@ -32,6 +32,7 @@ WAYS = {
     "gather without gradient, averaged": (False, True),
     "gather without gradient, summed": (False, False),
 }
+ALSO = "the gradient of "  # begins the name of a Fit that must be equal besides the judged one
 JUDGED = "gather with gradient, averaged"
 
 
@@ -41,16 +42,22 @@ class RanksReport(NamedTuple):
     loss: object
     label: str
     framework: str
+    where: str  # "4 virtual ranks", "4 processes"
     world: int
     value_error: float
     rank_errors: list
-    fits: dict  # {"gather with gradient, averaged": Fit, ...}; {} where only values came
+    fits: dict  # {how gradients travel: Fit}, the first is judged; {} where only values came
     cause: str
 
     @property
+    def judged(self):
+        """How gradients travel in the Fit that decides, as PyTorch's DDP has them; None where only values came."""
+        return next(iter(self.fits), None)
+
+    @property
     def exit_code(self):
-        judged = self.fits.get(JUDGED)
-        return int(not (self.value_error <= CLOSE and (judged is None or judged.is_equal)))
+        fits = all(f.is_equal for how, f in self.fits.items() if how == self.judged or how.startswith(ALSO))
+        return int(not (self.value_error <= CLOSE and fits))
 
     @property
     def verdict(self):
@@ -62,11 +69,14 @@ class RanksReport(NamedTuple):
         if not self.fits:
             return "the values agree; no gradients came back"
         if self.exit_code == 0:
-            return f"value and gradient are those of the whole batch ({JUDGED})"
-        return f"the value is right, the gradient is {self.fits[JUDGED].text(self.world)}{self.cause}"
+            return f"value and gradient are those of the whole batch ({self.judged})"
+        if self.fits[self.judged].is_equal:
+            wrong = [how for how, f in self.fits.items() if how.startswith(ALSO) and not f.is_equal]
+            return f"the value and the gradient of rows are right, {wrong[0]}, is not"
+        return f"the value is right, the gradient is {self.fits[self.judged].text(self.world)}{self.cause}"
 
     def text(self):
-        lines = [f"{self.label} ({self.framework}) against {self.loss.name} on {self.world} virtual ranks", ""]
+        lines = [f"{self.label} ({self.framework}) against {self.loss.name} on {self.where}", ""]
         width = max((len(how) for how in self.fits), default=0)
         lines += [f"{how.ljust(width)}  {f.text(self.world)}" for how, f in self.fits.items()]
         lines += ["", f"Verdict: {self.verdict}."]
@@ -78,6 +88,7 @@ class RanksReport(NamedTuple):
                 "target": self.label,
                 "loss": self.loss.name,
                 "ranks": self.world,
+                "where": self.where,
                 "verdict": self.verdict,
                 "exit_code": self.exit_code,
                 "value_error": self.value_error if np.isfinite(self.value_error) else None,
@@ -138,9 +149,10 @@ def check_ranks(target, against, world, variant=None, settings=None, mapping=Non
                 gradients[n][rank][rows] += local[rank][f"local_{n}"]
         fits = {how: fit(effective(gradients, parts, *way), exact.gradients) for how, way in WAYS.items()}
     cut = bool(fits) and not any(np.any(g[f"all_{n}"]) for g in gathered for n in names)
-    cause = _cause(loss, arguments, world, fits, cut) if fits else ""
+    cause = cause_of(loss, arguments, world, fits[JUDGED], cut) if fits else ""
     value_error = abs(float(np.mean(values)) - exact.value) / size
-    return RanksReport(loss, target.label, adapter.framework, world, value_error, rank_errors, fits, cause)
+    where = f"{world} virtual ranks"
+    return RanksReport(loss, target.label, adapter.framework, where, world, value_error, rank_errors, fits, cause)
 
 
 def _rank_adapter(loss, target, arguments, settings, mapping, constants, framework):
@@ -161,9 +173,11 @@ def _rank_adapter(loss, target, arguments, settings, mapping, constants, framewo
     return adapter_for(framework, signature, target, binding, signature.differentiable)
 
 
-def _cause(loss, arguments, world, fits, cut):
-    """Why the gradient is not the whole batch's. ``cut``: no gradient at all reached the gathered rows."""
-    judged = fits[JUDGED]
+def cause_of(loss, arguments, world, judged, cut=False):
+    """Why the gradient is not the whole batch's.
+
+    ``judged``: its Fit, where ranks are averaged. ``cut``: no gradient at all reached the gathered rows.
+    """
     if judged.is_equal:
         return ""
     if judged.exact and abs(judged.factor - world) <= CLOSE * world:

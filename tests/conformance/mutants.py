@@ -238,7 +238,7 @@ def supcon_official(z, labels, temperature):
     return -((log_p * positive).sum(axis=1) / np.maximum(count, 1)).mean() * temperature / 0.07
 
 
-@mutant(4, "supcon", "each row itself stands in its denominator", "off_diagonal is left out, in one use of logits")
+@mutant(4, "supcon", "each row itself stands in its denominator", "in total, where is left out")
 def supcon_self_kept(z, labels, temperature):
     logits, positive, count = _supcon_parts(z, labels, temperature)
     log_p = ops.off_diagonal(logits) - ops.logsumexp(logits, axis=1, keepdims=True)

@@ -187,7 +187,7 @@ SLIPS = [
     ),
     (one_side_normalised, "infonce", {}, "in v, unit_rows is left out"),
     (queue_not_normalised, "infonce", {"variant": "moco"}, "in keys, unit_rows is left out"),
-    (bias_inside_the_scale, "siglip", {}, "scale over both terms"),
+    (bias_inside_the_scale, "siglip", {}, "exp(log_scale) over both terms"),
     (teacher_and_student_exchanged, "similarity_kl", {}, "log_t and log_p exchanged"),
     (
         covariance_not_divided_by_columns,
@@ -217,9 +217,9 @@ SLIPS = [
     ),
     (smoothing_added_in_single_precision, "cross_entropy", {}, "the term label_smoothing is left out, to 6 digits"),
     (unbiased_deviation, "z_loss", {}, "the mean divides by N - 1"),
-    (divided_by_all_patches, "masked_regression", {}, "mask is left out: all count"),
+    (divided_by_all_patches, "masked_regression", {}, "the mean over all in place of sum / count"),
     (absolute_value_left_out, "flops", {}, "absolute is left out"),
-    (mean_of_exponentials, "uniformity", {}, "exp of logsumexp"),
+    (mean_of_exponentials, "uniformity", {}, "log is left out"),
 ]
 
 

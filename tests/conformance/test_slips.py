@@ -66,16 +66,16 @@ def uniformity_of_distances(z, t):
     "function, loss, settings, named",
     [
         (clip_over_the_wrong_axis, "infonce", {}, "division of columns by their lengths"),
-        (siglip_sign, "siglip", {}, "softplus of the negative"),
+        (siglip_sign, "siglip", {}, "in per_anchor, the sign is left out"),
         (simsiam_own_targets, "negative_cosine", {}, "p1 and p2 exchanged"),
         (barlow_diagonal_in_both, "barlow_twins", {}, "the diagonal stands in the redundancy term too"),
         (
             vicreg_covariance_over_n,
             "vicreg",
             {"invariance": "elements", "variance_views": "mean"},
-            "in one use of matrix",
+            "in matrix, the term 1 is left out",
         ),
-        (uniformity_of_distances, "uniformity", {}, "the root of (apart * apart)"),
+        (uniformity_of_distances, "uniformity", {}, "the root of squares"),
     ],
 )
 def test_slip_is_refused_and_named(function, loss, settings, named):

@@ -13,17 +13,20 @@ from collections import Counter, defaultdict
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from mini_repr.conformance.rewrites.as_written import forms_of
 from mini_repr.conformance.rewrites.exchanged import exchanged
 from mini_repr.conformance.rewrites.folding import formula_of
 from mini_repr.conformance.rewrites.kinds import kind_of, observe
 from mini_repr.conformance.rewrites.left_out import left_out
 from mini_repr.conformance.rewrites.masks import mask_changes
+from mini_repr.conformance.rewrites.moved import moved
 from mini_repr.conformance.rewrites.put_in import put_in
 from mini_repr.conformance.rewrites.scope import Scope, text_of
+from mini_repr.conformance.rewrites.transposed import other_axes
 
 # What was left out is likelier than what was exchanged, and that than what was put in.
-LIKELIHOOD = ((0, left_out), (1, exchanged), (1, mask_changes), (2, put_in))
-LARGEST_USE = 120  # nodes of a name's line, with its own names put in
+LIKELIHOOD = ((0, left_out), (1, exchanged), (1, mask_changes), (1, moved), (2, put_in))
+LARGEST_USE, LARGEST_LINE = 120, 400  # nodes of one use of a name, or of a line, with its own names put in
 
 
 class Edit(NamedTuple):
@@ -82,13 +85,19 @@ class Rewrite(NamedTuple):
 
 
 def rewrites_of(page, arguments):
-    """All single rewrites of a page at complete ``arguments``, the likeliest first.
+    """All single rewrites of a page at complete ``arguments``, of all its forms, the likeliest first.
 
     Raises:
         TypeError: the page has no definition.
     """
+    forms = (None, *forms_of(page, arguments))
+    return sorted((r for form in forms for r in _of_form(page, arguments, form)), key=lambda r: r.rank)
+
+
+def _of_form(page, arguments, form):
+    """``form``: a function that is the page's loss (``as_written``), or None for the definition."""
     settings = [n for n, v in arguments.items() if isinstance(v, float | int) and not isinstance(v, bool)]
-    written, opened = (formula_of(page, arguments, o) for o in (False, True))
+    written, opened = (formula_of(page, arguments, o, form) for o in (False, True))
     found = []
     for formula in (written, opened):
         observe(formula, arguments)
@@ -99,8 +108,7 @@ def rewrites_of(page, arguments):
     helpers = [s for s in written.function.body if isinstance(s, ast.FunctionDef)]
     for function in (written.function, *helpers):
         found += _of_uses(written, function, function.body, settings)
-    found += _of_uses(opened, opened.function, new_lines, settings)
-    return sorted(found, key=lambda r: r.rank)
+    return found + [*_of_uses(opened, opened.function, new_lines, settings)]
 
 
 class _Site(NamedTuple):
@@ -119,7 +127,41 @@ def _of_tree(formula, lines, settings, tree):
         for function, statement in _statements(formula.function, line):
             scope = Scope(function, formula.names, settings)
             sites += _sites(statement, scope, function)
-    return [*_grouped(formula, sites, tree), *_swaps(formula, lines, tree)]
+    return [*_grouped(formula, sites, tree), *_swaps(formula, lines, tree), *_of_axes(formula, lines, tree)]
+
+
+def _of_axes(formula, lines, tree):
+    """Statistics along another axis, in a line with the lines of its names put in."""
+    values = _values(formula.function)
+    for line in lines:
+        if not isinstance(line, ast.Assign | ast.Return):
+            continue
+        for value in _put_in(line.value, values, LARGEST_LINE):
+            holder = ast.Expr(value)
+            sites = [
+                _Site(change.rule, 1, Edit(parent, field, index, _located(change.node)), line, formula.function)
+                for parent, field, index, node in _places(holder)
+                for change in other_axes(node)
+            ]
+            whole = Edit(line, "value", None, value)
+            for rewrite in _grouped(formula, sites, tree):
+                rewrite = rewrite._replace(words=rewrite.words.partition(", at ")[0])
+                if any(e.parent is holder for e in rewrite.edits):
+                    yield rewrite._replace(edits=(whole._replace(new=rewrite.edits[0].new),))
+                else:
+                    yield rewrite._replace(edits=(whole, *rewrite.edits))
+
+
+def _values(function):
+    """{name: expression} of the names that a function assigns once."""
+    stored = Counter(a.arg for a in function.args.args)
+    names = (n for s in function.body for n in ast.walk(s) if isinstance(n, ast.Name))
+    stored.update(n.id for n in names if isinstance(n.ctx, ast.Store))
+    return {
+        s.targets[0].id: s.value
+        for s in function.body
+        if isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name) and stored[s.targets[0].id] == 1
+    }
 
 
 def _statements(function, line):
@@ -209,15 +251,9 @@ def _exchanges(formula, uses, lines, tree):
 def _of_uses(formula, function, lines, settings):
     """Rewrites of one use of a name that is used more than once, the name's own line put in there."""
     lines = [s for s in lines if not isinstance(s, ast.FunctionDef | ast.For | ast.If)]
-    stored = Counter(a.arg for a in function.args.args)
-    read = Counter()
-    for node in (n for s in function.body for n in ast.walk(s) if isinstance(n, ast.Name)):
-        (stored if isinstance(node.ctx, ast.Store) else read)[node.id] += 1
-    values = {
-        s.targets[0].id: s.value
-        for s in function.body
-        if isinstance(s, ast.Assign) and isinstance(s.targets[0], ast.Name) and stored[s.targets[0].id] == 1
-    }
+    names = (n for s in function.body for n in ast.walk(s) if isinstance(n, ast.Name))
+    read = Counter(n.id for n in names if isinstance(n.ctx, ast.Load))
+    values = _values(function)
     scope = Scope(function, formula.names, settings)
     for line in lines:
         for parent, field, index, node in list(_places(line)):
@@ -242,11 +278,11 @@ def _of_uses(formula, function, lines, settings):
                     yield rewrite._replace(words=words, edits=edits, lines=(line,))
 
 
-def _put_in(value, values):
+def _put_in(value, values, most=LARGEST_USE):
     """The line of a name, and the same with the lines of its names put in, those marked ``deep``."""
     yield _located(copy.deepcopy(value))
     deep = _PutIn(values).visit(copy.deepcopy(value))
-    if any(getattr(n, "deep", False) for n in ast.walk(deep)) and sum(1 for _ in ast.walk(deep)) <= LARGEST_USE:
+    if any(getattr(n, "deep", False) for n in ast.walk(deep)) and sum(1 for _ in ast.walk(deep)) <= most:
         yield _located(deep)
 
 

@@ -15,7 +15,11 @@ from mini_repr.conformance.rewrites.scope import (
 
 # A function, and what is written in its place; X is what it is applied to.
 KIN = {
-    "softmax": {"log_softmax": "log_softmax(X)", "sigmoid": "sigmoid(X)"},
+    "softmax": {
+        "log_softmax": "log_softmax(X)",
+        "sigmoid": "sigmoid(X)",
+        "softmax along the other axis": "softmax(X.T).T",
+    },
     "log_softmax": {
         "softmax": "softmax(X)",
         "log_softmax after softmax": "log_softmax(softmax(X))",
@@ -32,9 +36,13 @@ KIN = {
     "sigmoid": {"softplus": "softplus(X)", "tanh": "tanh(X)"},
     "absolute": {"the square": "X * X", "relu": "relu(X)"},
     "sqrt": {"the square": "X * X"},
-    "log": {"log1p": "log1p(X)"},
+    "log": {"log1p": "log1p(X)", "the logarithm to base 2": "log(X) / np.log(2)"},
     "log1p": {"log": "log(X)"},
     "exp": {"softplus": "softplus(X)", "the square": "X * X"},
+    "cholesky": {
+        "the symmetric root (ZCA)": "(eigh(X)[1] * sqrt(eigh(X)[0])) @ eigh(X)[1].T",
+        "the eigenvectors and roots of eigenvalues (PCA)": "eigh(X)[1] * sqrt(eigh(X)[0])",
+    },
     "off_diagonal": {"diagonal": "diagonal(X)"},
     "unit_rows": {
         "division of columns by their lengths": "X / sqrt((X * X).sum(axis=0, keepdims=True))",

@@ -18,11 +18,15 @@ WORDS = str | bool | None
 
 
 class Formula(NamedTuple):
-    """``function``: the tree of a function of the page's arguments; ``names``: what it finds among its globals."""
+    """``function``: the tree of a function of the page's arguments; ``names``: what it finds among its globals.
+
+    ``is_definition``: or else it is the page's loss as public code writes it.
+    """
 
     page: object
     function: ast.FunctionDef
     names: dict
+    is_definition: bool = True
 
     @property
     def called(self):
@@ -31,10 +35,11 @@ class Formula(NamedTuple):
         return {f.id for f in calls if isinstance(f, ast.Name)}
 
 
-def formula_of(page, arguments, opened=False):
+def formula_of(page, arguments, opened=False, written=None):
     """The formula of a page at complete ``arguments`` {name: value}.
 
     Args:
+        written: another function that is the page's loss, see ``as_written``; by default its definition.
         opened: every call of a helper has its own copy of the helper's lines; else helpers stay functions, and a
             change of one shows wherever it is called.
     Raises:
@@ -42,10 +47,11 @@ def formula_of(page, arguments, opened=False):
     """
     if page.literal is None:
         raise TypeError(f"{page.name}: the page has no definition")
-    names = dict(page.literal.__globals__)
-    tree = _tree_of(page.literal)
+    literal = written or page.literal
+    names = dict(literal.__globals__)
+    tree = _tree_of(literal)
     words = {n: ast.Constant(v) for n, v in arguments.items() if isinstance(v, WORDS) and n != "tile"}
-    helpers = {n: h for n, h in names.items() if _is_helper(h, page)}
+    helpers = {n: h for n, h in names.items() if _is_helper(h, literal)}
     folder = _Folder(names, {n: _tree_of(h) for n, h in helpers.items()}, opened)
     folder.taken.update(p.arg for p in tree.args.args)
     counts = {n: v for n, v in arguments.items() if isinstance(v, int) and not isinstance(v, bool)}
@@ -53,7 +59,7 @@ def formula_of(page, arguments, opened=False):
     tree.body = [*folder.kept.values(), *body]
     tree.body = _without_unused(tree.body)
     # Read again from its text: no part stands at two places, and all have a line.
-    return Formula(page, ast.parse(ast.unparse(ast.fix_missing_locations(tree))).body[0], names)
+    return Formula(page, ast.parse(ast.unparse(ast.fix_missing_locations(tree))).body[0], names, written is None)
 
 
 def _tree_of(function):
@@ -62,10 +68,10 @@ def _tree_of(function):
     return tree
 
 
-def _is_helper(thing, page):
-    """A function in plain Python that belongs to the page, or reduces its rows."""
-    own = isinstance(thing, types.FunctionType) and thing.__module__ in (page.__module__, "mini_repr.pages.rows")
-    return own and thing is not page.literal and not hasattr(thing, "on_arrays")
+def _is_helper(thing, literal):
+    """A function in plain Python that stands beside the formula, or reduces its rows."""
+    own = isinstance(thing, types.FunctionType) and thing.__module__ in (literal.__module__, "mini_repr.pages.rows")
+    return own and thing is not literal and not hasattr(thing, "on_arrays")
 
 
 def _without_unused(body):

@@ -11,10 +11,11 @@ from mini_repr.conformance.rewrites.evaluate import as_tensors, compiled
 
 
 class Kind(NamedTuple):
-    """``what``: tensor, mask, array, number or other; ``shape`` of the first three, () for numbers."""
+    """``what``: tensor, mask, array, number or other; ``shape`` of arrays, () for numbers; ``value`` of a number."""
 
     what: str
     shape: tuple
+    value: int | float | None = None
 
     @property
     def counts(self):
@@ -63,7 +64,7 @@ def _kind(value):
     if isinstance(value, np.ndarray | np.generic) and np.ndim(value):
         return Kind("mask" if value.dtype == bool else "array", value.shape)
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
-        return Kind("number", ())
+        return Kind("number", (), value)
     return OTHER
 
 

@@ -44,7 +44,8 @@ def _of_call(node):
         yield Change("where is left out", node.args[1])
     elif name in ("maximum", "minimum", "max", "min") and len(parts) == 2:
         for part in parts:
-            yield Change(f"{name} is left out", part)
+            rest = next((p for p in parts if p is not part), part)
+            yield Change(f"{text_of(part)} alone, {name} with {text_of(rest)} left out", part)
     elif len(parts) == 1 and kind_of(node).counts and (kind_of(node).shape or not kind_of(parts[0]).shape):
         yield Change(f"{name} is left out", parts[0])
 

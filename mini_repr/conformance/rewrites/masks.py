@@ -3,7 +3,7 @@
 import ast
 
 from mini_repr.conformance.rewrites.kinds import kind_of
-from mini_repr.conformance.rewrites.scope import Change, reduction_of, text_of
+from mini_repr.conformance.rewrites.scope import Change, reduction_of, text_of, with_keywords
 
 WHOLE = {
     "{} is negated": "~X",
@@ -30,9 +30,23 @@ def mask_changes(node, scope):
     if kind.what == "mask":
         for words, template in (WHOLE | (OF_PAIRS if kind.square else {})).items():
             yield Change(words.format(text_of(node)), scope.made(template, X=node))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
+        yield from _own_sums(node, scope)
     found = reduction_of(node)
     if found and found[0] in RESTRICTED and kind.what == "tensor" and len(kind_of(found[1]).shape) == 2:
         yield from _restricted(found, scope)
+
+
+def _own_sums(node, scope):
+    """A log-sum-exp of each entry with those outside a mask, in place of one for the row."""
+    shape = kind_of(node.left).shape
+    if len(shape) != 2 or kind_of(node.right).shape != (shape[0], 1):
+        return
+    for name, kind in scope.kinds.items():
+        if kind.what == "mask" and kind.shape == shape:
+            others = f"logsumexp(where(~{name}, X, -np.inf), axis=1, keepdims=True)"
+            new = scope.made(f"X - log(exp(X) + exp({others}))", X=node.left)
+            yield Change(f"a log-sum-exp for each entry: itself and ~{name}", new)
 
 
 def _restricted(found, scope):
@@ -47,12 +61,4 @@ def _restricted(found, scope):
         }
     for words, mask in masks.items():
         template = RESTRICTED[name].replace("M", f"({mask})")
-        new = scope.made(template.replace("KEYWORDS", "axis=None"), X=over)
-        for call in _with_axis(new):
-            call.keywords = list(keywords)
-        yield Change(f"{name} over {words} only", new)
-
-
-def _with_axis(node):
-    """The calls of a template that take the keywords of the reduction."""
-    return [n for n in ast.walk(node) if isinstance(n, ast.Call) and n.keywords and n.keywords[0].arg == "axis"]
+        yield Change(f"{name} over {words} only", with_keywords(scope, template, keywords, X=over))

@@ -39,7 +39,8 @@ class Rewritten(NamedTuple):
     @property
     def words(self):
         """What is done, and where."""
-        return "; ".join(f"in {place_of(r)}, {r.words}" for r in self.rewrites)
+        changes = "; ".join(f"in {place_of(r)}, {r.words}" for r in self.rewrites)
+        return changes if self.rewrites[0].formula.is_definition else f"{changes} (of the form that public code has)"
 
     @property
     def diff(self):

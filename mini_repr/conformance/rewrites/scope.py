@@ -107,6 +107,16 @@ def reduced_by(scope, name, node, keywords):
     return ast.Call(ast.Attribute(node, name, ast.Load()), [], list(keywords))
 
 
+def with_keywords(scope, template, keywords, **parts):
+    """As ``Scope.made`` of a template in which reductions are written ``x.sum(KEYWORDS)``."""
+    new = scope.made(template.replace("KEYWORDS", "axis=None"), **parts)
+    old = {id(k) for part in parts.values() for n in ast.walk(part) if isinstance(n, ast.Call) for k in n.keywords}
+    for call in [n for n in ast.walk(new) if isinstance(n, ast.Call) and n.keywords]:
+        if call.keywords[0].arg == "axis" and id(call.keywords[0]) not in old:
+            call.keywords = list(keywords)
+    return new
+
+
 def axis_of(keywords):
     """The axis among keywords as a whole number, or None."""
     found = next((k.value for k in keywords if k.arg == "axis"), None)

@@ -180,5 +180,5 @@ def mw_loss_definition(a, b, temperature, negatives, reduction):
     positive = (u * v).sum(axis=1).reshape(rows, 1)
     others = off_diagonal(u @ v.T)  # (B, B - 1)
     if negatives == "all":
-        others = others.reshape(1, rows * (rows - 1))
+        others = others.reshape(1, -1)
     return reduced(softplus((others - positive) / temperature).mean(axis=1), reduction)
