@@ -333,6 +333,11 @@ def is_array(value):
     return cupy is not None and isinstance(value, cupy.ndarray)
 
 
+def waits_to_read(value):
+    """Whether the host would wait for a device to read a number."""
+    return is_array(value) and backend_of(value).reading_waits
+
+
 def get_backend(device="auto"):
     """The backend for ``cpu``, ``gpu``, ``gpu:N`` or ``auto`` (a GPU where one works, else the host).
 

@@ -11,7 +11,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from mini_repr.autograd import primitive
-from mini_repr.backend import backend_of, blocks_of
+from mini_repr.backend import backend_of, blocks_of, waits_to_read
 from mini_repr.kernels.tiles import row_tiles
 
 # Columns per block: with the rows of a tile about the products' best shape.
@@ -21,11 +21,12 @@ COLUMNS = 4096
 def largest_similarity(x, y, unit=False):
     """max_i |x_i| max_j |y_j|, a bound of every |x_i·y_j|, as a Python float.
 
-    ``unit``: whether no row is longer than 1. Where reading a number would wait for a device, 1 is then the answer.
+    ``unit``: whether no row is longer than 1. Where reading a number would wait for a device, the answer is then 1, and
+    for other rows infinity.
     """
     backend = backend_of(x)
-    if unit and backend.reading_waits:
-        return 1.0
+    if backend.reading_waits:
+        return 1.0 if unit else math.inf
     with backend.overflow_to_infinity():
         return float(backend.xp.sqrt((x * x).sum(axis=1).max() * (y * y).sum(axis=1).max()))
 
@@ -61,8 +62,9 @@ def similarity_logsumexp(
     backend = backend_of(x)
     xp = backend.xp
     # Where no two logits are further apart than the exponents of the dtype allow, one shift serves all rows and columns
-    # and one exponential an element. Elsewhere (small temperatures) each row has its own, and columns one more pass.
-    reach = abs(float(scale)) * largest_similarity(x, y, unit)
+    # and one exponential an element. Elsewhere (small temperatures, or what a device would have to be waited for) each
+    # row has its own, and columns one more pass.
+    reach = math.inf if waits_to_read(scale) else abs(float(scale)) * largest_similarity(x, y, unit)
     one_shift = 2 * reach < -math.log(float(xp.finfo(x.dtype).tiny)) - 8
     # Two levels: a tile of rows meets the columns a block at a time, so that products stay well shaped for any K. A row
     # with a shift of its own is needed whole.

@@ -10,11 +10,18 @@ PENALTY = {"hinge": relu, "softplus": softplus}
 
 
 class TripletSum(NamedTuple):
-    """The sum of the penalties (0-d), the number of triplets, and of those whose penalty is above 0."""
+    """The sum of the penalties, the number of triplets, and of those whose penalty is above 0: 0-d, of one dtype."""
 
     total: object
     triplets: object
     active: object
+
+    def divisor(self, reduction):
+        """What makes the sum a "mean" over triplets, a "mean_active" over those above 0, or a "sum": at least 1."""
+        if reduction == "sum":
+            return 1
+        count = self.triplets if reduction == "mean" else self.active
+        return backend_of(count).xp.maximum(count, 1)
 
 
 @primitive
@@ -86,7 +93,8 @@ def triplet_sum(u, /, labels, anchors, others, margin, mining, distance, penalty
         g_d *= 2
         pull[rows] += g_d.sum(axis=1)[:, None] * points[rows] - g_d @ points
         pull += g_d.sum(axis=0)[:, None] * points - g_d.T @ points[rows]
-    return TripletSum(xp.asarray(total, dtype=u.dtype), triplets, active), lambda g: pull * g[0]
+    sums = TripletSum(*(xp.asarray(one, dtype=u.dtype) for one in (total, triplets, active)))
+    return sums, lambda g: pull * g[0]
 
 
 def _distances(points, rows, distance):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mini_repr.backend import backend_of, is_array
+from mini_repr.backend import backend_of, is_array, waits_to_read
 
 
 class Misuse(ValueError):
@@ -239,7 +239,10 @@ class Mask(_Array):
 
 @dataclass(frozen=True)
 class Scalar(Annotation):
-    """A real number in a range, ends included. ``low_open`` and ``high_open`` leave an end out."""
+    """A real number in a range, ends included. ``low_open`` and ``high_open`` leave an end out.
+
+    A number on a GPU, such as a learned temperature in training, is taken unread: the host would wait.
+    """
 
     low: float = -math.inf
     high: float = math.inf
@@ -252,6 +255,8 @@ class Scalar(Annotation):
             raise Misuse(_named(value), f"a number {self}")
         if is_array(value) and (value.ndim or value.dtype.kind != "f"):
             raise Misuse(_named(value), f"a number {self}")
+        if waits_to_read(value):
+            return value
         try:
             number = float(value)
         except OverflowError:  # a whole number of more than 308 digits

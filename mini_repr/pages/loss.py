@@ -17,7 +17,7 @@ import types
 
 from mini_repr.autograd.primitive import record, value_of
 from mini_repr.autograd.tensor import Tensor
-from mini_repr.backend import backend_of
+from mini_repr.backend import backend_of, waits_to_read
 from mini_repr.pages.arguments import Mask, finite
 from mini_repr.pages.page import Page, definition, variant
 from mini_repr.pages.registry import register
@@ -126,7 +126,11 @@ class Loss(Page):
 
     def _finite_values(self, args, params):
         """The checked arguments of a call, its arrays finite, its differentiable scalars as 0-d arrays."""
-        arguments = self._checked_values(self.bind(args, params))
+        arguments = {name: value_of(value) for name, value in self.bind(args, params).items()}
+        for p in self.settings:  # numbers on a GPU are read, to be checked like others
+            if waits_to_read(arguments[p.name]):
+                arguments[p.name] = backend_of(arguments[p.name]).to_numpy(arguments[p.name])
+        arguments = self.checked(arguments)
         for p in self.arrays:
             value = arguments[p.name]
             if value is not None and getattr(p.annotation.bare, "unset", False):

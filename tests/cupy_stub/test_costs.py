@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import stub
+from moved import on_device, uploaded
 
 from mini_repr.kernels.nearest import nearest_rows
 from mini_repr.kernels.supervision import gaussian_neighbours
-from mini_repr.pages.check_page import sampled_arguments
+from mini_repr.pages.check_page import differentiable, sampled_arguments
 from mini_repr.pages.registry import all_losses
 from mini_repr.training.run import Run
 from mini_repr.training.session import prepare
@@ -44,6 +45,16 @@ JOBS = {
     "classifier": Job({"loss": {"name": "cross_entropy"}, "encoder": VIT}, 330, 1),
     "supervised contrast": Job({"loss": {"name": "supcon"}, "encoder": VIT}, 450, 1),
     "CIP": Job({"loss": {"name": "cip"}, "encoder": VIT}, 450, 1),
+    "SigLIP": Job({"loss": {"name": "siglip"}, "encoder": VIT}, 400, 1),
+    "learned temperature": Job({"loss": {"name": "infonce", "learn": ["temperature"]}, "encoder": VIT}, 420, 1),
+    "triplets": Job({"loss": {"name": "triplet"}, "encoder": VIT}, 850, 1),
+    "latent MIM": Job({"loss": {"name": "patch_discrimination"}, "encoder": VIT}, 640, 1),
+    "CAPI": Job({"loss": {"name": "cluster_prediction"}, "encoder": VIT}, 800, 1),
+    "masked contrast": Job(
+        {"loss": {"name": "infonce"}, "encoder": VIT, "method": {"name": "masked_contrast"}}, 1040, 1
+    ),
+    # The host draws which patches to hide from scores that it reads.
+    "HPM": Job({"loss": {"name": "patch_order"}, "encoder": VIT}, 580, 2),
     "texts": Job(
         {"loss": {"name": "infonce"}, "data": {"name": "glosses"}, "encoder": TEXT_TRANSFORMER},
         *(620, 1, DOUBLE | SHARES),
@@ -65,19 +76,56 @@ def test_a_step_keeps_to_its_budget(name, backend):
     assert {kernel for kernel in kernels if "float64" in kernel} <= job.double
 
 
-OF_LABELS = {name: loss for name, loss in all_losses().items() if loss.compares == "labels"}
-# How many triplets count depends on their distances.
-COUNTING = {"triplet", "gfss_triplet"}
+LOSSES = all_losses()
+VARIANTS = [(name, variant) for name, loss in LOSSES.items() for variant in ("default", *loss.variants)]
+OF_LEARNED = [
+    (name, variant) for name, variant in VARIANTS if any(p.annotation.differentiable for p in LOSSES[name].settings)
+]
+# Why some losses wait all the same, and with which variants.
+WAITING = {
+    "numbers that come with the rows must be in their range": {
+        "dclr": ["weighted", "weights_only", "official_code"],
+        "icon": ["supcon", "cross_entropy", "sne", "t_sne", "clustering", "debiased", "cross_term"],
+        "isogclr": ["with_state", "official_code", "two_modalities"],
+        "sparsemax_multilabel": ["default", "sum"],
+    },
+    "a singular covariance is refused": {"wmse": ["default", "sub_batches", "shrunk", "not_normalized"]},
+    "a constant column is refused with eps 0": {"barlow_twins": ["unbiased", "equation"]},
+    "a logarithm whose exponential is beyond float32 is refused": {"mrl_kl": ["log_variance"]},
+}
+WAITING_FOR_LEARNED = {
+    **WAITING,
+    "the temperature decides how many cells there are": {"mw_loss": ["default", "own_negatives", "sum"]},
+}
 
 
-@pytest.mark.parametrize("name", sorted(OF_LABELS))
-def test_labels_are_counted_on_the_host(name, backend):
-    loss = OF_LABELS[name]
-    arguments = sampled_arguments(loss, "default", np.random.default_rng(0))
-    z = backend.asarray(arguments.pop("z").astype("float32"))
+def waits_of(name, variant, backend, learned):
+    """How often the host waits for value and gradient of a loss, its scalars on the device where they are learned."""
+    loss = LOSSES[name]
+    arguments = sampled_arguments(loss, variant, np.random.default_rng(0))
+    moved = {n: on_device(backend, loss, n, value, "float32") for n, value in arguments.items()}
+    if learned:
+        moved |= {n: uploaded(backend, moved[n], "float32") for n in differentiable(loss, moved)}
     stub.reset()
-    loss.thing(**loss.checked({**loss.bind((z,), arguments)}))[1](backend.xp.ones((), dtype="float32"))
-    assert stub.waits() == (name in COUNTING), stub.counts()
+    with stub.answers(True, (False, False, True)):  # nothing is out of its range, and some row has a target
+        value, backward, *_ = loss.thing(**loss.checked(loss.bind((), moved)))
+    backward(backend.xp.ones(value.shape, dtype="float32"))
+    return stub.waits()
+
+
+def waiting(reasons):
+    return {(name, variant) for of_reason in reasons.values() for name, own in of_reason.items() for variant in own}
+
+
+@pytest.mark.parametrize("name, variant", VARIANTS)
+def test_losses_do_not_wait(name, variant, backend):
+    assert (waits_of(name, variant, backend, learned=False) > 0) == ((name, variant) in waiting(WAITING))
+
+
+@pytest.mark.parametrize("name, variant", OF_LEARNED)
+def test_losses_do_not_read_what_is_learned(name, variant, backend):
+    found = waits_of(name, variant, backend, learned=True) > 0
+    assert found == ((name, variant) in waiting(WAITING_FOR_LEARNED))
 
 
 def test_nearest_rows_are_found_without_a_wait(backend):

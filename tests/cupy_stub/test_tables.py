@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import stub
+from moved import on_device, uploaded
 
 from mini_repr.autograd import Tensor
 from mini_repr.pages.check_page import differentiable, sampled_arguments
@@ -51,18 +52,6 @@ def past_checks(evaluate, arguments):
             if not re.search(": got .*expected", str(error)):
                 raise
     raise refused
-
-
-def uploaded(backend, value, dtype):
-    """A number by a copy, where CuPy's own way is a kernel, which writes nothing here; an array as it is."""
-    return backend.asarray(np.full(1, value, dtype)).reshape(()) if np.isscalar(value) else value
-
-
-def on_device(backend, page, name, value, dtype):
-    """An argument as a training step hands it over: labels and masks stay on the host."""
-    if not isinstance(value, np.ndarray) or page.parameters[name].annotation.bare.from_host:
-        return value
-    return backend.asarray(value.astype(dtype) if value.dtype.kind == "f" else value)
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))

@@ -7,6 +7,7 @@ import mini_repr.data.views
 import mini_repr.kernels.supervision
 import mini_repr.losses.embeddings.t_regs
 import mini_repr.losses.pairs.best_alignment
+import mini_repr.losses.scores.harmonic
 import mini_repr.optim  # noqa: F401  (the rooms that declare formulas)
 from mini_repr.fused import KERNELS
 
@@ -64,6 +65,10 @@ def cases(dtype):
         for dtw in (0, 1):
             total = np.full((4, (frames + 1) * (tokens + 1)), np.inf, dtype)
             case("best_paths", d, *ends, frames, tokens, dtw, total, np.zeros(d.shape, bool))
+    rows, centres = normal(4, 5), normal(3, 5)
+    centres[1:] = rows[[0, 2]] + [[0], [1e-3]]
+    sizes = (rows * rows).sum(axis=1)[:, None] + (centres * centres).sum(axis=1)
+    case("recompute_close", rows, centres, sizes, 3, 5, sizes - 2 * rows @ centres.T)
     case("squared_gaps", normal(4, 3, 5), normal(4, 2, 5), 3, 5, 2, empty(normal(4, 3, 2)))
     case("scale_by", 0.3, normal(9))
     case("moving_average", 0.9, 0.1, normal(9), normal(9))

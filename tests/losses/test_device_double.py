@@ -69,6 +69,14 @@ def test_value_and_grad_and_tiles_stay_on_the_device(name):
         np.testing.assert_allclose(tiled.get(), value.get(), rtol=1e-12)
 
 
+def test_a_scalar_on_the_device_is_read_only_where_value_and_gradient_are_asked_for():
+    loss, arguments = LOSSES["infonce"], sampled_arguments(LOSSES["infonce"], "default", np.random.default_rng(3))
+    arguments = on_device(DOUBLE, {**arguments, "temperature": np.array(-0.1)})
+    loss(**arguments)  # as in training, where a learned temperature cannot become negative
+    with pytest.raises(ValueError, match=r"^infonce: temperature: got -0.1, expected a number \(> 0\)"):
+        loss.value_and_grad(**arguments)
+
+
 @pytest.mark.parametrize("name", [n for n, x in LOSSES.items() if len([p for p in x.arrays]) > 1])
 def test_arrays_of_two_devices_are_refused(name):
     rng = np.random.default_rng(2)

@@ -74,7 +74,7 @@ def gfss_triplet(
     eligible = ~novel if negatives == "base" else label_xp.ones(len(z), dtype=bool)
     anchors = label_xp.nonzero(novel)[0]
     sums, back = triplet_sum.on_arrays(u, labels, anchors, eligible, margin, mining, distance, "hinge", tile)
-    divisor = max(1, int({"mean": sums.triplets, "mean_active": sums.active, "sum": 1}[reduction]))
+    divisor = sums.divisor(reduction)
     return sums.total / divisor, lambda g: (to_z(back((g / divisor, None, None))),)
 
 

@@ -103,7 +103,7 @@ def triplet(
     u, to_z = rows_of(z, normalize)
     anchors, everyone = label_xp.arange(len(z)), label_xp.ones(len(z), dtype=bool)
     sums, back = triplet_sum.on_arrays(u, labels, anchors, everyone, margin, mining, distance, penalty, tile)
-    divisor = max(1, int({"mean": sums.triplets, "mean_active": sums.active, "sum": 1}[reduction]))
+    divisor = sums.divisor(reduction)
     return sums.total / divisor, lambda g: (to_z(back((g / divisor, None, None))),)
 
 

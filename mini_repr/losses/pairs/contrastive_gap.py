@@ -79,7 +79,7 @@ def contrastive_gap(
     apart = u - v
     partner = (u * v).sum(axis=1) * scale
 
-    (over_a, over_b), back_clip = similarity_logsumexp.on_arrays(u, v, scale, columns=True, tile=tile)
+    (over_a, over_b), back_clip = similarity_logsumexp.on_arrays(u, v, scale, columns=True, tile=tile, unit=True)
     (spread_u, back_u), (spread_v, back_v) = (pair_log_mean_exp.on_arrays(x, sharpness, tile=tile) for x in (u, v))
     crossed, back_cross = _cross_log_mean_exp(u, v, sharpness, tile)
     clip, over_pairs = reduce_rows((over_a + over_b) / 2 - partner, "mean")

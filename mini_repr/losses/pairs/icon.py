@@ -154,7 +154,8 @@ def _target_shares(a, b, targets, pairs, exclude_self, alpha, tiles):
 
     sums = xp.concatenate([marks(part).sum(axis=1) for part in tiles])
     anchors = (sums > 0).astype(a.dtype)
-    if not bool(anchors.any()):
+    # Rows of targets are not zero: without exclude_self all are anchors.
+    if exclude_self and (targets is None or not bool(anchors.any())):
         raise ValueError(
             "icon: targets: got none besides the rows themselves, which exclude_self takes out, expected some"
         )

@@ -87,7 +87,7 @@ def kalm(
     (u, to_a), (v, to_b) = unit_rows.on_arrays(a), unit_rows.on_arrays(b)
     scale = 1 / temperature
     positive = (u * v).sum(axis=1) * scale
-    parts = [similarity_logsumexp.on_arrays(u, v, scale, tile=tile)]
+    parts = [similarity_logsumexp.on_arrays(u, v, scale, tile=tile, unit=True)]
     if mixed:
         parts.append(_mixtures_logsumexp(u, v, scale, mixed, shares, tile))
     (over, _), back = combine(parts)

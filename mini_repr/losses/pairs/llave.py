@@ -65,7 +65,7 @@ def llave(
     scale = 1 / temperature
     positive = (u * v).sum(axis=1)
     negatives, back = similarity_logsumexp.on_arrays(
-        u, v, scale + hardness, columns=symmetric, skip_diagonal=True, tile=tile
+        u, v, scale + hardness, columns=symmetric, skip_diagonal=True, tile=tile, unit=True
     )
     # -log of the partner's probability is softplus(log-sum-exp of the negatives - the partner's logit), a direction.
     directions = [softplus.on_arrays(over - positive * scale) for over in negatives if over is not None]

@@ -12,8 +12,9 @@ Gradient. With logits l_ij = e^log_scale u_i·v_j + bias, dL/dl_ij = G_ij = -z_i
 du = e^log_scale G v, dv = e^log_scale Gᵀ u, d bias = sum_ij G_ij, d log_scale = sum_i u_i·du_i;
 da = (du - u (u·du)) / |a|. Tiles of rows give value and gradient in O(B * tile) memory.
 
-Shapes: a, b (B, D). Ranges: log_scale <= 80, so that e^log_scale stays far from the end of float32. A single pair is
-allowed: it is its own positive and has no negative. A zero row has similarity 0 to everything and a zero gradient.
+Shapes: a, b (B, D). Ranges: log_scale <= 80, so that e^log_scale stays far from the end of float32 (one that is learned
+on a GPU is not read; past 88 the loss is no finite number). A single pair is allowed: it is its own positive and has no
+negative. A zero row has similarity 0 to everything and a zero gradient.
 
 Source. Zhai, Mustafa, Kolesnikov, Beyer 2023, arXiv 2303.15343, algorithm 1: log 10 and -10 at the start, the sum
 divided by B. google-research/big_vision, trainers/proj/image_text/siglip.py: sum over a row, mean over rows.
@@ -27,7 +28,7 @@ open_clip's SigLipLoss is this page's default; it takes unit rows and e^log_scal
 import math
 
 from mini_repr.autograd import exp, off_diagonal, softplus, unit_rows
-from mini_repr.backend import backend_of
+from mini_repr.backend import backend_of, waits_to_read
 from mini_repr.kernels.log_sum_exp import largest_similarity
 from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Choice, Flag, Real, Reduction, Rows, Tile, WithGradient
@@ -74,15 +75,15 @@ def siglip(
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
-    if float(log_scale) > _LARGEST_LOG_SCALE:
+    if not waits_to_read(log_scale) and float(log_scale) > _LARGEST_LOG_SCALE:
         raise ValueError(f"siglip: log_scale: got {float(log_scale):g}, expected at most {_LARGEST_LOG_SCALE}")
     backend = backend_of(a)
     xp = backend.xp
     (u, to_a), (v, to_b) = rows_of(a, normalize), rows_of(b, normalize)
     scale = xp.exp(backend.asarray(log_scale, dtype=a.dtype))
     share_of_pair = 1 / len(v) if per_row == "mean" else 1
-    # e^logit may stand for itself as long as no logit can overflow it.
-    reach = float(scale) * largest_similarity(u, v) + abs(float(bias))
+    # e^logit may stand for itself as long as no logit can overflow it; no GPU is waited for to learn that.
+    reach = math.inf if backend.reading_waits else float(scale) * largest_similarity(u, v) + abs(float(bias))
     in_range = reach < -math.log(float(xp.finfo(a.dtype).tiny)) - 8
     sigmoid_and_softplus = _from_exponential if in_range else _from_any
 

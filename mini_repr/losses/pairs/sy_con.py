@@ -82,7 +82,7 @@ def sy_con(
     shared = negatives == "both"
 
     def against(x, y, **settings):
-        return similarity_logsumexp.on_arrays(x, y, scale, tile=tile, **settings)
+        return similarity_logsumexp.on_arrays(x, y, scale, tile=tile, unit=True, **settings)
 
     def by_pair(over, x, y):
         per_row = over - scale * (x * y).sum(axis=1)

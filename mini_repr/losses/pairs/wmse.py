@@ -64,16 +64,17 @@ _SQUARE = [[1.0, 2.0], [1.0, -2.0], [-1.0, 2.0], [-1.0, -2.0]]
 def wmse(
     a: Rows("B>=2 D"),
     b: Rows("B>=2 D"),
-    order: Optional(Labels("B", classes="B")) = None,
+    order: Optional(Labels("B", classes="B", stays=True)) = None,
     size: Count(least=2, choose="the whole batch") = None,
     eps: Fraction = 0.0,
     normalize: Flag = True,
     reduction: Reduction = "mean",
 ):
-    xp = backend_of(a).xp
-    if order is not None and len(xp.unique(order)) < len(a):
+    backend = backend_of(a)
+    xp = backend.xp
+    if order is not None and len(backend_of(order).xp.unique(order)) < len(a):
         raise ValueError(f"wmse: order: got a number twice, expected each of 0 to {len(a) - 1} once")
-    parts = [part if order is None else order[part] for part in _sub_batches(len(a), size)]
+    parts = [part if order is None else backend.asarray(order[part]) for part in _sub_batches(len(a), size)]
 
     def white(name, x):
         z, backs = xp.empty_like(x), []

@@ -70,7 +70,7 @@ def patch_order(
         return (difference * difference).sum() / count, lambda g: ((2 * g / count) * difference,)
 
     harder = _ordered(error, mask)
-    pairs = xp.maximum(harder.sum(), 1)
+    pairs = xp.maximum(harder.sum(), 1).astype(prediction.dtype)
     cost, back = softplus.on_arrays(prediction[:, None, :] - prediction[:, :, None])
 
     def backward(g):

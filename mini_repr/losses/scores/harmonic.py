@@ -27,6 +27,7 @@ import math
 
 from mini_repr.autograd import log, log_softmax, maximum
 from mini_repr.backend import backend_of
+from mini_repr.fused import elementwise
 from mini_repr.pages.arguments import Flag, Labels, NonNegative, Optional, Positive, Reduction, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, scaling, translation
 from mini_repr.pages.loss import definition, loss, variant
@@ -59,12 +60,13 @@ def harmonic(
     epsilon: NonNegative = 0.0,
     reduction: Reduction = "mean",
 ):
-    xp = backend_of(x).xp
+    backend = backend_of(x)
+    xp = backend.xp
     own = (xp.arange(len(labels)), labels)
     power = _power(exponent, squared, x.shape[1])  # of squared distances
     middle = w.mean(axis=0)
     x, w = x - middle, w - middle
-    squares = _squared_distances(xp, x, w)
+    squares = _squared_distances(backend, x, w)
     squares += epsilon
     smallest = float(xp.finfo(x.dtype).tiny)
     at_centre = squares < smallest
@@ -99,16 +101,35 @@ def _power(exponent, squared, width):
     return n if squared else n / 2
 
 
-def _squared_distances(xp, x, w):
+def _squared_distances(backend, x, w):
     """(B, C) from the product x wᵀ; where that leaves few digits, from the differences themselves."""
     sizes = (x * x).sum(axis=1)[:, None] + (w * w).sum(axis=1)
     squares = x @ w.T
     squares *= -2
     squares += sizes
-    row, centre = xp.nonzero(squares < 1e-3 * sizes)
+    recompute_close(backend, x, w, sizes, len(w), x.shape[1], squares)
+    return squares
+
+
+@elementwise(
+    "raw T x, raw T w, T sizes, int64 classes, int64 width",
+    "T squares",
+    """
+    if (squares < (T)1e-3 * sizes) {
+        T sum = 0;
+        for (long long c = 0; c < width; ++c) {
+            const T gap = x[i / classes * width + c] - w[i % classes * width + c];
+            sum += gap * gap;
+        }
+        squares = sum;
+    }
+    """,
+)
+def recompute_close(backend, x, w, sizes, classes, width, squares):
+    """Replace squared distances (B, C) below a thousandth of ``sizes`` by those of the differences x_i - w_k."""
+    row, centre = backend.xp.nonzero(squares < 1e-3 * sizes)
     gaps = x[row] - w[centre]
     squares[row, centre] = (gaps * gaps).sum(axis=1)
-    return squares
 
 
 @definition(harmonic)
