@@ -19,7 +19,7 @@ from mini_repr.training.config import merge
 
 BATCH = 256
 COMMON = {"loss": {"name": "infonce", "temperature": 0.1}, "train": {"epochs": 10, "batch_size": BATCH}}
-RATES = dict.fromkeys((1, 2, 4, 8), 3e-3)
+RATES = {1: 3e-3, 2: 1e-3, 4: 1e-3, 8: 3e-3}  # by groups, of 3e-4, 1e-3 and 3e-3
 ALIKE = 0.01
 
 

@@ -78,6 +78,14 @@ def even_shares(mask):
     return mask / backend_of(mask).xp.maximum(mask.sum(axis=1, keepdims=True), 1)
 
 
+def pooling_shares(pooling, mask):
+    """(B, T): the share of each word's row in a pooled row, the "mean" of all, or the "first" or "last" word's row."""
+    if pooling == "mean":
+        return even_shares(mask)
+    before = backend_of(mask).xp.cumsum(mask, axis=1)  # words up to here: 1 at the first, all of them at the last
+    return mask & (before == (1 if pooling == "first" else mask.sum(axis=1, keepdims=True)))
+
+
 def weighted_words(shares, tokens):
     """One row per text, (B, D): the sum of its tokens (B, T, D) by their shares (B, T)."""
     return matmul(shares.astype(tokens.dtype)[:, None, :], tokens).reshape(len(tokens), -1)
