@@ -8,7 +8,9 @@ share of words read (top 1) from inputs that 300 steps of descent, from a random
 last block (for the transformer before its last norm) of 24 test definitions, *untrained* and trained. *MRR*: after 200
 steps of InfoNCE, does a copy of a test definition that lost a third of its words find the other copy among 500, by the
 state of the last word? Each model has the learning rate of three with the least loss on a fifth of the training
-definitions, over two seeds beyond those counted. The paper's models are 500 wide and more, trained on stories.
+definitions, on a seed beyond those counted. Tried before, and given up on the training definitions: word embeddings
+of the mixer that start 50 times smaller, of which it learnt worse. The paper's models are 500 wide and more, trained on
+stories.
 """
 
 import re
@@ -29,7 +31,6 @@ from mini_repr.nn import LanguageHead, MaskedMixer, TextTransformer
 WORDS, LONGEST, STEPS = 800, 10, 400
 SIZES = {"vocabulary": None, "max_tokens": LONGEST, "width": 64, "depth": 4, "mlp_ratio": 4.0, "pooling": "last"}
 RATES = {"mixer": 3e-3, "transformer": 3e-3}
-ALIKE = 0.1  # nats
 
 
 def definitions():
@@ -136,4 +137,5 @@ CLAIM = Claim(
         higher("recovered", "mixer", "transformer", by=0.1),
         no_worse("MRR", "mixer", "transformer", by=0.01),
     ),
+    designs=2,
 )

@@ -16,6 +16,11 @@ def truncated_normal(rng, shape, dtype=np.float32, std=0.02):
     return (draws * std).astype(dtype)
 
 
+def unit_normal(rng, shape, dtype=np.float32):
+    """Normal of standard deviation 1: word embeddings, as PyTorch's Embedding starts."""
+    return rng.standard_normal(shape).astype(dtype)
+
+
 def xavier_uniform(rng, shape, dtype=np.float32):
     """Uniform in +-sqrt(6 / (inputs + outputs)) for a weight (inputs, outputs). Glorot, Bengio 2010, eq. 16."""
     bound = math.sqrt(6 / (shape[0] + shape[1]))

@@ -12,17 +12,20 @@ Gradient. dC = tril(sum over texts of G LN(X)ᵀ) for the gradient G of the mixe
 receives tril(C)ᵀ G.
 
 Source. Badger 2024, arXiv 2409.01482, section 2 (flat masked mixer). Its code (blbadger/maskedmixers) sets the upper
-triangle of the stored weight to 0 before each pass, which computes the same. Other there: GELU by its error function
-(here its tanh form), and PyTorch's starts of C and of the MLP (here Glorot's). Its variants with heads, with two
-triangular maps and with wider kernels are not built.
+triangle of the stored weight to 0 before each pass, which computes the same. As there, word embeddings start with
+variance 1 and C uniform in +-1/sqrt(T). Other there: GELU by its error function (here its tanh form), the start of the
+MLP (here Glorot's) and of c (here 0). Its variants with heads, with two triangular maps and with wider kernels are not
+built.
 """
+
+import math
 
 import numpy as np
 
 from mini_repr.autograd import Tensor, matmul, mlp_branch
 from mini_repr.backend import backend_of
 from mini_repr.nn.encoded import Encoded
-from mini_repr.nn.init import xavier_uniform
+from mini_repr.nn.init import unit_normal
 from mini_repr.nn.layers import Embedding, LayerNorm, Linear, at_least_one
 from mini_repr.nn.mlp import normalised, tanh_gelu
 from mini_repr.nn.module import Module
@@ -42,7 +45,8 @@ class MixerBlock(Module):
     def __init__(self, places, width, mlp_ratio, rng, dtype=np.float32):
         hidden = at_least_one("mlp_ratio * width", int(width * mlp_ratio))
         self.norm1, self.norm2 = LayerNorm(width, dtype=dtype), LayerNorm(width, dtype=dtype)
-        self.mix = Tensor(xavier_uniform(rng, (places, places), dtype), True)
+        reach = 1 / math.sqrt(places)
+        self.mix = Tensor(rng.uniform(-reach, reach, (places, places)).astype(dtype), True)
         self.place = Tensor(np.zeros((places, 1), dtype), True)
         self.expand = Linear(width, hidden, rng, dtype=dtype)
         self.contract = Linear(hidden, width, rng, dtype=dtype)
@@ -88,7 +92,8 @@ class MaskedMixer(Module):
     ):
         self.width, self.depth, self.max_tokens = width, depth, max_tokens
         self.vocabulary = None if vocabulary is None else tuple(vocabulary)
-        self.words = Embedding(buckets if vocabulary is None else len(self.vocabulary), width, rng, dtype=dtype)
+        count = buckets if vocabulary is None else len(self.vocabulary)
+        self.words = Embedding(count, width, rng, init=unit_normal, dtype=dtype)
         self.blocks = [MixerBlock(max_tokens, width, mlp_ratio, rng, dtype) for _ in range(depth)]
         self._pooling = pooling
 
