@@ -126,16 +126,15 @@ def infonce(
 def infonce_definition(a, b, temperature, queue, hard_negatives, negatives, symmetric, decoupled, normalize, reduction):
     u, v, keys, hard = (x if x is None or not normalize else unit_rows(x) for x in (a, b, queue, hard_negatives))
 
-    def over(anchors, partners, further):
+    def over(anchors, partners, further=()):
         own = (anchors * partners).sum(axis=1, keepdims=True)
         others = {
             "batch": lambda: [off_diagonal(anchors @ partners.T)],
             "views": lambda: [off_diagonal(anchors @ partners.T), off_diagonal(anchors @ anchors.T)],
             "queue": lambda: [anchors @ keys.T],
         }[negatives]()
-        others += [] if further is None else [anchors @ further.T]
-        candidates = concatenate(*others if decoupled else [own, *others], axis=1)
+        candidates = concatenate(*others if decoupled else [own, *others], *further, axis=1)
         return logsumexp(candidates / temperature, axis=1) - own[:, 0] / temperature
 
-    per_pair = (over(u, v, hard) + over(v, u, None)) / 2 if symmetric else over(u, v, hard)
-    return reduced(per_pair, reduction)
+    over_a = over(u, v, () if hard is None else (u @ hard.T,))
+    return reduced((over_a + over(v, u)) / 2 if symmetric else over_a, reduction)
