@@ -157,3 +157,4 @@ def test_drawn_and_float_arrays():
     assert float_arrays(loss) == ["a", "b", "queue", "hard_negatives"]
     assert drawn(loss, "one")["a"].shape == (6, 5)
     assert set(drawn(loss, "one", {"negatives": "queue"})) == {"a", "b", "queue"}
+    assert set(drawn(loss, "one", {"symmetric": False, "reduction": "sum"})) == {"a", "b"}

@@ -137,4 +137,5 @@ def infonce_definition(a, b, temperature, queue, hard_negatives, negatives, symm
         return logsumexp(candidates / temperature, axis=1) - own[:, 0] / temperature
 
     over_a = over(u, v, () if hard is None else (u @ hard.T,))
-    return reduced((over_a + over(v, u)) / 2 if symmetric else over_a, reduction)
+    per_pair = (over_a + over(v, u)) / 2 if symmetric else over_a
+    return reduced(per_pair, reduction)
