@@ -68,10 +68,18 @@ def cases_for(loss, settings=None, needs=None):
     return [bench.case(*made) for family in _FAMILIES for made in family(bench)]
 
 
-def drawn(loss, name, settings=None, **sizes):
-    """{array: random rows, labels, ...}, float32 numbers; ``name`` stands for the seed, ``sizes`` for letters (B=8)."""
+def drawn(loss, name, settings=None, needs=None, **sizes):
+    """{array: random rows, labels, ...}, float32 numbers; ``name`` stands for the seed, ``sizes`` for letters (B=8).
+
+    ``needs`` as for ``cases_for``.
+    """
     settings = dict(settings or {})
-    return _Bench(loss, settings, _needed(loss, settings)).draw(name, **sizes)
+    return _Bench(loss, settings, _needed(loss, settings) if needs is None else tuple(needs)).draw(name, **sizes)
+
+
+def needs_of(loss, variant):
+    """The optional arrays that a variant names; None where its settings alone say what it cannot do without."""
+    return (loss.variants[variant].needs if variant not in (None, "default") else ()) or None
 
 
 def float32_exact(value):
@@ -96,16 +104,22 @@ def accepts(annotation, value):
 
 
 def _needed(loss, settings):
-    """The optional arrays of the variants that these settings select, or all of them where the page wants one."""
+    """The optional arrays of the variants that these settings select, or one or all of them where the page wants some.
+
+    A variant whose settings are also those of one without its arrays selects nothing.
+    """
+
+    def fits(needs):
+        arguments = sample_inputs(loss, np.random.default_rng(0), needs)
+        return result_of(loss, {**arguments, **settings}) != "error"  # other settings may rule the arrays out
+
+    without = [variant.settings for variant in loss.variants.values() if not variant.needs]
     for chosen in loss.variants.values():
-        if chosen.needs and chosen.settings.items() <= settings.items():
-            arguments = sample_inputs(loss, np.random.default_rng(0), chosen.needs)
-            if result_of(loss, {**arguments, **settings}) != "error":  # other settings may rule the arrays out
-                return tuple(chosen.needs)
-    arguments = sample_inputs(loss, np.random.default_rng(0))
-    if result_of(loss, {**arguments, **settings}) == "error":
-        return tuple(p.name for p in loss.arrays if p.annotation.optional)
-    return ()
+        selected = chosen.settings.items() <= settings.items() and chosen.settings not in without
+        if chosen.needs and selected and fits(chosen.needs):
+            return tuple(chosen.needs)
+    optional = tuple(p.name for p in loss.arrays if p.annotation.optional)
+    return next((needs for needs in ((), *((name,) for name in optional)) if fits(needs)), optional)
 
 
 class _Bench:

@@ -7,7 +7,7 @@ The npz file has, for every case that was run, ``CASE/value`` (one number) and, 
 import numpy as np
 
 from mini_repr.conformance.adapters import Outcome
-from mini_repr.conformance.cases import cases_for
+from mini_repr.conformance.cases import cases_for, needs_of
 from mini_repr.conformance.check import Report, judge, resolve_settings
 from mini_repr.conformance.explain import explain, gradient_names
 from mini_repr.conformance.relations import Evidence
@@ -32,7 +32,7 @@ def check_results(path, against, variant=None, settings=None):
         raise Unusable(
             f"--set {next(iter(unknown))}: no setting of {loss.name}{suggestion(next(iter(unknown)), loss.parameters)}"
         )
-    cases = {case.id: case for case in cases_for(loss, settings) if case.result != "error"}
+    cases = {case.id: case for case in cases_for(loss, settings, needs_of(loss, variant)) if case.result != "error"}
     outcomes = read_outcomes(path, loss, cases)
     rows = [judge(loss, cases[name], outcome) for name, outcome in outcomes.items()]
     explanation = None

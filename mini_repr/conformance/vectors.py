@@ -19,7 +19,7 @@ import numpy as np
 import mini_repr
 from mini_repr import catalogue
 from mini_repr.conformance.adapters import Outcome
-from mini_repr.conformance.cases import FLAGS, cases_for, drawn, float_arrays
+from mini_repr.conformance.cases import FLAGS, cases_for, drawn, float_arrays, needs_of
 from mini_repr.conformance.compare import allowed_errors
 from mini_repr.conformance.exact import DIGITS, exact_terms, exact_value_and_grad
 from mini_repr.conformance.forms import Form
@@ -84,8 +84,8 @@ def export(out, name=None):
 
 def document_of(loss, variant="default"):
     """The content of one file, as plain lists, dicts, strings and numbers."""
-    settings = settings_of(loss, variant)
-    cases = exported_cases(loss, settings)
+    settings, needs = settings_of(loss, variant), needs_of(loss, variant)
+    cases = exported_cases(loss, settings, needs)
     paper = catalogue.paper(loss.papers[0])
     return {
         "schema": "mini_repr vectors 1",
@@ -99,14 +99,14 @@ def document_of(loss, variant="default"):
         "tolerance_rule": TOLERANCE_RULE,
         "flags": {f: FLAGS[f] for f in FLAGS if any(f in case.flags for case in cases)},
         "cases": [case_document(loss, settings, case) for case in cases],
-        **({"ranks": ranks_document(loss, settings)} if loss.compares in _COMPARE_ROWS else {}),
+        **({"ranks": ranks_document(loss, settings, needs=needs)} if loss.compares in _COMPARE_ROWS else {}),
     }
 
 
-def ranks_document(loss, settings, inputs=None):
+def ranks_document(loss, settings, inputs=None, needs=None):
     """A batch, its loss and gradients, and by what factor each way to compute them on W ranks is off."""
     if inputs is None:
-        inputs = drawn(loss, "ranks", settings, **{loss.arrays[0].annotation.letters[0]: ROWS})
+        inputs = drawn(loss, "ranks", settings, needs, **{loss.arrays[0].annotation.letters[0]: ROWS})
     value, gradients = exact_value_and_grad(loss, {**inputs, **settings}).rounded()
     worlds = []
     for world in RANKS:
@@ -124,9 +124,9 @@ def ranks_document(loss, settings, inputs=None):
     }
 
 
-def exported_cases(loss, settings):
+def exported_cases(loss, settings, needs=None):
     """The battery without what is the same numbers again."""
-    return [case for case in cases_for(loss, settings) if not {"layout", "float32"} & set(case.flags)]
+    return [case for case in cases_for(loss, settings, needs) if not {"layout", "float32"} & set(case.flags)]
 
 
 def case_document(loss, settings, case):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mini_repr.conformance.cases import Case
+from mini_repr.conformance.cases import Case, needs_of
 from mini_repr.conformance.hexadecimal import decode
 from mini_repr.conformance.vectors import (
     SUMS,
@@ -139,7 +139,7 @@ def _names(folder):
 def _changes_in(file):
     """What this version computes otherwise, case by case, and which cases it has more or less."""
     loss = find_loss(file.loss)
-    cases = {case.id: case for case in exported_cases(loss, file.settings)}
+    cases = {case.id: case for case in exported_cases(loss, file.settings, needs_of(loss, file.variant))}
     stored = {v.case.id for v in file.vectors}
     yield from (f"{case}: this version has no such case" for case in sorted(stored - cases.keys()))
     yield from (f"{case}: a case that the file lacks" for case in cases if case not in stored)

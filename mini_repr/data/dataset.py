@@ -84,17 +84,25 @@ class RowSet:
 
 @dataclass(frozen=True, eq=False)
 class PairSet:
-    """Aligned texts: ``a[i]`` belongs with ``b[i]``. Both lists of non-empty str; the rest as ImageSet."""
+    """Aligned texts: ``a[i]`` belongs with ``b[i]``. Both lists of non-empty str; the rest as ImageSet.
+
+    ``negatives``: hard ones, None or a list of a text for each pair, near ``a[i]`` but not its partner.
+    """
 
     name: str
     a: list[str]
     b: list[str]
     labels: np.ndarray | None = None
     label_names: tuple[str, ...] = ()
+    negatives: list[str] | None = None
 
     def __post_init__(self):
         if len(self.a) != len(self.b) or not self.a:
             raise DataError(f"{self.name}: {len(self.a)} texts a and {len(self.b)} texts b, expected as many, not none")
+        if self.negatives is not None and len(self.negatives) != len(self.a):
+            raise DataError(
+                f"{self.name}: {len(self.negatives)} negatives, expected one for each of {len(self.a)} pairs"
+            )
         check_labels(self.name, self.labels, self.label_names, len(self))
 
     def __len__(self):
@@ -104,7 +112,8 @@ class PairSet:
         """The set of the rows ``index`` (integer or boolean array), in that order."""
         rows = np.arange(len(self))[index]
         labels = None if self.labels is None else self.labels[rows]
-        return PairSet(self.name, [self.a[i] for i in rows], [self.b[i] for i in rows], labels, self.label_names)
+        a, b, negatives = (texts and [texts[i] for i in rows] for texts in (self.a, self.b, self.negatives))
+        return PairSet(self.name, a, b, labels, self.label_names, negatives)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,8 @@ devices.
 
 import math
 import operator
-from functools import reduce
+from functools import partial, reduce
+from itertools import zip_longest
 from typing import NamedTuple
 
 from mini_repr.autograd import primitive
@@ -170,11 +171,14 @@ def similarity_logsumexp(
 
 
 @primitive
-def candidate_logsumexp(u, v, scale, /, among="batch", queue=None, symmetric=True, partner=True, tile=None, unit=False):
+def candidate_logsumexp(
+    u, v, scale, further=None, /, among="batch", queue=None, symmetric=True, partner=True, tile=None, unit=False
+):
     """Log-sum-exp of every anchor's logits scale * u_i·c over its candidates c, as ``LogSums`` of the two views.
 
     Args:
         u, v: (B, D), row i of the one is the partner of row i of the other. scale: number.
+        further: (M, D), candidates of every row of u beside all others; None for none.
         among: where the candidates besides the partner come from: "batch", the other rows of the other view; "views",
             these and the other rows of the own view; "queue", the rows of ``queue`` (K, D), which takes no gradient.
         symmetric: whether the rows of v are anchors too.
@@ -191,7 +195,25 @@ def candidate_logsumexp(u, v, scale, /, among="batch", queue=None, symmetric=Tru
         parts = [similarity_logsumexp.on_arrays(u, v, scale, **settings)]
         if among == "views":
             parts.append(_own_view_sums(u, v if symmetric else None, scale, tile, unit))
+    if further is not None:
+        sums = partial(similarity_logsumexp.on_arrays, tile=tile, unit=unit)
+        parts.append(further_sums(u, further, scale, symmetric, sums))
     return combine(parts)
+
+
+def further_sums(u, further, scale, symmetric, sums):
+    """LogSums of each row of u over further rows (M, D) and, ``symmetric``, of the other view over nothing.
+
+    ``sums(u, further, scale)`` gives the first. The gradients are those of u, None, the scale and the further rows.
+    """
+    (rows, _), back = sums(u, further, scale)
+    nothing = backend_of(rows).xp.full_like(rows, -math.inf) if symmetric else None
+
+    def backward(g):
+        g_u, g_further, g_scale = back((g[0], None))
+        return g_u, None, g_scale, g_further
+
+    return LogSums(rows, nothing), backward
 
 
 def _own_view_sums(u, v, scale, tile, unit):
@@ -266,7 +288,7 @@ def combine(parts):
         parts: list of ``(LogSums, backward)``, as the primitives above give on arrays.
     Returns:
         The same for the union: log sum_k e^{part_k}. The gradient of a part is e^{part_k - total} times that of the
-        total.
+        total. A part may have gradients beyond those of the others: they stand last.
     """
     if len(parts) == 1:
         return parts[0]
@@ -282,7 +304,7 @@ def combine(parts):
         for over, back in parts:
             g_columns = None if g[1] is None else g[1] * xp.exp(over.columns - total.columns)
             gradients.append(back(LogSums(g[0] * xp.exp(over.rows - total.rows), g_columns)))
-        return tuple(_sum(one) for one in zip(*gradients, strict=True))
+        return tuple(_sum(one) for one in zip_longest(*gradients))
 
     return total, backward
 

@@ -9,7 +9,7 @@ from mini_repr.masking import block_mask, hidden_patches, visible_patches
 from mini_repr.methods.masked import refuse_whole_images
 from mini_repr.methods.method import Method, Step
 from mini_repr.nn import CrossDecoder, Linear, copy_of, truncated_normal
-from mini_repr.nn.init import normal
+from mini_repr.nn.init import unit_normal
 from mini_repr.optim import cosine_momentum, update_ema
 from mini_repr.pages.arguments import Count, Fraction
 from mini_repr.pages.declare import part
@@ -51,7 +51,7 @@ class Capi(Method):
         # The head's rows have directions and lengths of their own (weight normalisation, arXiv 1602.07868).
         self.directions = Tensor(truncated_normal(rng, (clusters, encoder.width), np.float32), requires_grad=True)
         self.lengths = Tensor(np.ones((clusters, 1), np.float32), requires_grad=True)
-        self.clustering = Linear(encoder.width, clusters, rng, init=normal)
+        self.clustering = Linear(encoder.width, clusters, rng, init=unit_normal)
         self.teacher_encoder = copy_of(encoder)
 
     @classmethod

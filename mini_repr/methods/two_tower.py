@@ -1,5 +1,7 @@
 """Two texts of a pair, each through its tower."""
 
+from functools import partial
+
 import numpy as np
 
 from mini_repr.losses.pairs.similarity_kl import similarity_kl
@@ -16,7 +18,8 @@ class TwoTower(Method):
 
     One encoder for both sides (Sentence-BERT: Reimers, Gurevych 2019, arXiv 1908.10084) or, with ``shared=False``, one
     each from the same start (DPR: Karpukhin et al. 2020, arXiv 2004.04906, section 3). A batch holds other pairs only
-    as negatives: a word of several senses may meet its own other definition there.
+    as negatives: a word of several senses may meet its own other definition there. Hard negatives of the data pass the
+    tower of the second side, and reach a loss that takes them.
 
     ``inner_layers``: 2D Matryoshka (Li et al. 2024, arXiv 2402.14776) of an encoder with blocks. The rows of one block
     before the last, another at each step, are trained as those of the output are, and drawn to their similarities:
@@ -34,6 +37,9 @@ class TwoTower(Method):
         super().__init__(parts)
         encoder, rng = self.encoder, parts.rng
         self.loss_states = states_for(self.objective, parts.data, encoder.width, rng)
+        self.sides = 2 if parts.data.train.negatives is None else 3
+        if self.sides == 3:
+            _check_hard_negatives(self.objective.loss, parts.data)
         self.inner_layers = inner_layers
         if inner_layers:
             _check_inner_layers(encoder, self.objective.loss, self.loss_states)
@@ -51,35 +57,58 @@ class TwoTower(Method):
 
     def load(self, part, backend):
         first, second = self.towers
-        return *first.tokenise(part.a), *second.tokenise(part.b)
+        words = [first.tokenise(part.a), second.tokenise(part.b)]
+        if self.sides == 3:
+            words.append(second.tokenise(part.negatives))
+        return sum(words, ())
 
-    def sample(self, ids_a, mask_a, ids_b, mask_b, rng):
-        return *_trimmed(ids_a, mask_a), *_trimmed(ids_b, mask_b)
+    def sample(self, *inputs):
+        *words, _ = inputs
+        return sum(map(_trimmed, words[::2], words[1::2]), ())
 
-    def embed(self, ids_a, mask_a, ids_b, mask_b):
+    def embed(self, *words):
         first, second = self.towers
+        towers = (first, second, second)[: self.sides]
+        by_side = [self._pooled(*side) for side in zip(towers, words[::2], words[1::2], strict=True)]
+        return sum(zip(*by_side, strict=True), ())  # the output of every side, then a block of every side, ...
+
+    def _pooled(self, tower, ids, mask):
+        """Rows (B, D) of a tower's output and, for ``inner_layers``, of each block before its last."""
         if not self.inner_layers:
-            return first(ids_a, mask_a).pooled, second(ids_b, mask_b).pooled
-        inner = tuple(range(1, first.depth))
-        a, b = first(ids_a, mask_a, layers=inner), second(ids_b, mask_b, layers=inner)
-        pooled = [(first.pool(x, mask_a), second.pool(y, mask_b)) for x, y in zip(a.layers, b.layers, strict=True)]
-        return a.pooled, b.pooled, *sum(pooled, ())
+            return (tower(ids, mask).pooled,)
+        encoded = tower(ids, mask, layers=tuple(range(1, tower.depth)))
+        return encoded.pooled, *(tower.pool(tokens, mask) for tokens in encoded.layers)
 
     def compare(self, rows, targets, batch, objective):
-        za, zb, *inner = rows
-        total = self.compare_two(za, zb, batch, objective, (za, zb))
+        output, *inner = [rows[start : start + self.sides] for start in range(0, len(rows), self.sides)]
+        za, zb = output[:2]
+        total = self.compare_two(za, zb, batch, _with_negatives(objective, output), (za, zb))
         if inner:
-            k = int(next_generator(self.draws).integers(len(inner) // 2))
-            total = self._with_block(objective, total, *inner[2 * k : 2 * k + 2], za.data, zb.data)
+            k = int(next_generator(self.draws).integers(len(inner)))
+            total = self._with_block(objective, total, inner[k], za.data, zb.data)
         return Step(total, za.data)
 
-    def _with_block(self, objective, total, a, b, teacher_a, teacher_b):
-        block = objective(a, b)
+    def _with_block(self, objective, total, rows, teacher_a, teacher_b):
+        a, b = rows[:2]
+        block = _with_negatives(objective, rows)(a, b)
         temperature = {name: value for name, value in self.objective.settings.items() if name == "temperature"}
         aligned = similarity_kl(a, b, teacher_a, teacher_b, **temperature)
         both = total + block + aligned
         both.terms = {**total.terms, "inner": block.data, "similarity_kl": aligned.data}
         return both
+
+
+def _with_negatives(objective, rows):
+    """The objective, given the hard negatives among the rows of the sides where there are any."""
+    return partial(objective, hard_negatives=rows[2]) if len(rows) == 3 else objective
+
+
+def _check_hard_negatives(loss, data):
+    if "hard_negatives" not in loss.parameters:
+        raise ValueError(
+            f"method two_tower: {data.name} has hard negatives, which {loss.name} does not take, expected --loss "
+            "infonce; or name the pair to leave them out, such as --set data.columns=a,b"
+        )
 
 
 def _check_inner_layers(encoder, loss, states):

@@ -16,8 +16,8 @@ def truncated_normal(rng, shape, dtype=np.float32, std=0.02):
     return (draws * std).astype(dtype)
 
 
-def normal(rng, shape, dtype=np.float32):
-    """Normal of standard deviation 1."""
+def unit_normal(rng, shape, dtype=np.float32):
+    """Normal of standard deviation 1, as PyTorch's Embedding starts."""
     return rng.standard_normal(shape).astype(dtype)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from mini_repr.autograd import matmul
 from mini_repr.backend import backend_of
 from mini_repr.nn.encoded import Encoded
+from mini_repr.nn.init import unit_normal
 from mini_repr.nn.layers import Embedding
 from mini_repr.nn.mlp import MLP, mlp_definition
 from mini_repr.nn.module import Module
@@ -78,6 +79,14 @@ def even_shares(mask):
     return mask / backend_of(mask).xp.maximum(mask.sum(axis=1, keepdims=True), 1)
 
 
+def pooling_shares(pooling, mask):
+    """(B, T): the share of each word's row in a pooled row, the "mean" of all, or the "first" or "last" word's row."""
+    if pooling == "mean":
+        return even_shares(mask)
+    before = backend_of(mask).xp.cumsum(mask, axis=1)  # words up to here: 1 at the first, all of them at the last
+    return mask & (before == (1 if pooling == "first" else mask.sum(axis=1, keepdims=True)))
+
+
 def weighted_words(shares, tokens):
     """One row per text, (B, D): the sum of its tokens (B, T, D) by their shares (B, T)."""
     return matmul(shares.astype(tokens.dtype)[:, None, :], tokens).reshape(len(tokens), -1)
@@ -120,7 +129,7 @@ class TextEncoder(Module):
         dropout: FractionBelowOne = 0.0,
     ):
         self.width, self.buckets, self.max_tokens = width, buckets, max_tokens
-        self.words = Embedding(buckets, embedding, rng, init=_unit_variance, dtype=dtype)
+        self.words = Embedding(buckets, embedding, rng, init=unit_normal, dtype=dtype)
         self.mlp = MLP(
             (embedding, *[hidden] * (depth - 1), width), rng, activation="gelu", dropout=dropout, dtype=dtype
         )
@@ -154,7 +163,3 @@ def text_encoder_definition(encoder, ids, mask):
         table[words[kept]].mean(axis=0) if kept.any() else 0 * table[0] for words, kept in zip(ids, mask, strict=True)
     ]
     return mlp_definition(encoder.mlp, np.stack(means))
-
-
-def _unit_variance(rng, shape, dtype):
-    return rng.standard_normal(shape).astype(dtype)

@@ -12,7 +12,7 @@ from mini_repr.nn.init import truncated_normal
 from mini_repr.nn.layers import Embedding, LayerNorm
 from mini_repr.nn.mlp import normalised
 from mini_repr.nn.module import Module
-from mini_repr.nn.text import check_words, even_shares, numbered, tokenise, weighted_words
+from mini_repr.nn.text import check_words, numbered, pooling_shares, tokenise, weighted_words
 from mini_repr.nn.transformer import Block, block_definition, branch_scale
 from mini_repr.pages.arguments import Choice, Count, Flag, FractionBelowOne, Positive
 from mini_repr.pages.declare import part
@@ -133,14 +133,7 @@ class TextTransformer(Module):
 
     def pool(self, tokens, mask):
         """One row per text, (B, D), of tokens (B, T, D), as ``pooling`` says."""
-        return weighted_words(self._shares(backend_of(tokens.data).asarray(mask)), tokens)
-
-    def _shares(self, mask):
-        """(B, T): the share of each word's row in the pooled row."""
-        if self._pooling == "mean":
-            return even_shares(mask)
-        before = backend_of(mask).xp.cumsum(mask, axis=1)  # words up to here: 1 at the first, all of them at the last
-        return mask & (before == (1 if self._pooling == "first" else mask.sum(axis=1, keepdims=True)))
+        return weighted_words(pooling_shares(self._pooling, backend_of(tokens.data).asarray(mask)), tokens)
 
 
 @definition(TextTransformer)

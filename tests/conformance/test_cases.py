@@ -154,6 +154,7 @@ def test_layouts():
 
 def test_drawn_and_float_arrays():
     loss = LOSSES["infonce"]
-    assert float_arrays(loss) == ["a", "b", "queue"]
+    assert float_arrays(loss) == ["a", "b", "queue", "hard_negatives"]
     assert drawn(loss, "one")["a"].shape == (6, 5)
     assert set(drawn(loss, "one", {"negatives": "queue"})) == {"a", "b", "queue"}
+    assert set(drawn(loss, "one", {"symmetric": False, "reduction": "sum"})) == {"a", "b"}

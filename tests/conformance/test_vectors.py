@@ -207,7 +207,7 @@ def test_slips_give_the_numbers_that_are_stored():
     logits, partner = z @ z.T / 0.1, (np.arange(12) + 6) % 12
     kept = np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(12), partner])
     stored = {slip["slip"]: decode(slip["value"]) for slip in case["matches_if_buggy"]}
-    line = "candidates = concatenate(own, off_diagonal(anchors @ partners.T), anchors @ anchors.T, axis=1)"
+    line = "candidates = concatenate(own, off_diagonal(anchors @ partners.T), anchors @ anchors.T, *further, axis=1)"
     assert stored[line] == pytest.approx(kept, rel=1e-8)
     assert len(stored) >= 4 and decode(case["value"]) not in stored.values()
 

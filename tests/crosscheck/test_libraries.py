@@ -76,7 +76,10 @@ def sentence_loss(module, name):
     return without_its_packages(
         f"sentence_transformers.{module}",
         name,
-        sentence_transformers__util={"pytorch_cos_sim": None},
+        sentence_transformers__util=dict.fromkeys(
+            ("pytorch_cos_sim", "cos_sim", "all_gather_with_grad", "get_rank", "similarity_fct_name")
+        ),
+        sentence_transformers__base__losses__merged_forward={"embed_columns": None},
         sentence_transformers__sentence_transformer__model={"SentenceTransformer": None},
         sentence_transformers__sparse_encoder__model={"SparseEncoder": None},
     )
@@ -100,6 +103,10 @@ def entmax_loss():
 
 def views(rng):
     return {"a": rng.standard_normal((B, D)), "b": rng.standard_normal((B, D))}
+
+
+def with_hard_negatives(rng):
+    return {**views(rng), "hard_negatives": rng.standard_normal((2 * B, D))}
 
 
 def labelled(rng):
@@ -135,6 +142,15 @@ def st_semihard(z, labels):
     """Its own distances lose half the digits (they subtract squares), so they are torch's here."""
     loss = sentence_loss("sentence_transformer.losses.batch_semi_hard_triplet", "BatchSemiHardTripletLoss")
     return loss(None, distance_metric=exact_distances, margin=5.0).batch_semi_hard_triplet_loss(labels, z)
+
+
+BOTH = ("query_to_doc", "doc_to_query")
+
+
+def st_ranking(**options):
+    """Its loss of the columns' embeddings, with the exact cosines of float64 (its own function is of its package)."""
+    made = sentence_loss("sentence_transformer.losses.multiple_negatives_ranking", "MultipleNegativesRankingLoss")
+    return made(None, similarity_fct=lambda x, y: normal(x) @ normal(y).T, **options).compute_loss_from_embeddings
 
 
 def exact_distances(z):
@@ -240,6 +256,20 @@ SAME = {
         {"offset": 1.0},
         views,
         lambda a, b: lightly_loss("tico_loss", "TiCoLoss")()(a, b),
+    ),
+    "sentence-transformers MultipleNegativesRankingLoss, two columns of hard negatives": (
+        "infonce",
+        {"symmetric": False, "temperature": 0.05},
+        with_hard_negatives,
+        lambda a, b, hard: st_ranking()([a, b, hard[:B], hard[B:]], None),
+    ),
+    "sentence-transformers MultipleNegativesRankingLoss, both directions": (
+        "infonce",
+        {"temperature": 0.05},
+        with_hard_negatives,
+        lambda a, b, hard: st_ranking(directions=BOTH, partition_mode="per_direction")(
+            [a, b, hard[:B], hard[B:]], None
+        ),
     ),
     "sentence-transformers BatchSemiHardTripletLoss": (
         "triplet",

@@ -51,6 +51,11 @@ RUNS = {
         "data": {"name": "glosses"},
         "encoder": {"name": "text_transformer", "width": 16, "depth": 1, "heads": 2},
     },
+    "two_tower, mixer": {
+        "loss": {"name": "infonce"},
+        "data": {"name": "glosses"},
+        "encoder": {"name": "masked_mixer", "width": 16, "depth": 1},
+    },
     "sharpness": {"loss": {"name": "infonce"}, "optimizer": {"name": "sam:adamw", "clip_norm": 1.0}},
 }
 

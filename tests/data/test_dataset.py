@@ -26,6 +26,7 @@ LABELS = np.array([0, 1, 1, 0])
         (lambda: RowSet("f", np.full((2, 1), np.inf)), "NaN or infinity"),
         (lambda: PairSet("f", ["a"], []), "1 texts a and 0 texts b"),
         (lambda: PairSet("f", [], []), "not none"),
+        (lambda: PairSet("f", ["a"], ["b"], negatives=[]), "0 negatives, expected one for each of 1 pairs"),
         (lambda: split(ImageSet("f", IMAGES[:1])), "at least two rows"),
         (lambda: split(ImageSet("f", IMAGES), "labels"), "option split is 'labels', expected classes or rows"),
         (lambda: Dataset("f", ImageSet("f", IMAGES), PairSet("f", ["a"], ["b"])), "ImageSet and PairSet"),

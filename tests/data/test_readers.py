@@ -342,9 +342,9 @@ def test_jsonl(tmp_path):
 
 
 def test_columns_that_would_not_be_used(tmp_path):
-    """A hard negative, a similarity, an identifier: refused with what to type, and read when that is typed."""
+    """A second negative, a similarity: refused with what to type, and read when that is typed."""
     path = tmp_path / "f.jsonl"
-    for name, value in (("negative", "far"), ("score", 0.0), ("negatives", ["far"]), ("score", 3)):
+    for name, value in (("negative_2", "far"), ("score", 0.0), ("negatives", ["far"]), ("score", 3)):
         lines = [{"query": f"q{i}", "document": f"d{i}", name: value if i else None} for i in range(6)]
         path.write_text("\n".join(map(json.dumps, lines)))
         refused(path, f"line 2: {name} would not be used.*--set data.columns=query,document")
@@ -356,6 +356,22 @@ def test_columns_that_would_not_be_used(tmp_path):
     for score in ("0.0", "4.25", "-0.1", "1.5E2", ".5"):
         path.write_text(f"a\tb\t1\nc\td\t{score}\n")
         refused(path, f"line 2: label is {score}, expected a class; similarities .*--set data.columns=a,b")
+
+
+@pytest.mark.parametrize("name", ["f.tsv", "f.jsonl"])
+def test_hard_negatives(name, tmp_path):
+    path, keys = tmp_path / name, ("query", "Negative", "document", "label")
+    rows = [(f"q{i}", f"n{i}", f"d{i}", str(i % 2)) for i in range(6)]
+    as_json = "\n".join(json.dumps(dict(zip(keys, row, strict=True))) for row in rows)
+    path.write_text(as_json if name == "f.jsonl" else "\n".join(map("\t".join, (keys, *rows))))
+    data = load(path)
+    assert data.test.a == ["q0", "q5"] and data.test.b == ["d0", "d5"] and data.test.negatives == ["n0", "n5"]
+    assert data.train.negatives == ["n1", "n2", "n3", "n4"] and list(data.test.labels) == [0, 1]
+    assert load(path, columns="query,document").train.negatives is None
+    swapped = load(path, columns="document,Negative,query")
+    assert swapped.test.b == ["n0", "n5"] and swapped.test.negatives == ["q0", "q5"]
+    path.write_text(path.read_text().replace("n3", ""))
+    refused(path, "line [45]: Negative is '', expected a text")
 
 
 @pytest.mark.parametrize(

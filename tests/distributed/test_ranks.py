@@ -88,9 +88,9 @@ GROUPED = {
 }
 
 
-def results_of(ranks, cases, folder):
-    """``results_of(...)(case)``: what ``trained`` gives on each rank, all cases in one start of MPI."""
-    (folder / "cases.json").write_text(json.dumps({name: settings_of(case) for name, case in cases.items()}))
+def results_of(ranks, settings, folder):
+    """``results_of(...)(case)``: what ``trained`` gives on each rank, the settings of all cases in one start of MPI."""
+    (folder / "cases.json").write_text(json.dumps(settings))
     done = run_on(ranks, PROGRAM, folder / "cases.json", folder, STEPS)
     assert done.returncode == 0, done.stderr
     return lambda case: [dict(np.load(results_path(folder, case, rank))) for rank in range(ranks)]
@@ -98,12 +98,14 @@ def results_of(ranks, cases, folder):
 
 @pytest.fixture(scope="module", params=[2, 3])
 def on_ranks(request, tmp_path_factory):
-    return results_of(request.param, CASES, tmp_path_factory.mktemp("ranks"))
+    settings = {name: settings_of(case) for name, case in CASES.items()}
+    return results_of(request.param, settings, tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.fixture(scope="module")
 def on_four_ranks(tmp_path_factory):
-    return results_of(4, GROUPED, tmp_path_factory.mktemp("grouped"))
+    settings = {name: settings_of(case) for name, case in GROUPED.items()}
+    return results_of(4, settings, tmp_path_factory.mktemp("grouped"))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -117,6 +119,31 @@ def test_groups_of_ranks(on_four_ranks, case):
     assert_same(on_four_ranks(case), settings)
     one_group = config.merge(settings, {"train": {"loss_groups": 1}})
     assert abs(trained(one_group, 1)["loss"][0] - trained(settings, 1)["loss"][0]) > 1e-2  # it is another loss
+
+
+# Round a ring, gathered (nested columns have no ring form), and in groups.
+HARD_NEGATIVES = {
+    "ring": {"loss": {"name": "infonce", "learn": ["temperature"]}},
+    "ring, both views": {"loss": {"name": "infonce", "negatives": "views", "symmetric": False}},
+    "gathered": {"loss": {"name": "infonce", "matryoshka": [4, 8]}, "train": {"grad_cache": 5}},
+    "groups": {"loss": {"name": "infonce"}, "train": {"loss_groups": 4, "grad_cache": 5}},
+}
+
+
+def test_hard_negatives(tmp_path):
+    data = tmp_path / "pairs.tsv"
+    lines = [f"w{i} w{i // 2}\tw{i} v{i // 3}\tw{(i + 1) % 60} v{i // 3}" for i in range(60)]
+    data.write_text("\n".join(["query\tdocument\tnegative", *lines]))
+    text = {
+        "data": {"name": str(data)},
+        "encoder": {"name": "text", "width": 8, "hidden": 16, "embedding": 8, "buckets": 256},
+        "optimizer": SMALL["optimizer"],
+        "train": {"batch_size": 24},
+    }
+    settings = {name: config.merge(text, case) for name, case in HARD_NEGATIVES.items()}
+    on_ranks = results_of(2, settings, tmp_path)
+    for case, own in settings.items():
+        assert_same(on_ranks(case), own)
 
 
 def assert_same(several, settings):

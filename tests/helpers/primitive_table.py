@@ -158,6 +158,16 @@ def logits(*shapes, scale=2.0):
     return lambda rng: (*(rng.standard_normal(shape) / 2 for shape in shapes), np.float64(scale))
 
 
+def further_logits(*shapes):
+    """``logits`` with the last rows behind the scale."""
+
+    def drawn(rng):
+        *rows, further, scale = logits(*shapes)(rng)
+        return *rows, scale, further
+
+    return drawn
+
+
 TRIPLETS = {
     "labels": np.array([0, 0, 1, 1, 1, 2]),
     "anchors": np.arange(6),
@@ -390,6 +400,14 @@ TABLE = {
         kernel("batch without partners", logits((5, 3), (5, 3)), partner=False),
         kernel("views", logits((5, 3), (5, 3)), among="views"),
         kernel("views, one direction", logits((5, 3), (5, 3)), 1, among="views", symmetric=False),
+        kernel("batch and further", further_logits((5, 3), (5, 3), (4, 3))),
+        kernel(
+            "views and further, one direction",
+            further_logits((5, 3), (5, 3), (4, 3)),
+            1,
+            among="views",
+            symmetric=False,
+        ),
         kernel("queue", logits((5, 3), (5, 3)), among="queue", queue=np.ones((4, 3)) * 0.3),
         kernel("queue, one direction", logits((5, 3), (5, 3)), 1, among="queue", queue=np.eye(3), symmetric=False),
     ],

@@ -1,5 +1,7 @@
 """2D Matryoshka of two towers: one inner block at a time, trained like the output and drawn to its similarities."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,17 +17,17 @@ DATA = type(DATA)(DATA.name, DATA.train.take(np.arange(24)), DATA.test.take(np.a
 ENCODER = {"name": "text_transformer", "width": 16, "depth": 3, "buckets": 64}
 
 
-def method_for(**sections):
+def method_for(data=DATA, **sections):
     chosen = {"encoder": ENCODER, "method": {"inner_layers": True}, "loss": {"name": "infonce"}}
     settings = config.resolve(config.merge(chosen, sections), "texts")
-    method = build_method(settings, DATA, np.random.default_rng(0))
-    arrays = method.load(DATA.train, CPU)
+    method = build_method(settings, data, np.random.default_rng(0))
+    arrays = method.load(data.train, CPU)
     return method, Batch(arrays, None, np.arange(24))
 
 
-def block_rows(method, number):
+def block_rows(method, number, sides=(DATA.train.a, DATA.train.b)):
     encoder, rows = method.encoder, []
-    for texts in (DATA.train.a, DATA.train.b):
+    for texts in sides:
         ids, mask = encoder.tokenise(texts)
         tokens = encoder(ids, mask, layers=(number,)).layers[0]
         mean = (tokens.data * mask[:, :, None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
@@ -62,6 +64,42 @@ def test_nested_columns_hold_for_the_block_too():
         for a, b in (block_rows(method, 1), block_rows(method, 2))
     ]
     assert any(float(terms["inner"]) == pytest.approx(mean, rel=1e-5) for mean in means)
+
+
+def with_negatives(data):
+    """The next word's definition as a hard negative."""
+    train, test = (replace(part, negatives=part.b[1:] + part.b[:1]) for part in (data.train, data.test))
+    return replace(data, train=train, test=test)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_hard_negatives_reach_the_loss(shared):
+    data = with_negatives(DATA)
+    sections = {"method": {"inner_layers": False, "shared": shared}, "loss": {"temperature": 0.1}}
+    method, batch = method_for(data, **sections)
+    total = method.step(batch, np.random.default_rng(0)).total
+    first, second = method.towers
+    a, b, hard = (
+        tower(*tower.tokenise(texts)).pooled.data
+        for tower, texts in ((first, data.train.a), (second, data.train.b), (second, data.train.negatives))
+    )
+    assert float(total.data) == pytest.approx(float(infonce(a, b, hard_negatives=hard).data), rel=1e-5)
+    assert abs(float(total.data) - float(infonce(a, b).data)) > 0.1
+
+
+def test_hard_negatives_hold_for_the_block_too():
+    data = with_negatives(DATA)
+    method, batch = method_for(data, encoder={"depth": 2}, loss={"temperature": 0.1})
+    total = method.step(batch, np.random.default_rng(0)).total
+    texts = (data.train.a, data.train.b, data.train.negatives)
+    a, b, hard = block_rows(method, 1, texts)
+    assert float(total.terms["inner"]) == pytest.approx(float(infonce(a, b, hard_negatives=hard).data), rel=1e-5)
+
+
+def test_a_loss_without_hard_negatives_is_refused():
+    says = "method two_tower: glosses has hard negatives, which siglip does not take, .*--set data.columns=a,b"
+    with pytest.raises(ValueError, match=says):
+        method_for(with_negatives(DATA), loss={"name": "siglip"})
 
 
 @pytest.mark.parametrize(

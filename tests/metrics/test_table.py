@@ -22,6 +22,7 @@ SETTINGS = {
     "ndcg": [{}, {"k": 1}, {"k": 2}],
     "label_ndcg": [{}, {"k": 1}, {"k": 3}],
     "neighbour_overlap": [{"k": 1}, {"k": 3}, {"k": 3, "normalize": False}],
+    "input_recovery": [{}, {"top": 3}],
     "infonce_bound": [{}, {"temperature": 0.5}],
     "dime": [{}, {"alpha": 2.0, "permutations": 3, "seed": 1}],
     "matrix_entropy": [{}, {"alpha": 0.5}, {"alpha": 3.0}, {"normalize": True}],

@@ -14,6 +14,7 @@ SETTINGS = {
     "linear": [{}, {"bias": False}],
     "mlp": [{}, {"norm": "layer", "activation": "gelu"}, {"norm": None, "activation": "tanh", "depth": 1}],
     "text": [{}, {"depth": 3, "buckets": 7}],
+    "masked_mixer": [{}, {"pooling": "mean", "depth": 1}, {"pooling": "first", "max_tokens": 3}],
     "vit": [*TRANSFORMER, {"pooling": "mean", "patch": 4, "heads": 2}],
     "text_transformer": [*TRANSFORMER, {"pooling": "last", "causal": True}, {"pooling": "first", "heads": 2}],
 }

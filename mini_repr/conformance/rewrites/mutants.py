@@ -58,7 +58,11 @@ def mutation_score(loss, variant=None, most=None):
     """
     chosen = loss.variants[variant] if variant else None
     settings, needs = (dict(chosen.settings), chosen.needs) if chosen else ({}, ())
-    cases = [c for c in cases_for(loss, settings) if c.result == "valid" and not {"layout", "float32"} & set(c.flags)]
+    cases = [
+        c
+        for c in cases_for(loss, settings, needs or None)
+        if c.result == "valid" and not {"layout", "float32"} & set(c.flags)
+    ]
     ordinary = loss.complete(cases[0].arguments)
     needs = [p.name for p in loss.arrays if p.annotation.optional and ordinary.get(p.name) is not None] or needs
     definition = compiled(formula_of(loss, ordinary))

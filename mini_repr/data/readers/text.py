@@ -1,8 +1,8 @@
 """Pairs of texts: tab-separated (.tsv) or one JSON object a line (.jsonl); UTF-8, plain or gzip.
 
 Which columns, in both formats: those of the options ``columns`` and ``label``; else the label is a column named label,
-category or class, and the pair is the two others. Further columns, such as a hard negative or a similarity, are used by
-no loss: where a line has something in them, ``columns`` must name the pair.
+category or class, a hard negative one named negative, and the pair is the first two others. Further columns, such as a
+similarity, are used by no loss: where a line has something in them, ``columns`` must name the pair.
 
 TSV has no quoting. Its first line is a header if either option is given or if all its fields are common names of
 columns (``HEADER_NAMES``). Without a header there are two columns, or three with the label last.
@@ -20,41 +20,44 @@ from mini_repr.data.readers.files import open_bytes
 
 _DECIMAL = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
 LABEL_NAMES = ("label", "category", "class")
+NEGATIVE_NAME = "negative"
 _PAIR_NAMES = (
     "a b text_a text_b text1 text2 sentence1 sentence2 query document passage question answer anchor positive "
     "source target premise hypothesis title body word definition example"
 )
-HEADER_NAMES = frozenset((*_PAIR_NAMES.split(), *LABEL_NAMES))
+HEADER_NAMES = frozenset((*_PAIR_NAMES.split(), *LABEL_NAMES, NEGATIVE_NAME))
 
 
 def read_pairs(path, columns=None, label=None, split="classes"):
     """The Dataset of PairSet in a text file; every fifth line is test.
 
     Args:
-        columns: names of the two text columns (keys).
+        columns: names of the two text columns (keys), and of a third one of hard negatives where they are wanted.
         label: name of the label column (key). Classes are its distinct values in sorted order.
         split: see ``dataset.split``.
     Raises:
         DataError: with the line's number: not UTF-8, another number of fields, bad JSON, a missing key, an empty text.
     """
     names = columns.split(",") if isinstance(columns, str) else columns  # as it is typed: a,b
-    if names is not None and len(names) != 2:
-        raise DataError(f"{path}: option columns is {columns!r}, expected two names, such as --set data.columns=a,b")
+    if names is not None and len(names) not in (2, 3):
+        wanted = "two names, such as --set data.columns=a,b, or three with the hard negative last"
+        raise DataError(f"{path}: option columns is {columns!r}, expected {wanted}")
     columns = names
     lines = _lines(path)
     is_json = any(suffix.lower() in (".jsonl", ".ndjson") for suffix in Path(path).suffixes[-2:])
     records = _json_records(path, lines) if is_json else _table_records(path, lines, columns, label)
     if not records:
         raise DataError(f"{path}: no line with a pair, expected at least one")
-    first, second, label = _columns(path, records, columns, label)
-    texts = [[_text(path, number, record, key) for number, record in records] for key in (first, second)]
+    *keys, label = _columns(path, records, columns, label)
+    texts = [[_text(path, number, record, key) for number, record in records] for key in keys]
+    a, b, negatives = texts if len(texts) == 3 else (*texts, None)
     if label is None:
-        return split_rows(PairSet(str(path), *texts), split)
+        return split_rows(PairSet(str(path), a, b, negatives=negatives), split)
     classes = [_class(path, number, record, label) for number, record in records]
     label_names = tuple(sorted(set(classes)))
     index = {name: i for i, name in enumerate(label_names)}
     labels = np.array([index[name] for name in classes], dtype=np.int64)
-    return split_rows(PairSet(str(path), *texts, labels, label_names), split)
+    return split_rows(PairSet(str(path), a, b, labels, label_names, negatives), split)
 
 
 def _lines(path):
@@ -105,21 +108,26 @@ def _json_records(path, lines):
 
 
 def _columns(path, records, columns, label):
+    """Names of the two texts, of the hard negative where there is one, and of the label or None."""
     record = records[0][1]
     if label is None:
         label = next((key for key in record if key.strip().lower() in LABEL_NAMES and key not in (columns or ())), None)
-    first_two = columns or [key for key in record if key != label][:2]
+    if columns is not None:
+        return *columns, label
+    negative = [key for key in record if key.strip().lower() == NEGATIVE_NAME and key != label]
+    first_two = [key for key in record if key not in (label, *negative)][:2]
     if len(first_two) != 2:
         raise DataError(f"{path}: columns {', '.join(record) or 'none'}, expected two texts")
-    known = (*first_two, label)
-    for number, later in records if columns is None else ():
+    known = (*first_two, *negative, label)
+    for number, later in records:
         unused = [key for key in later if key not in known and later[key] not in (None, "")]
         if unused:
             raise DataError(
-                f"{path}: line {number}: {unused[0]} would not be used (no hard negative or similarity is), expected "
-                f"two texts and a label; name the pair to leave it out: --set data.columns={','.join(first_two)}"
+                f"{path}: line {number}: {unused[0]} would not be used (no similarity or second negative is), expected "
+                f"two texts, a hard negative and a label; name the pair to leave it out: --set "
+                f"data.columns={','.join(first_two)}"
             )
-    return *first_two, label
+    return *first_two, *negative, label
 
 
 def _field(path, number, record, key):

@@ -10,6 +10,9 @@ where ``negatives`` says what the candidates C_i of an anchor a_i are, besides i
     "views"   the other rows of b and the other rows of a: NT-Xent (2B - 1 candidates; an anchor never meets itself)
     "queue"   the rows of ``queue``, not those of the batch: MoCo  (1 + K candidates)
 
+``hard_negatives``, such as one mined negative per pair, are candidates of every anchor a_i beside these, and of no b_i:
+they stand on the side of b.
+
 ``symmetric=False`` keeps the anchors a_i only. ``decoupled`` leaves the partner out of the sum (DCL): L can then be
 negative, and no gradient weakens as the positive is learnt. ``reduction="none"`` gives one value per pair.
 
@@ -18,7 +21,8 @@ G_ic = r_i (P_ic - [c = i]). Summed over the anchors of both views, du = G v / t
 da = (du - u (u·du)) / |a|, so that a·da = 0. The temperature receives dt = -sum_ic G_ic s_ic / t^2.
 The similarity matrix is never stored: tiles of rows give value and gradient in O(B * tile) memory.
 
-Shapes: a, b (B, D) with B >= 2; queue (K, D), never differentiated. Ranges: temperature > 0 (papers: 0.07 to 0.5).
+Shapes: a, b (B, D) with B >= 2; queue (K, D), never differentiated; hard_negatives (M, D), the h_k of similarity
+u_i·h_k/|h_k|, whose gradient is that of any other candidate. Ranges: temperature > 0 (papers: 0.07 to 0.5).
 A zero row has similarity 0 to everything and a zero gradient.
 
 Source. van den Oord, Li, Vinyals 2018, arXiv 1807.03748, eq. 4; the form on unit rows with temperature and its
@@ -30,7 +34,8 @@ Public implementations differ in what the negatives are, whether one direction o
 the partner stands in the denominator. Some remove the self pair by subtracting e^{1/t} from the sum: the value is
 right, but a gradient leaks through the self-similarity. MoCo v3's code multiplies by 2t. open_clip's ClipLoss is this
 page's default; NTXentLoss of lightly and of pytorch-metric-learning are variant ``nt_xent``, with lightly's memory bank
-``moco``, with the latter's ``ref_emb`` ``one_direction``; lightly's DCLLoss is ``decoupled``.
+``moco``, with the latter's ``ref_emb`` ``one_direction``; lightly's DCLLoss is ``decoupled``; sentence-transformers'
+MultipleNegativesRankingLoss is ``hard_negatives``, at its temperature 1/scale = 0.05, its further columns joined.
 """
 
 import math
@@ -52,6 +57,7 @@ _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
         "nt_xent": variant("SimCLR: negatives from both views, 2B - 1 candidates", negatives="views"),
         "one_direction": variant("anchors in a only: CPC, DPR and many retrieval codes", symmetric=False),
         "moco": variant("one direction, negatives from a queue only", ["queue"], negatives="queue", symmetric=False),
+        "hard_negatives": variant("anchors in a, further negatives", ["hard_negatives"], symmetric=False),
         "decoupled": variant("DCL: the partner is left out of the denominator", negatives="views", decoupled=True),
         "sum": variant("summed over pairs instead of averaged", reduction="sum"),
         "raw_dot": variant("dot products of the rows as they are", normalize=False),
@@ -70,6 +76,7 @@ def infonce(
     b: Rows("B>=2 D"),
     temperature: WithGradient(Positive) = 0.1,
     queue: Optional(Rows("K D", frozen=True)) = None,
+    hard_negatives: Optional(Rows("M D")) = None,
     negatives: Choice("batch", "views", "queue") = "batch",
     symmetric: Flag = True,
     decoupled: Flag = False,
@@ -82,11 +89,21 @@ def infonce(
         raise ValueError(f"infonce: queue: got {came}, expected {_QUEUE_RULE}; negatives is {negatives!r}")
     (u, to_a), (v, to_b) = rows_of(a, normalize), rows_of(b, normalize)
     keys = queue if queue is None else rows_of(queue, normalize)[0]
+    hard, to_hard = (None, None) if hard_negatives is None else rows_of(hard_negatives, normalize)
 
     # l = the log-sum-exp over the candidates - the partner's logit: of the anchors in a and, symmetric, of those in b.
     scale = 1 / temperature
     over, back = candidate_logsumexp.on_arrays(
-        u, v, scale, negatives, keys, symmetric, partner=not decoupled, tile=tile, unit=normalize
+        u,
+        v,
+        scale,
+        hard,
+        among=negatives,
+        queue=keys,
+        symmetric=symmetric,
+        partner=not decoupled,
+        tile=tile,
+        unit=normalize,
     )
     partner = (u * v).sum(axis=1) * scale
     per_pair = (over.rows + over.columns) / 2 - partner if symmetric else over.rows - partner
@@ -95,29 +112,30 @@ def infonce(
     def backward(g):
         r = to_rows(g)
         # With G = r (P - [c = i]), du = G v / t: the kernel gives the part of r P, the partner's part is -r v / t.
-        du, dv, d_scale = back((r / 2, r / 2) if symmetric else (r, None))
+        du, dv, d_scale, *d_hard = back((r / 2, r / 2) if symmetric else (r, None))
         pull = (r * scale)[:, None]
         du -= pull * v
         dv = -pull * u if dv is None else dv - pull * u  # decoupled, in one direction, b is only the partner
         d_scale -= (r * partner).sum() / scale
-        return to_a(du), to_b(dv), -d_scale * scale**2
+        return to_a(du), to_b(dv), -d_scale * scale**2, to_hard(*d_hard) if d_hard else None
 
     return value, backward
 
 
 @definition(infonce)
-def infonce_definition(a, b, temperature, queue, negatives, symmetric, decoupled, normalize, reduction):
-    u, v, keys = (x if x is None or not normalize else unit_rows(x) for x in (a, b, queue))
+def infonce_definition(a, b, temperature, queue, hard_negatives, negatives, symmetric, decoupled, normalize, reduction):
+    u, v, keys, hard = (x if x is None or not normalize else unit_rows(x) for x in (a, b, queue, hard_negatives))
 
-    def over(anchors, partners):
+    def over(anchors, partners, further=()):
         own = (anchors * partners).sum(axis=1, keepdims=True)
         others = {
             "batch": lambda: [off_diagonal(anchors @ partners.T)],
             "views": lambda: [off_diagonal(anchors @ partners.T), off_diagonal(anchors @ anchors.T)],
             "queue": lambda: [anchors @ keys.T],
         }[negatives]()
-        candidates = concatenate(*others if decoupled else [own, *others], axis=1)
+        candidates = concatenate(*others if decoupled else [own, *others], *further, axis=1)
         return logsumexp(candidates / temperature, axis=1) - own[:, 0] / temperature
 
-    per_pair = (over(u, v) + over(v, u)) / 2 if symmetric else over(u, v)
+    over_a = over(u, v, () if hard is None else (u @ hard.T,))
+    per_pair = (over_a + over(v, u)) / 2 if symmetric else over_a
     return reduced(per_pair, reduction)

@@ -10,9 +10,11 @@ Source: Cheng et al. 2024, arXiv 2410.17243, section 3.2 (ring over devices, til
 anchors' gradients and passes on the candidates' too; so here.
 """
 
+from functools import partial
+
 from mini_repr.autograd import record, unit_rows, value_of
 from mini_repr.backend import backend_of
-from mini_repr.kernels.log_sum_exp import LogSums, combine, similarity_logsumexp, sums_backward
+from mini_repr.kernels.log_sum_exp import LogSums, combine, further_sums, similarity_logsumexp, sums_backward
 
 
 def ring_infonce(
@@ -21,6 +23,7 @@ def ring_infonce(
     *,
     world,
     temperature=0.1,
+    hard_negatives=None,
     negatives="batch",
     symmetric=True,
     decoupled=False,
@@ -30,10 +33,11 @@ def ring_infonce(
 ):
     """``infonce`` of the rows of all ranks as a tensor, the same on every rank.
 
-    Gradients: of a and b, whole, for the own rows; of the temperature, whole.
+    Gradients: of a, b and the hard negatives, whole, for the own rows; of the temperature, whole.
 
     Args:
         a, b: (n, D) tensors or arrays, the own rows; the rows of rank r are rows r * n to (r + 1) * n of the batch.
+        hard_negatives: (m, D) likewise, as many on every rank, or None.
         world: ``World`` of the ranks. The rest: as ``infonce``; no queue, and no reduction "none".
     """
     arrays, scale = [value_of(x) for x in (a, b)], 1 / float(value_of(temperature))
@@ -44,6 +48,10 @@ def ring_infonce(
     parts = [_between(world, u, v, scale, columns=symmetric, skip_partner=decoupled, tile=tile)]
     if negatives == "views":
         parts.append(_within(world, u, v if symmetric else None, scale, tile))
+    if hard_negatives is not None:
+        hard, to_hard = as_unit(value_of(hard_negatives))
+        sums = partial(_between, world, columns=False, skip_partner=False, tile=tile)
+        parts.append(further_sums(u, hard, scale, symmetric, sums))
     (over_a, over_b), back = combine(parts)
     per_pair = (over_a + over_b) / 2 - positive if symmetric else over_a - positive
     weight = 1 / (len(u) * world.size) if reduction == "mean" else 1
@@ -52,14 +60,16 @@ def ring_infonce(
     def backward(g):
         xp = backend_of(u).xp
         r = xp.full(len(u), weight, dtype=u.dtype) * g
-        g_u, g_v, g_scale = back((r / 2, r / 2)) if symmetric else back((r, None))
+        g_u, g_v, g_scale, *g_hard = back((r / 2, r / 2)) if symmetric else back((r, None))
         pull = (r * scale)[:, None]
         g_u -= pull * v
         g_v -= pull * u
         g_scale -= (r * positive).sum() / scale
-        return to_a(g_u), to_b(g_v), world.sum(g_scale[None])[0] * -(scale**2)
+        g_temperature = world.sum(g_scale[None])[0] * -(scale**2)
+        return to_a(g_u), to_b(g_v), g_temperature, to_hard(*g_hard) if g_hard else None
 
-    total = record(backend_of(u).asarray(value, dtype=u.dtype), backward, (a, b, temperature))
+    inputs = (a, b, temperature, hard_negatives)
+    total = record(backend_of(u).asarray(value, dtype=u.dtype), backward, inputs)
     total.terms = {}
     return total
 

@@ -8,7 +8,7 @@ from mini_repr.kernels import log_sum_exp
 from mini_repr.losses.pairs.infonce import infonce
 
 
-def loops(a, b, temperature, queue, negatives, symmetric, decoupled, normalize, reduction):
+def loops(a, b, temperature, queue, hard_negatives, negatives, symmetric, decoupled, normalize, reduction):
     """The equation, one pair and one candidate at a time."""
 
     def row(x):
@@ -19,7 +19,7 @@ def loops(a, b, temperature, queue, negatives, symmetric, decoupled, normalize, 
         return sum(p * q for p, q in zip(x, y, strict=True)) / temperature
 
     views = [[row(x) for x in a], [row(x) for x in b]]
-    keys = [] if queue is None else [row(x) for x in queue]
+    keys, hard = ([] if rows is None else [row(x) for x in rows] for rows in (queue, hard_negatives))
     per_pair = []
     for i in range(len(a)):
         anchors = []
@@ -33,6 +33,8 @@ def loops(a, b, temperature, queue, negatives, symmetric, decoupled, normalize, 
                     total += exp(logit(anchor, views[own][j]))
             if negatives == "queue":
                 total += sum(exp(logit(anchor, key)) for key in keys)
+            if own == 0:
+                total += sum(exp(logit(anchor, row)) for row in hard)
             anchors.append(log(total) - logit(anchor, views[other][i]))
         per_pair.append(sum(anchors) / len(anchors))
     return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](per_pair)
@@ -134,6 +136,33 @@ def test_hard_negatives_take_the_gradient_as_temperature_falls():
     assert shares == sorted(shares)
     assert shares[0] < 0.2
     assert shares[-1] > 0.99
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("negatives", ["batch", "views", "queue"])
+def test_hard_negatives_beside_any_others(negatives, symmetric):
+    rng = np.random.default_rng(8)
+    arguments = {"a": rng.standard_normal((6, 5)), "b": rng.standard_normal((6, 5))}
+    arguments |= {"negatives": negatives, "symmetric": symmetric, "hard_negatives": rng.standard_normal((9, 5))}
+    if negatives == "queue":
+        arguments["queue"] = rng.standard_normal((7, 5))
+    value, gradients = infonce.value_and_grad(**arguments, tile=2)
+    defined, expected = infonce.definition_and_grad(**arguments)
+    assert float(value) == pytest.approx(float(defined), rel=1e-13)
+    assert list(gradients) == ["a", "b", "temperature", "hard_negatives"]
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(gradient, expected[name], atol=1e-12, err_msg=name)
+
+
+def test_hard_negatives_that_repeat_the_batch_count_its_rows_twice():
+    rng = np.random.default_rng(9)
+    a, b = rng.standard_normal((2, 6, 5))
+    given = {"symmetric": False, "decoupled": True, "reduction": "none"}
+    twice = infonce(a, b, hard_negatives=b[1:], **given).data[0]
+    assert twice == pytest.approx(infonce(a, b, **given).data[0] + log(2), rel=1e-13)
+    assert infonce(a, b, hard_negatives=-100 * a[:1], normalize=False, **given).data[0] == pytest.approx(
+        infonce(a, b, normalize=False, **given).data[0], rel=1e-13
+    )
 
 
 @pytest.mark.crosscheck
