@@ -208,7 +208,8 @@ def _values_of_slips(loss, arguments, value, tolerance):
     given = loss.complete(arguments)
     slips = {s.name: (s.description, Form({}, s).value(loss, given)) for s in ALTERATIONS if s.applies(loss)}
     for rewrite in rewrites_of(loss, given):
-        if rewrite.likelihood == 0 and len(rewrite.edits) == 1 and len(slips) < MOST_SLIPS:
+        of_page = rewrite.formula.is_definition and rewrite.likelihood == 0 and len(rewrite.edits) == 1
+        if of_page and len(slips) < MOST_SLIPS:
             with rewrite.applied():
                 call = compiled(rewrite.formula)
             line = rewrite.diff()[0][1]

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from scipy.stats import ttest_1samp
 
-from mini_repr.catalogue import paper
+from mini_repr.catalogue import paper, papers
 from mini_repr.claims.bench.claim import (
     FAILS,
     HOLDS,
@@ -136,7 +136,10 @@ def test_command_prints_and_writes(tmp_path, monkeypatch):
     assert json.loads(out.read_text())["verdict"] == HOLDS
 
 
-@pytest.mark.parametrize("key, part", [("infonec", "infonce"), ("capi", "no experiment")])
+PLANNED = next(paper.key for paper in papers() if paper.status == "planned")
+
+
+@pytest.mark.parametrize("key, part", [("infonec", "infonce"), (PLANNED, "no experiment")])
 def test_command_answers_a_wrong_key_in_one_line(key, part):
     result = CliRunner().invoke(main, ["claim", key])
     assert result.exit_code == 2 and part in result.stderr and len(result.stderr.splitlines()) == 1

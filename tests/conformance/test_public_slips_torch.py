@@ -183,7 +183,7 @@ SLIPS = [
         negatives_of_the_own_view_only,
         "infonce",
         {"variant": "nt_xent"},
-        "off_diagonal(anchors @ partners.T) is left out",
+        "the term negative is left out",
     ),
     (one_side_normalised, "infonce", {}, "in v, unit_rows is left out"),
     (queue_not_normalised, "infonce", {"variant": "moco"}, "in keys, unit_rows is left out"),

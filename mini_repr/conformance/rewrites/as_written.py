@@ -38,7 +38,12 @@ class AsWritten(NamedTuple):
     knows: dict
 
     def covers(self, arguments):
-        return all(arguments[name] in values for name, values in self.knows.items())
+        return all(_among(arguments[name], values) for name, values in self.knows.items())
+
+
+def _among(value, values):
+    """Whether a setting is one of these; an array is none."""
+    return any(type(value) is type(one) and value == one for one in values)
 
 
 FORMS = {}
@@ -62,8 +67,8 @@ def forms_of(page, arguments):
 # Pairs of views.
 
 
-@as_written("infonce", negatives=["batch"], decoupled=[False])
-def infonce_by_targets(a, b, temperature, queue, negatives, symmetric, decoupled, normalize, reduction):
+@as_written("infonce", hard_negatives=[None], negatives=["batch"], decoupled=[False])
+def infonce_by_targets(a, b, temperature, queue, hard_negatives, negatives, symmetric, decoupled, normalize, reduction):
     u, v = (unit_rows(x) if normalize else x for x in (a, b))
     logits = u @ v.T / temperature
     target = np.arange(len(logits.data))
@@ -72,8 +77,8 @@ def infonce_by_targets(a, b, temperature, queue, negatives, symmetric, decoupled
     return reduced((rows + columns) / 2 if symmetric else rows, reduction)
 
 
-@as_written("infonce", negatives=["views"], decoupled=[False])
-def nt_xent_by_targets(a, b, temperature, queue, negatives, symmetric, decoupled, normalize, reduction):
+@as_written("infonce", hard_negatives=[None], negatives=["views"], decoupled=[False])
+def nt_xent_by_targets(a, b, temperature, queue, hard_negatives, negatives, symmetric, decoupled, normalize, reduction):
     rows = a.shape[0]
     z = concatenate(a, b)
     u = unit_rows(z) if normalize else z
@@ -84,8 +89,8 @@ def nt_xent_by_targets(a, b, temperature, queue, negatives, symmetric, decoupled
     return reduced((per_row[:rows] + per_row[rows:]) / 2 if symmetric else per_row[:rows], reduction)
 
 
-@as_written("infonce", negatives=["queue"], decoupled=[False], symmetric=[False])
-def moco_by_targets(a, b, temperature, queue, negatives, symmetric, decoupled, normalize, reduction):
+@as_written("infonce", hard_negatives=[None], negatives=["queue"], decoupled=[False], symmetric=[False])
+def moco_by_targets(a, b, temperature, queue, hard_negatives, negatives, symmetric, decoupled, normalize, reduction):
     u, v, keys = (unit_rows(x) if normalize else x for x in (a, b, queue))
     positive = (u * v).sum(axis=1, keepdims=True)
     negative = u @ keys.T
@@ -93,8 +98,10 @@ def moco_by_targets(a, b, temperature, queue, negatives, symmetric, decoupled, n
     return reduced(-log_softmax(logits)[:, 0], reduction)
 
 
-@as_written("infonce", decoupled=[False])
-def infonce_by_exponentials(a, b, temperature, queue, negatives, symmetric, decoupled, normalize, reduction):
+@as_written("infonce", hard_negatives=[None], decoupled=[False])
+def infonce_by_exponentials(
+    a, b, temperature, queue, hard_negatives, negatives, symmetric, decoupled, normalize, reduction
+):
     u, v, keys = (x if x is None or not normalize else unit_rows(x) for x in (a, b, queue))
 
     def over(x, y):

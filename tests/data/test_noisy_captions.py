@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mini_repr.data import digits
-from mini_repr.data.generated.noisy_captions import exchange_captions
 from mini_repr.data.generated.scenes import parse, scene
+from mini_repr.data.noisy_captions import exchange_captions
 
 
 def captions(count=400, seed=0):
