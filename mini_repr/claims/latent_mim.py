@@ -69,6 +69,7 @@ CLAIM = Claim(
         lower("across", "latent MIM", "squared error", by=0.05),
         lower("across", "latent MIM", "joint"),
         higher("probe", "latent MIM", "joint"),
+        higher("probe", "latent MIM", "squared error"),
         higher("probe", "latent MIM", "no gap"),
     ),
     designs=4,
