@@ -10,7 +10,7 @@ from mini_repr.methods.masked import refuse_whole_images
 from mini_repr.methods.method import Method, Step
 from mini_repr.nn import CrossDecoder, Linear, copy_of, truncated_normal
 from mini_repr.nn.init import unit_normal
-from mini_repr.optim import cosine_momentum, update_ema
+from mini_repr.optim import cosine_momentum
 from mini_repr.pages.arguments import Count, Fraction
 from mini_repr.pages.declare import part
 
@@ -91,5 +91,4 @@ class Capi(Method):
         return Step(total, pooled.data)
 
     def after_step(self, step, total_steps):
-        momentum = cosine_momentum(step, total_steps, self.momentum)
-        update_ema(self.teacher_encoder.named_parameters(), self.encoder.named_parameters(), momentum)
+        self.move_teachers(cosine_momentum(step, total_steps, self.momentum))

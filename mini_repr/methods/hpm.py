@@ -9,7 +9,6 @@ from mini_repr.masking import mined_mask, visible_patches
 from mini_repr.methods.masked import filled_in, refuse_whole_images, spread_over_pixels
 from mini_repr.methods.method import Method, Step
 from mini_repr.nn import Decoder, copy_of, patchify
-from mini_repr.optim import update_ema
 from mini_repr.pages.arguments import Count, Flag, Fraction
 from mini_repr.pages.declare import part
 
@@ -106,5 +105,4 @@ class HardPatchesMining(Method):
 
     def after_step(self, step, total_steps):
         self.progress[:] = step / total_steps
-        for teacher, student in ((self.teacher_encoder, self.encoder), (self.teacher_scorer, self.scorer)):
-            update_ema(teacher.named_parameters(), student.named_parameters(), self.momentum)
+        self.move_teachers(self.momentum)

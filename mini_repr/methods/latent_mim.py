@@ -7,7 +7,7 @@ from mini_repr.masking import hidden_patches, random_mask, spaced_patches, visib
 from mini_repr.methods.masked import refuse_whole_images
 from mini_repr.methods.method import Method, Step
 from mini_repr.nn import CrossDecoder, copy_of
-from mini_repr.optim import cosine_momentum, update_ema
+from mini_repr.optim import cosine_momentum
 from mini_repr.pages.arguments import Choice, Count, Flag, Fraction
 from mini_repr.pages.declare import part
 
@@ -83,6 +83,4 @@ class LatentMIM(Method):
         return Step(objective(prediction, latents, *masks, embeddings=(pooled,)), pooled.data)
 
     def after_step(self, step, total_steps):
-        if self.teacher_encoder is not None:
-            momentum = cosine_momentum(step, total_steps, self.momentum)
-            update_ema(self.teacher_encoder.named_parameters(), self.encoder.named_parameters(), momentum)
+        self.move_teachers(cosine_momentum(step, total_steps, self.momentum))

@@ -7,9 +7,9 @@ from mini_repr.losses.reconstruction.masked_regression import masked_regression
 from mini_repr.masking import random_mask, visible_patches
 from mini_repr.methods.masked import filled_in, refuse_whole_images
 from mini_repr.methods.method import Method, Step
-from mini_repr.methods.state import Queue, states_for
+from mini_repr.methods.state import queues_and_states
 from mini_repr.nn import Decoder, Heads, copy_of, patchify
-from mini_repr.optim import cosine_momentum, update_ema
+from mini_repr.optim import cosine_momentum
 from mini_repr.pages.arguments import Choice, Count, Fraction, NonNegative
 from mini_repr.pages.declare import part
 
@@ -57,13 +57,7 @@ class MaskedContrast(Method):
         averaged = keys == "average"
         self.teacher_encoder = copy_of(encoder) if averaged else None
         self.teacher_projector = copy_of(self.projector) if averaged else None
-        names = [
-            name for name in ("queue", "query_queue") if self.takes_queue and name in self.objective.loss.parameters
-        ]
-        self.loss_states = [
-            *(Queue(name, queue_size, heads.dimensions, rng) for name in names),
-            *states_for(self.objective, parts.data, heads.dimensions, rng),
-        ]
+        self.loss_states = queues_and_states(self, queue_size, heads.dimensions, parts)
 
     def sample(self, images, rng):
         weak = self.views(images, rng) if self.weak_views == "same" else images
@@ -106,8 +100,4 @@ class MaskedContrast(Method):
         return Step(total, za.data)
 
     def after_step(self, step, total_steps):
-        if self.teacher_encoder is None:
-            return
-        momentum = cosine_momentum(step, total_steps, self.momentum)
-        for teacher, student in ((self.teacher_encoder, self.encoder), (self.teacher_projector, self.projector)):
-            update_ema(teacher.named_parameters(), student.named_parameters(), momentum)
+        self.move_teachers(cosine_momentum(step, total_steps, self.momentum))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from mini_repr.autograd import Tensor, concatenate, split, value_of
 from mini_repr.backend import backend_of
 from mini_repr.nn import Heads, Module
+from mini_repr.optim import update_ema
 
 
 class Batch(NamedTuple):
@@ -113,6 +114,13 @@ class Method(Module):
 
     def after_step(self, step, total_steps):
         """Update what is not trained by gradient (teachers), given the number of steps done."""
+
+    def move_teachers(self, momentum):
+        """Move each ``teacher_X`` towards ``X``, of which it is the moving average; one that is None does not exist."""
+        for name, teacher in vars(self).items():
+            if name.startswith("teacher_") and teacher is not None:
+                student = getattr(self, name.removeprefix("teacher_"))
+                update_ema(teacher.named_parameters(), student.named_parameters(), momentum)
 
     def encode_views(self, *views):
         """Pooled rows of each view. The encoder sees all of them in one batch."""

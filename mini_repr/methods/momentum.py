@@ -2,9 +2,9 @@
 
 from mini_repr.autograd import no_grad
 from mini_repr.methods.method import Method, Step
-from mini_repr.methods.state import Queue, states_for
+from mini_repr.methods.state import queues_and_states
 from mini_repr.nn import Heads, copy_of
-from mini_repr.optim import cosine_momentum, update_ema
+from mini_repr.optim import cosine_momentum
 from mini_repr.pages.arguments import Count, Fraction
 from mini_repr.pages.declare import part
 
@@ -30,11 +30,7 @@ class Momentum(Method):
         self.predictor = heads.predictor(rng) if loss.compares == "teachers" else None
         self.teacher_encoder = copy_of(self.encoder)
         self.teacher_projector = copy_of(self.projector)
-        queues = [name for name in ("queue", "query_queue") if self.takes_queue and name in loss.parameters]
-        self.loss_states = [
-            *(Queue(name, queue_size, heads.dimensions, rng) for name in queues),
-            *states_for(self.objective, parts.data, heads.dimensions, rng),
-        ]
+        self.loss_states = queues_and_states(self, queue_size, heads.dimensions, parts)
 
     def embed(self, *views):
         rows = tuple(self.projector(self.encoder(images).pooled) for images in views)
@@ -52,6 +48,4 @@ class Momentum(Method):
         return Step(self.compare_two(za, kb, batch, objective, (za, zb)), za.data)
 
     def after_step(self, step, total_steps):
-        momentum = cosine_momentum(step, total_steps, self.momentum)
-        for teacher, student in ((self.teacher_encoder, self.encoder), (self.teacher_projector, self.projector)):
-            update_ema(teacher.named_parameters(), student.named_parameters(), momentum)
+        self.move_teachers(cosine_momentum(step, total_steps, self.momentum))

@@ -32,6 +32,14 @@ def states_for(objective, data, dimensions, rng):
     return [state(settings, data, dimensions, rng) for state in STATES if named & set(state.gives)]
 
 
+def queues_and_states(method, queue_size, dimensions, parts):
+    """All the state that a method's loss asks for: first its queues, each of ``queue_size`` rows, then the rest."""
+    loss = method.objective.loss
+    names = [name for name in ("queue", "query_queue") if method.takes_queue and name in loss.parameters]
+    queues = [Queue(name, queue_size, dimensions, parts.rng) for name in names]
+    return [*queues, *states_for(method.objective, parts.data, dimensions, parts.rng)]
+
+
 def fixed_rows(part):
     """Rows of both sides of a part's pairs by models that never change: pixels for images, counts of words for texts.
 

@@ -29,7 +29,7 @@ from mini_repr.nn.init import unit_normal
 from mini_repr.nn.layers import Embedding, LayerNorm, Linear, at_least_one
 from mini_repr.nn.mlp import normalised, tanh_gelu
 from mini_repr.nn.module import Module
-from mini_repr.nn.text import check_words, numbered, pooling_shares, tokenise, weighted_words
+from mini_repr.nn.text import WordEncoder, check_words
 from mini_repr.pages.arguments import Choice, Count, Positive
 from mini_repr.pages.declare import part
 from mini_repr.pages.page import definition
@@ -61,7 +61,7 @@ class MixerBlock(Module):
 
 
 @part("encoder", "masked_mixer", paper="050")
-class MaskedMixer(Module):
+class MaskedMixer(WordEncoder):
     """Words through blocks that mix those before each word by a learned matrix.
 
     Words to ``Encoded``: pooled (B, width) and tokens (B, T, width). Padding comes after the words, which see nothing
@@ -74,8 +74,6 @@ class MaskedMixer(Module):
             block's MLP over D.
         pooling: the row of the "last" word, which has seen all others, or of the "first", or the "mean".
     """
-
-    takes = "texts"
 
     def __init__(
         self,
@@ -96,16 +94,6 @@ class MaskedMixer(Module):
         self.words = Embedding(count, width, rng, init=unit_normal, dtype=dtype)
         self.blocks = [MixerBlock(max_tokens, width, mlp_ratio, rng, dtype) for _ in range(depth)]
         self._pooling = pooling
-
-    def tokenise(self, texts):
-        """``(ids (B, T), mask (B, T))`` on the host: hashed words, or their numbers in the vocabulary.
-
-        Raises:
-            ValueError: no texts, or a word that the vocabulary does not have.
-        """
-        if self.vocabulary is None:
-            return tokenise(texts, len(self.words.weight), self.max_tokens)
-        return numbered(texts, self.vocabulary, self.max_tokens)
 
     def forward(self, ids, mask, layers=()):
         """Encode texts.
@@ -134,17 +122,9 @@ class MaskedMixer(Module):
             after.append(x)
         return after
 
-    def layer_rows(self, ids, mask):
-        """One row per text after each block, pooled as the output is: a list of (B, D)."""
-        return [self.pool(tokens, mask) for tokens in self.layer_tokens(ids, mask)]
-
     def layer_tokens(self, ids, mask):
         """The words' rows after each block: a list of (B, T, D)."""
         return self.states(self.words(ids))
-
-    def pool(self, tokens, mask):
-        """One row per text, (B, D), of tokens (B, T, D), as ``pooling`` says."""
-        return weighted_words(pooling_shares(self._pooling, backend_of(tokens.data).asarray(mask)), tokens)
 
 
 @definition(MaskedMixer)

@@ -101,6 +101,34 @@ def word_counts(texts, buckets=1024):
     return counts
 
 
+class WordEncoder(Module):
+    """Base of encoders that keep a row for each word.
+
+    They have ``words`` (the embedding table), ``vocabulary`` (None for hashed words), ``max_tokens`` and ``_pooling``,
+    and ``layer_tokens(ids, mask)``.
+    """
+
+    takes = "texts"
+
+    def tokenise(self, texts):
+        """``(ids (B, T), mask (B, T))`` on the host: hashed words, or their numbers in the vocabulary.
+
+        Raises:
+            ValueError: no texts, or a word that the vocabulary does not have.
+        """
+        if self.vocabulary is None:
+            return tokenise(texts, len(self.words.weight), self.max_tokens)
+        return numbered(texts, self.vocabulary, self.max_tokens)
+
+    def layer_rows(self, ids, mask):
+        """One row per text after each block, pooled as the output is: a list of (B, D)."""
+        return [self.pool(tokens, mask) for tokens in self.layer_tokens(ids, mask)]
+
+    def pool(self, tokens, mask):
+        """One row per text, (B, D), of tokens (B, T, D), as ``pooling`` says."""
+        return weighted_words(pooling_shares(self._pooling, backend_of(tokens.data).asarray(mask)), tokens)
+
+
 @part("encoder", "text")
 class TextEncoder(Module):
     """Mean of hashed word embeddings, then an MLP.

@@ -12,7 +12,7 @@ from mini_repr.nn.init import truncated_normal
 from mini_repr.nn.layers import Embedding, LayerNorm
 from mini_repr.nn.mlp import normalised
 from mini_repr.nn.module import Module
-from mini_repr.nn.text import check_words, numbered, pooling_shares, tokenise, weighted_words
+from mini_repr.nn.text import WordEncoder, check_words
 from mini_repr.nn.transformer import Block, block_definition, branch_scale
 from mini_repr.pages.arguments import Choice, Count, Flag, FractionBelowOne, Positive
 from mini_repr.pages.declare import part
@@ -20,7 +20,7 @@ from mini_repr.pages.page import definition
 
 
 @part("encoder", "text_transformer", paper="012")
-class TextTransformer(Module):
+class TextTransformer(WordEncoder):
     """Words and positions through pre-norm blocks.
 
     Words to ``Encoded``: pooled (B, width) and tokens (B, T, width), after the last layer norm. Nothing looks at
@@ -39,8 +39,6 @@ class TextTransformer(Module):
         dropout: rate on the branches of every block.
         start: "xavier"; "scaled": the last weight of each branch times 1 / sqrt(2 depth), as in GPT-2; "zero": it is 0.
     """
-
-    takes = "texts"
 
     def __init__(
         self,
@@ -84,16 +82,6 @@ class TextTransformer(Module):
         self.norm = LayerNorm(width, dtype=dtype)
         self._pooling, self._causal = pooling, causal
 
-    def tokenise(self, texts):
-        """``(ids (B, T), mask (B, T))`` on the host: hashed words, or their numbers in the vocabulary.
-
-        Raises:
-            ValueError: no texts, or a word that the vocabulary does not have.
-        """
-        if self.vocabulary is None:
-            return tokenise(texts, len(self.words.weight), self.max_tokens)
-        return numbered(texts, self.vocabulary, self.max_tokens)
-
     def forward(self, ids, mask, layers=(), attention=False):
         """Encode texts.
 
@@ -123,17 +111,9 @@ class TextTransformer(Module):
         tokens = self.norm(x)
         return Encoded(self.pool(tokens, mask), tokens, tuple(kept[number] for number in layers), tuple(weights_of))
 
-    def layer_rows(self, ids, mask):
-        """One row per text after each block, pooled as the output is: a list of (B, D)."""
-        return [self.pool(tokens, mask) for tokens in self.layer_tokens(ids, mask)]
-
     def layer_tokens(self, ids, mask):
         """The words' rows after each block: a list of (B, T, D)."""
         return list(self(ids, mask, layers=tuple(range(1, self.depth + 1))).layers)
-
-    def pool(self, tokens, mask):
-        """One row per text, (B, D), of tokens (B, T, D), as ``pooling`` says."""
-        return weighted_words(pooling_shares(self._pooling, backend_of(tokens.data).asarray(mask)), tokens)
 
 
 @definition(TextTransformer)
