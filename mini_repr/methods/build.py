@@ -19,6 +19,9 @@ BY_DEFAULT = [
     "capi",
     "autoencoder",
     "two_tower",
+    "simcse",
+    "language",
+    "unsee",
     "momentum",
 ]
 

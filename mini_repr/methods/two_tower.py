@@ -7,7 +7,7 @@ import numpy as np
 from mini_repr.losses.pairs.similarity_kl import similarity_kl
 from mini_repr.methods.method import Method, Step
 from mini_repr.methods.state import next_generator, states_for
-from mini_repr.nn import copy_of
+from mini_repr.nn import copy_of, trimmed
 from mini_repr.pages.arguments import Flag
 from mini_repr.pages.declare import part
 
@@ -64,7 +64,7 @@ class TwoTower(Method):
 
     def sample(self, *inputs):
         *words, _ = inputs
-        return sum(map(_trimmed, words[::2], words[1::2]), ())
+        return sum(map(trimmed, words[::2], words[1::2]), ())
 
     def embed(self, *words):
         first, second = self.towers
@@ -120,9 +120,3 @@ def _check_inner_layers(encoder, loss, states):
     if loss.compares == "embeddings" or states:
         why = "compares no pairs" if loss.compares == "embeddings" else "keeps a state of the output's rows"
         raise ValueError(f"method two_tower: inner_layers: {loss.name} {why}, expected a loss of pairs without state")
-
-
-def _trimmed(ids, mask):
-    """Without the places that no text of the batch reaches."""
-    longest = max(1, mask.sum(axis=1).max())
-    return ids[:, :longest], mask[:, :longest]
