@@ -4,6 +4,7 @@ import math
 
 from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
+from mini_repr.kernels.average_ranks import average_ranks
 from mini_repr.pages.arguments import Rows
 from mini_repr.pages.declare import metric
 from mini_repr.pages.page import definition
@@ -50,11 +51,3 @@ def rank_agreement_definition(a, b, similarity):
         for one, other in ((x, y), (x, x), (y, y))
     ]
     return sum(products[0]) / math.sqrt(sum(products[1]) * sum(products[2]))
-
-
-def average_ranks(values):
-    """Ranks (N,) from 0 of values (N,), the smallest first, as float64; equal values share the mean of their ranks."""
-    xp = backend_of(values).xp
-    ordered = xp.sort(values)
-    below, up_to = (xp.searchsorted(ordered, values, side=side) for side in ("left", "right"))
-    return (below + up_to - 1).astype("float64") / 2
