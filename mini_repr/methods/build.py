@@ -21,6 +21,7 @@ BY_DEFAULT = [
     "two_tower",
     "simcse",
     "language",
+    "electra",
     "unsee",
     "momentum",
 ]

@@ -66,6 +66,11 @@ JOBS = {
     ),
     "SimCSE": Job({"loss": {"name": "infonce"}, **SENTENCES}, *(740, 1, DOUBLE | SHARES)),
     "masked words": Job({"loss": {"name": "cross_entropy"}, **SENTENCES}, *(620, 1, DOUBLE | SHARES)),
+    "token dropping": Job(
+        {"loss": {"name": "cross_entropy"}, "method": {"keep": 4}, **SENTENCES}, *(620, 1, DOUBLE | SHARES)
+    ),
+    # The encoder checks the words that were drawn on the device.
+    "ELECTRA": Job({"loss": {"name": "replaced_tokens"}, **SENTENCES}, *(770, 2, DOUBLE | SHARES)),
     "MAE-LM": Job(
         {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, **SENTENCES}, *(620, 1, DOUBLE | SHARES)
     ),

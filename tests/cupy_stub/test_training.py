@@ -69,6 +69,14 @@ RUNS = {
     "unsee": {"loss": {"name": "corinfomax"}, "method": {"name": "unsee"}, **SENTENCES},
     "language": {"loss": {"name": "cross_entropy"}, **SENTENCES},
     "language, MAE-LM": {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, **SENTENCES},
+    "language, dropping": {"loss": {"name": "cross_entropy"}, "method": {"keep": 4}, **SENTENCES},
+    "electra": {"loss": {"name": "replaced_tokens"}, **SENTENCES},
+    "mined_negatives": {
+        "loss": {"name": "infonce"},
+        "data": {"name": "glosses"},
+        "method": {"name": "mined_negatives"},
+        "encoder": {"name": "text", "width": 16, "hidden": 16, "buckets": 64},
+    },
     "sharpness": {"loss": {"name": "infonce"}, "optimizer": {"name": "sam:adamw", "clip_norm": 1.0}},
 }
 

@@ -14,22 +14,30 @@ RUNS = {
     "unsee": {"loss": {"name": "corinfomax"}, "method": {"name": "unsee"}, "encoder": TRANSFORMER},
     "mlm": {"loss": {"name": "cross_entropy"}, "encoder": TRANSFORMER},
     "mae_lm": {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, "encoder": TRANSFORMER},
+    "dropping": {"loss": {"name": "cross_entropy"}, "method": {"keep": 3}, "encoder": {**TRANSFORMER, "depth": 4}},
+    "electra": {"loss": {"name": "replaced_tokens"}, "method": {"ratio": 0.4}, "encoder": TRANSFORMER},
+    "mined": {
+        "loss": {"name": "infonce"},
+        "method": {"name": "mined_negatives", "negatives": 2, "skip": 1, "every": 3},
+        "encoder": {"name": "text", "width": 8, "hidden": 8, "buckets": 32},
+    },
     "graded": {"loss": {"name": "cosent"}, "encoder": {"name": "text", "width": 8, "hidden": 8, "buckets": 32}},
 }
 
 
 @pytest.fixture
 def files(tmp_path):
-    """A file of sentences and one of graded pairs."""
+    """Files of sentences, of graded pairs and of plain ones."""
     texts = [f"a{i % 3} w{i} b{i % 4} v{i * i % 7} c{i % 5}" + " d" * (i % 3) for i in range(50)]
     (tmp_path / "texts.txt").write_text("\n".join(texts))
     pairs = [f"{texts[i]},{texts[-1 - i]},{i % 5}" for i in range(50)]
     (tmp_path / "pairs.csv").write_text("\n".join(["sentence1,sentence2,score", *pairs]))
+    (tmp_path / "pairs.tsv").write_text("\n".join(f"{texts[i]}\t{texts[-1 - i]}" for i in range(50)))
     return tmp_path
 
 
 def chosen(name, files, **train):
-    data = files / ("pairs.csv" if name == "graded" else "texts.txt")
+    data = files / {"graded": "pairs.csv", "mined": "pairs.tsv"}.get(name, "texts.txt")
     return {**RUNS[name], "data": {"name": str(data)}, "train": {"batch_size": 20, "epochs": 2, **train}}
 
 
@@ -62,7 +70,7 @@ def test_what_it_learnt_is_measured_and_embedded(name, files):
     assert shapes == {"z": (50, 8)}
     assert session.embed(files / "run", str(files / "pairs.csv"), files / "ab.npz").keys() == {"a", "b"}
     layers = session.evaluate_layers(files / "run", data=str(files / "texts.txt"))
-    assert len(layers) == 2 and "alignment" not in layers["layer 1"] and "effective_rank" in layers["layer 1"]
+    assert len(layers) >= 2 and "alignment" not in layers["layer 1"] and "effective_rank" in layers["layer 1"]
 
 
 def first_step(name, files, backend, **train):
