@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from mini_repr.pages.registry import all_losses
+from mini_repr.pages.registry import all_losses, pages_of
 from mini_repr.training import checkpoint, session
 from mini_repr.training.step import Diverged
 
@@ -53,7 +53,13 @@ def assert_same_weights(one, other):
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
-@pytest.mark.parametrize("loss", list(all_losses()))
+def trains_on_images(loss):
+    methods = [page.thing for page in pages_of("method").values()]
+    return any(method.takes == "images" and method.fits(loss) for method in methods)
+
+
+# Those of texts: see test_texts.py.
+@pytest.mark.parametrize("loss", [name for name, loss in all_losses().items() if trains_on_images(loss)])
 def test_every_loss_trains_two_epochs_and_reports(tmp_path, loss):
     run, home = trained(chosen(loss, epochs=2), tmp_path / "run")
     scores = session.finish(run, home)

@@ -5,6 +5,7 @@ import pytest
 from device_double import DOUBLE
 
 from mini_repr.backend import CPU
+from mini_repr.pages.registry import all_losses
 from mini_repr.training import session
 from mini_repr.training.run import Run
 
@@ -73,8 +74,9 @@ def test_what_it_learnt_is_measured_and_embedded(name, files):
     assert len(layers) >= 2 and "alignment" not in layers["layer 1"] and "effective_rank" in layers["layer 1"]
 
 
-def first_step(name, files, backend, **train):
-    settings, data = session.prepare(chosen(name, files, **train))
+def first_step(name, files, backend, loss=None, **train):
+    sections = chosen(name, files, **train)
+    settings, data = session.prepare({**sections, "loss": {"name": loss or sections["loss"]["name"]}})
     run = Run(settings, data, backend)
     terms, norm, _ = run.train_step(np.arange(20))
     gradients = {n: backend.to_numpy(p.grad) for n, p in run.method.named_parameters().items() if p.grad is not None}
@@ -98,3 +100,13 @@ def test_chunks_give_the_gradient_of_the_whole_batch(name, files, monkeypatch):
     assert chunked[0]["loss"] == pytest.approx(whole[0]["loss"], rel=1e-5)
     for key, gradient in whole[2].items():
         np.testing.assert_allclose(chunked[2][key], gradient, atol=1e-4 * max(1e-3, np.abs(gradient).max()))
+
+
+OF_TEXTS = [name for name, loss in all_losses().items() if {"similarity", "replaced"} & set(loss.required)]
+
+
+@pytest.mark.parametrize("loss", OF_TEXTS)
+def test_every_loss_of_texts_trains(loss, files):
+    run = "electra" if "replaced" in all_losses()[loss].required else "graded"
+    terms, norm, gradients = first_step(run, files, CPU, loss)
+    assert terms[loss] > 0 and norm > 0 and any(name.startswith("encoder.") for name in gradients)
