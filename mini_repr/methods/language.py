@@ -12,7 +12,7 @@ from mini_repr.pages.declare import part
 from mini_repr.tokens.importance import START, kept_places, moved_importance
 
 
-@part("method", "language", paper=("015", "108"))
+@part("method", "language", paper=("015", "094", "108"))
 class Language(Method):
     """Texts one by one: the scores of hidden words, over all words, by a loss of scores such as cross-entropy.
 
@@ -27,6 +27,9 @@ class Language(Method):
     ``keep``: token dropping (Hou et al. 2022, arXiv 2203.13240) of a plain model: of each text only so many words pass
     the middle blocks (``TextTransformer.forward_dropping``), those that are hidden and then those of the largest
     importance, a moving average, at ``importance_decay``, of the losses with which a word was predicted. 0 keeps all.
+
+    ``head_rank``: a head of that rank in place of the word table's (Godey et al. 2024, arXiv 2404.07647: the softmax
+    bottleneck).
 
     Hashed words that fall into one bucket are one word. Only the encoder is kept. Compared with yumeng5/MAE-LM,
     fairseq/models/ae/model.py (read): there the ``[mask]`` row of the decoder is that of the word table, here it is the
@@ -46,12 +49,13 @@ class Language(Method):
         decoder_heads: Count() = 4,
         keep: Count(least=0) = 0,
         importance_decay: Fraction = 0.995,
+        head_rank: Count(choose="the word table itself") = None,
     ):
         super().__init__(parts)
         encoder, rng = self.encoder, parts.rng
         require_words("language", parts.encoder)
         self.style, self.ratio = style, ratio
-        self.head = LanguageHead(encoder.words, rng, inputs=encoder.width)
+        self.head = LanguageHead(encoder.words, rng, inputs=encoder.width, rank=head_rank)
         if style == "mlm":
             self.mask_token = Tensor(truncated_normal(rng, (encoder.width,), np.float32), requires_grad=True)
         else:

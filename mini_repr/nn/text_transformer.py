@@ -204,21 +204,26 @@ class LanguageHead(Module):
 
     ``tied``: by the word embeddings themselves (Press, Wolf 2016, arXiv 1608.05859), otherwise by a table of its own.
     ``inputs``: width of the tokens where, as in BERT, linear, GELU and layer norm lead from them to the words' width.
+    ``rank``: the head is a product (D, rank) (rank, V), of tables of its own (Godey et al. 2024, arXiv 2404.07647).
 
     Args:
         words: the ``Embedding`` (V, D) of the encoder.
     """
 
-    def __init__(self, words, rng, *, tied=True, inputs=None, dtype=np.float32):
-        self.weight = words.weight if tied else Tensor(truncated_normal(rng, words.weight.shape, dtype), True)
-        self.bias = Tensor(np.zeros(len(words.weight), dtype), True)
-        width = words.weight.shape[1]
+    def __init__(self, words, rng, *, tied=True, inputs=None, rank=None, dtype=np.float32):
+        count, width = words.weight.shape
+        own = (count, width if rank is None else rank)
+        self.weight = words.weight if tied and rank is None else Tensor(truncated_normal(rng, own, dtype), True)
+        self.bias = Tensor(np.zeros(count, dtype), True)
+        self.narrow = None if rank is None else Linear(width, rank, rng, bias=False, dtype=dtype)
         self.linear = None if inputs is None else Linear(inputs, width, rng, dtype=dtype)
         self.norm = None if inputs is None else LayerNorm(width, dtype=dtype)
 
     def forward(self, tokens):
         if self.linear is not None:
             tokens = self.norm(gelu(self.linear(tokens)))
+        if self.narrow is not None:
+            tokens = self.narrow(tokens)
         return linear(tokens, self.weight.T, self.bias)
 
 
