@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "train.train",
     "eval": "evaluate.evaluate",
     "embed": "embed.embed",
+    "sample": "sample.sample",
     "metrics": "metrics.metrics",
     "list": "list.list_everything",
     "show": "show.show",

@@ -18,6 +18,7 @@ BY_DEFAULT = [
     "latent_mim",
     "capi",
     "autoencoder",
+    "flow",
     "two_tower",
     "momentum",
 ]
@@ -55,9 +56,15 @@ def find_method(name, loss, takes="images"):
     return methods[able[0]]
 
 
-def default_encoder(takes):
-    """Name of the encoder of "images" or "texts" that a run takes unless told otherwise."""
-    return {"images": "vit", "texts": "text"}[takes]
+def default_loss(method):
+    """Name of the loss that a run of the method called ``method`` (or None) takes unless told otherwise."""
+    page = pages_of("method").get(method)
+    return page.thing.default_loss if page and page.thing.default_loss else "infonce"
+
+
+def default_encoder(takes, method):
+    """Name of the encoder of "images" or "texts" that a run of a method (a class) takes unless told otherwise."""
+    return method.default_encoder or {"images": "vit", "texts": "text"}[takes]
 
 
 def kind_of(data):

@@ -8,7 +8,7 @@ import numpy as np
 
 from mini_repr.autograd import no_grad
 from mini_repr.backend import get_backend
-from mini_repr.data import PairSet, parse_views
+from mini_repr.data import PairSet, default_views, parse_views
 from mini_repr.methods import (
     build_encoder,
     encode,
@@ -19,6 +19,7 @@ from mini_repr.methods import (
 )
 from mini_repr.methods.masked import spread_over_pixels
 from mini_repr.nn import word_counts
+from mini_repr.pages.names import choose
 from mini_repr.training import report
 from mini_repr.training.run import WEIGHTS, Run
 from mini_repr.training.stored import load_data, open_folder, stored_settings
@@ -47,7 +48,7 @@ def evaluate_layers(path, data=None, device=None):
     codes_of = None
     if hasattr(encoders[-1], "layer_codes"):
         codes_of = partial(encode_layer_codes, encoders[-1], backend=run.backend)
-    views = parse_views(run.settings["method"]["views"]) if kind_of(data) == "images" else None
+    views = _views_of(run.settings, data) if kind_of(data) == "images" else None
     return report.by_layer(sides, tokens_of, data, views, codes_of)
 
 
@@ -80,6 +81,37 @@ def _looked_at(encoder, images):
     """(B, H, W): the weight that the class token of a ViT gives each patch in the last block, the mean over heads."""
     weights = encoder(images, attention=True).attention[-1][:, :, 0, 1:].mean(axis=1)
     return spread_over_pixels(weights, encoder)
+
+
+def drawn_images(path, count, label=None, steps=25, guidance=1.0, seed=0, device=None):
+    """Images that a run of flow matching draws from noise.
+
+    Args:
+        count: of images; without a label they are of every class in turn. label: name of one class for all.
+        steps: of the way from noise to image. guidance: see ``Flow.velocity``. seed: of the noise.
+    Returns:
+        (images (count, C, H, W) in [0, 1], names of their classes, empty where the run has none), on the host.
+    Raises:
+        ValueError: the run draws nothing, or has no such class.
+    """
+    run, _ = _trained(path, None, device)
+    method = run.method
+    if not hasattr(method, "draw"):
+        raise ValueError(f"sample: a run of method {method.page.name} draws no images, expected one of --method flow")
+    known = method.classes
+    if label is not None and not known:
+        raise ValueError(f"--label {label}: the run knows no classes, leave it out")
+    if not known and guidance != 1.0:
+        raise ValueError(f"--guidance {guidance:g}: the run knows no classes to be guided to, leave it out")
+    chosen = known.index(choose("label", label, known)) if label is not None else None
+    classes = None
+    if known:
+        classes = np.arange(count) % len(known) if chosen is None else np.full(count, chosen)
+    shape = (count, *method.encoder.image_shape)
+    noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    method.eval()
+    images = method.draw(run.backend.asarray(noise), classes, steps=steps, guidance=guidance)
+    return run.backend.to_numpy(images), () if classes is None else tuple(known[c] for c in classes)
 
 
 def embed(path, data, out, device=None):
@@ -128,6 +160,11 @@ def _trained(path, data_name, device):
     return run, data
 
 
+def _views_of(settings, data):
+    """What makes two views of an image: the run's augmentations, the default ones where it has none."""
+    return parse_views(settings["method"]["views"] or default_views(data.train.images))
+
+
 def _encoders(method):
     """{name of the rows: their encoder}: z, or a and b of pairs."""
     return dict(zip("ab", method.towers, strict=True)) if method.takes == "texts" else {"z": method.encoder}
@@ -157,4 +194,4 @@ def compare(run, data=None):
         UNTRAINED: partial(encode, fresh, backend=backend),
         RAW: lambda images: images.reshape(len(images), -1),
     }
-    return report.compare(encoders, data, parse_views(settings["method"]["views"]))
+    return report.compare(encoders, data, _views_of(settings, data))

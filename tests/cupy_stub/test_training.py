@@ -38,6 +38,11 @@ RUNS = {
     "latent_mim": {"loss": {"name": "patch_discrimination"}},
     "capi": {"loss": {"name": "cluster_prediction"}, "method": {"clusters": 8}},
     "supervised_masked": {"loss": {"name": "cross_entropy"}, "method": {"name": "supervised_masked", "codes": 8}},
+    "flow": {
+        "method": {"name": "flow"},
+        "encoder": {"name": "denoiser", "width": 16, "depth": 2, "heads": 2, "patch": 4},
+        "add": {"dispersive": {"weight": 0.5}},
+    },
     "autoencoder": {"loss": {"name": "ms_ssim"}},
     "classifier, pooled": {
         "loss": {"name": "cross_entropy"},

@@ -277,6 +277,12 @@ TABLE = {
         Sample("not contiguous", lambda rng: (normal(5, 4)(rng).T, *both((5,), (5,))(rng))),
         Sample("large eps", both((4, 5), (5,), (5,)), {"eps": 0.5}),
     ],
+    "modulated_norm": [
+        Sample("stack", both((2, 3, 5), (2, 5), (2, 5))),
+        Sample("one row an input", both((3, 1, 4), (3, 4), (3, 4))),
+        Sample("not contiguous", lambda rng: (normal(5, 3, 2)(rng).T, *both((2, 5), (2, 5))(rng))),
+        Sample("large eps", both((2, 3, 5), (2, 5), (2, 5)), {"eps": 0.5}),
+    ],
     "batch_norm": [
         Sample("matrix", both((6, 3), (3,), (3,)), outputs=1),
         Sample("no affine", constants(normal(6, 3), 1.0, 0.0), outputs=1),

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from mini_repr.methods.build import find_method
 from mini_repr.pages.registry import all_losses
 from mini_repr.training import checkpoint, session
 from mini_repr.training.step import Diverged
@@ -55,11 +56,14 @@ def assert_same_weights(one, other):
 
 @pytest.mark.parametrize("loss", list(all_losses()))
 def test_every_loss_trains_two_epochs_and_reports(tmp_path, loss):
-    run, home = trained(chosen(loss, epochs=2), tmp_path / "run")
+    settings = chosen(loss, epochs=2)
+    own = find_method(None, all_losses()[loss]).default_encoder
+    settings["encoder"] |= {"name": own} if own else {}
+    run, home = trained(settings, tmp_path / "run")
     scores = session.finish(run, home)
     assert set(scores) == {"trained", "untrained", "raw input"}
     assert all(0.05 < row["knn"] <= 1 for row in scores.values())
-    before = session.start(chosen(loss, epochs=2), tmp_path / "fresh")[1]
+    before = session.start(settings, tmp_path / "fresh")[1]
     changed = [
         n for n, w in weights(home).items() if n.startswith("method/") and not np.array_equal(w, weights(before)[n])
     ]
