@@ -67,8 +67,7 @@ class Flow(Method):
         return images, noise, times, np.where(hidden, len(self.classes), labels)
 
     def embed(self, images, noise, times, classes):
-        share = backend_of(images).asarray(times.astype(images.dtype))[:, None, None, None]
-        noised = (1 - share) * images + share * noise
+        noised = mixed(images, noise, times)
         layers = (self.encoder.feature_layer,)
         prediction, (tokens,) = self.encoder.denoise(noised, times, self.conditions(classes), layers)
         return prediction, tokens.reshape(len(images), -1)
@@ -117,10 +116,24 @@ class Flow(Method):
             before_step: called with (number of the step, t, x) before each, its result takes the place of x.
         """
         classes = np.full(len(noise), len(self.classes)) if classes is None else classes
-        x = noise
-        for k in range(steps):
-            t = 1 - k / steps
-            if before_step:
-                x = before_step(k, t, x)
-            x = x - self.velocity(x, t, classes, guidance) / steps
-        return backend_of(x).xp.clip((x + 1) / 2, 0, 1)
+        return denoised_from(noise, lambda x, t: self.velocity(x, t, classes, guidance), steps, before_step)
+
+
+def mixed(images, noise, times):
+    """x_t = (1 - t) x + t n, the times (B,) on the host."""
+    share = backend_of(images).asarray(times.astype(images.dtype))[:, None, None, None]
+    return (1 - share) * images + share * noise
+
+
+def denoised_from(noise, velocity, steps, before_step=None):
+    """Images in [0, 1] from noise (B, C, H, W): Euler's method from t = 1 to 0 along ``velocity(x, t)``.
+
+    ``before_step``: see ``Flow.draw``.
+    """
+    x = noise
+    for k in range(steps):
+        t = 1 - k / steps
+        if before_step:
+            x = before_step(k, t, x)
+        x = x - velocity(x, t) / steps
+    return backend_of(x).xp.clip((x + 1) / 2, 0, 1)

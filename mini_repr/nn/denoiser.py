@@ -77,13 +77,14 @@ class Denoiser(Module):
         self.modulate = Linear(width, 2 * width, rng, init=zeros, dtype=dtype)
         self.outputs = Linear(width, pixels, rng, init=zeros, dtype=dtype)
 
-    def denoise(self, noised, times, condition=None, layers=()):
+    def denoise(self, noised, times, condition=None, layers=(), beside=None):
         """What the denoiser says of each patch.
 
         Args:
             noised: (B, C, H, W) on the scale of 2 x - 1, array or tensor. times: (B,) host numbers in [0, 1].
             condition: (B, D) rows that are added to what the times give, or None.
             layers: numbers of blocks, from 1 to depth, whose output tokens to return.
+            beside: (B, P, D) rows that are added to what the patches give, or None.
         Returns:
             (patches (B, P, patch * patch * C), tuple of (B, P, D)).
         """
@@ -99,6 +100,7 @@ class Denoiser(Module):
         c = self.time_out(_silu(self.time_in(features)))
         c = _silu(c if condition is None else c + condition)
         x = self.embed(patchify(noised, self.patch)) + self.positions
+        x = x if beside is None else x + beside
         kept = {}
         for number, block in enumerate(self.blocks, 1):
             x = block(x, c)

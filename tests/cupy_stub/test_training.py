@@ -43,6 +43,10 @@ RUNS = {
         "encoder": {"name": "denoiser", "width": 16, "depth": 2, "heads": 2, "patch": 4},
         "add": {"dispersive": {"weight": 0.5}},
     },
+    "swycc": {
+        "method": {"name": "swycc", "decoder_width": 16, "decoder_depth": 1, "decoder_patch": 4},
+        "encoder": {"name": "mlp"},
+    },
     "autoencoder": {"loss": {"name": "ms_ssim"}},
     "classifier, pooled": {
         "loss": {"name": "cross_entropy"},
