@@ -6,3 +6,4 @@ covariance matrices), so that an identity can be tested and a bound watched whil
 """
 
 from mini_repr.metrics.theory.latent_class import latent_class_bound
+from mini_repr.metrics.theory.sufficiency import excess_risk, sufficiency

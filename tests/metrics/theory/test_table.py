@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from device_double import DOUBLE
 
+from mini_repr.metrics.theory.divergences import GENERATORS
 from mini_repr.pages.registry import pages_of
 from mini_repr.pages.samples import sample_inputs, sizes_of, wrong_values
 
@@ -13,6 +14,8 @@ THEOREMS = pages_of("theorem")
 # Settings to try, and arrays that must be of a kind that samples are not.
 SETTINGS = {
     "latent_class_bound": [{}, {"loss": "hinge"}],
+    "sufficiency": [{"kind": kind} for kind in GENERATORS],
+    "excess_risk": [{"kind": kind} for kind in GENERATORS],
 }
 ARRAYS = {}
 CASES = [pytest.param(n, s, id=f"{n}-{k}") for n in THEOREMS for k, s in enumerate(SETTINGS.get(n, [{}]))]
