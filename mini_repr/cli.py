@@ -17,6 +17,7 @@ COMMANDS = {
     "embed": "embed.embed",
     "sample": "sample.sample",
     "metrics": "metrics.metrics",
+    "theorem": "theorem.theorem",
     "list": "list.list_everything",
     "show": "show.show",
     "claim": "claim.claim",

@@ -16,11 +16,12 @@ from mini_repr.commands.tables import table, terminal_width
 @click.option("--optimisers", "kind", flag_value="optimisers", help="Only the optimisers.")
 @click.option("--masks", "kind", flag_value="masks", help="Only the masks.")
 @click.option("--procedures", "kind", flag_value="procedures", help="What acts in training or after it.")
+@click.option("--theorems", "kind", flag_value="theorems", help="Closed forms and bounds, on known distributions.")
 @click.option("--data", "kind", flag_value="data", help="Only the data that need no file.")
 @click.option("--claims", "kind", flag_value="claims", help="Only the claims: one small experiment per paper.")
 @plain_errors
 def list_everything(kind):
-    """List losses, methods, encoders, metrics, optimisers, masks, procedures, data, papers and claims.
+    """List losses, methods, encoders, metrics, optimisers, masks, procedures, theorems, data, papers and claims.
 
     \b
     mini-repr list --losses
@@ -49,7 +50,7 @@ def everything(only=None, width=None):
 
 def _row(page):
     text = page.summary.rstrip(".")
-    if page.kind == "metric":
+    if page.kind in ("metric", "theorem"):
         text += f" ({', '.join(page.needs)})"
     if page.variants:
         text += f". Variants: {', '.join(page.variants)}."
