@@ -39,6 +39,10 @@ class Classifier(Method):
         else:
             self.head = Linear(width, self.classes, rng)
 
+    @classmethod
+    def fits(cls, loss):
+        return super().fits(loss) and "similarity" not in loss.required
+
     def sample(self, images, rng):
         return (self.views(images, rng),)
 

@@ -16,6 +16,7 @@ from mini_repr.metrics.neighbour_overlap import neighbour_overlap
 from mini_repr.metrics.orthogonal_frame import orthogonal_frame
 from mini_repr.metrics.patch_reconstruction import patch_reconstruction_loss
 from mini_repr.metrics.position_information import position_information
+from mini_repr.metrics.rank_agreement import rank_agreement
 from mini_repr.metrics.ranks import dimension_std, effective_rank, rankme
 from mini_repr.metrics.reconstruction_subspaces import reconstruction_alignment, subspace_probe
 from mini_repr.metrics.retrieval import label_ndcg, mean_reciprocal_rank, ndcg, recall_at_k

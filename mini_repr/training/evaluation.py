@@ -15,6 +15,7 @@ from mini_repr.methods import (
     encode_layer_codes,
     encode_layer_tokens,
     encode_layers,
+    encoded_kind,
     kind_of,
 )
 from mini_repr.methods.masked import spread_over_pixels
@@ -40,7 +41,7 @@ def evaluate_layers(path, data=None, device=None):
     Of two towers it is that of the texts b, compared with the same layer of that of a.
     """
     run, data = _trained(path, data, device)
-    encoders = list(_encoders(run.method).values())
+    encoders = list(_encoders(run.method, data).values())
     sides = [partial(encode_layers, encoder, backend=run.backend) for encoder in encoders]
     tokens_of = None
     if hasattr(encoders[-1], "layer_tokens"):
@@ -118,7 +119,7 @@ def embed(path, data, out, device=None):
     """Write embeddings of all rows of a data set, training rows first; returns {name of the rows: their shape}.
 
     The npz holds ``z`` (N, D) float32 (pairs of texts: ``a`` and ``b``, one row per text), ``is_test`` (N,) bool and,
-    where known, ``labels`` (N,) int64.
+    where known, ``labels`` (N,) int64. Texts one by one that a run of two towers embeds pass the first tower.
     """
     if os.path.exists(out):
         raise ValueError(f"--out {out}: exists already; choose another name or remove it")
@@ -126,7 +127,7 @@ def embed(path, data, out, device=None):
         raise ValueError(f"--out {out}: no folder {Path(out).parent}" if out else "--out: got '', expected a file")
     run, data = _trained(path, data, device)
     parts = (data.train, data.test)
-    encoders = _encoders(run.method)
+    encoders = _encoders(run.method, data)
     arrays = {
         name: np.concatenate([encode(encoders[name], _inputs(part)[name], run.backend) for part in parts])
         for name in encoders
@@ -155,7 +156,7 @@ def _trained(path, data_name, device):
     run = Run(settings, own, get_backend(device or settings["device"]))
     run.restore(home)
     data = own if data_name is None else load_data({"name": data_name})
-    if kind_of(data) != kind_of(own):
+    if encoded_kind(data) != encoded_kind(own):
         raise ValueError(f"data {data_name}: holds {kind_of(data)}, the run in {path} takes {kind_of(own)}")
     return run, data
 
@@ -165,13 +166,18 @@ def _views_of(settings, data):
     return parse_views(settings["method"]["views"] or default_views(data.train.images))
 
 
-def _encoders(method):
+def _towers(method):
+    """The encoders of the two sides of pairs of texts."""
+    return getattr(method, "towers", (method.encoder, method.encoder))
+
+
+def _encoders(method, data):
     """{name of the rows: their encoder}: z, or a and b of pairs."""
-    return dict(zip("ab", method.towers, strict=True)) if method.takes == "texts" else {"z": method.encoder}
+    return dict(zip("ab", _towers(method), strict=True)) if kind_of(data) == "texts" else {"z": method.encoder}
 
 
 def _inputs(part):
-    return {"a": part.a, "b": part.b} if isinstance(part, PairSet) else {"z": part.images}
+    return {"a": part.a, "b": part.b} if isinstance(part, PairSet) else {"z": report.inputs_of(part)}
 
 
 def compare(run, data=None):
@@ -183,7 +189,7 @@ def compare(run, data=None):
     if kind_of(data) == "texts":
         return report.compare_pairs(
             {
-                TRAINED: [partial(encode, tower, backend=backend) for tower in run.method.towers],
+                TRAINED: [partial(encode, tower, backend=backend) for tower in _towers(run.method)],
                 UNTRAINED: [partial(encode, fresh, backend=backend)] * 2,
                 RAW: [word_counts] * 2,
             },
@@ -192,6 +198,8 @@ def compare(run, data=None):
     encoders = {
         TRAINED: partial(encode, run.method.encoder, backend=backend),
         UNTRAINED: partial(encode, fresh, backend=backend),
-        RAW: lambda images: images.reshape(len(images), -1),
     }
+    if kind_of(data) == "sentences":
+        return report.compare({**encoders, RAW: word_counts}, data)
+    encoders[RAW] = lambda images: images.reshape(len(images), -1)
     return report.compare(encoders, data, _views_of(settings, data))

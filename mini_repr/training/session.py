@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mini_repr.data import default_views, options_of
-from mini_repr.methods import kind_of
+from mini_repr.methods import encoded_kind, kind_of
 from mini_repr.methods.build import find_method
 from mini_repr.pages.names import find, find_loss
 from mini_repr.training import config, folder
@@ -64,7 +64,7 @@ def prepare(chosen, data=None):
         own = {"name": "digits", **chosen.get("data", {})}
         chosen = {**chosen, "data": options_of(own["name"]) | own}
     settings = config.resolve(chosen, kind_of(data))
-    if kind_of(data) == "texts" and settings["method"]["views"] is not None:
+    if encoded_kind(data) == "texts" and settings["method"]["views"] is not None:
         raise config.ConfigError(f"views: got {settings['method']['views']!r}, expected none: {data.name} holds texts")
     if kind_of(data) == "images" and settings["method"]["views"] is None:
         own = find("method", settings["method"]["name"]).thing.default_views
