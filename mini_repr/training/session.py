@@ -8,7 +8,7 @@ from mini_repr.methods.build import find_method
 from mini_repr.pages.names import find_loss
 from mini_repr.training import config, folder
 from mini_repr.training.distributed import ALONE
-from mini_repr.training.evaluation import compare, embed, evaluate, evaluate_layers, rebuilt_images  # noqa: F401
+from mini_repr.training.evaluation import compare, embed, evaluate_layers, opened, rebuilt_images  # noqa: F401
 from mini_repr.training.lines import collapse, facts_of, headline, line, short_line  # noqa: F401
 from mini_repr.training.pictures import draw_layers, draw_rebuilt, figures  # noqa: F401
 from mini_repr.training.run import Run
@@ -67,7 +67,7 @@ def prepare(chosen, data=None):
     if kind_of(data) == "texts" and settings["method"]["views"] is not None:
         raise config.ConfigError(f"views: got {settings['method']['views']!r}, expected none: {data.name} holds texts")
     if kind_of(data) == "images" and settings["method"]["views"] is None:
-        settings["method"]["views"] = COLOUR_VIEWS if data.train.images.shape[1] == 3 else DEFAULT_VIEWS
+        settings["method"]["views"] = COLOUR_VIEWS if data.train.images.shape[-3] == 3 else DEFAULT_VIEWS
     return settings, data
 
 
