@@ -35,7 +35,8 @@ def sample(run, out, count, label, steps, guidance, seed, device):
     arrays = out.endswith(".npz")
     if not arrays:
         session.figures()  # refuses, where it must, before the work
-    images, names = session.drawn_images(run, count, label, steps, guidance, seed, device)
+    run, _ = session.opened(run, device=device)
+    images, names = session.drawn_images(run, count, label, steps, guidance, seed)
     if arrays:
         named = {"names": np.array(names)} if names else {}
         with writing(out), open(out, "wb") as file:

@@ -23,6 +23,11 @@ RUNS = {
     },
     "metric_learning": {"loss": {"name": "contextual"}},
     "masked, MAE": {"loss": {"name": "masked_regression"}},
+    "masked, clips": {
+        "loss": {"name": "masked_regression"},
+        "data": {"name": "moving", "count": 64},
+        "method": {"name": "masked", "mask": "block"},
+    },
     "masked, SimMIM": {"loss": {"name": "masked_regression"}, "method": {"name": "masked", "style": "simmim"}},
     "masked, CRATE": {
         "loss": {"name": "masked_regression"},

@@ -139,7 +139,7 @@ def sampled(*arguments):
 def test_train_without_a_loss_takes_its_own_and_no_views(trained):
     settings = session.stored_settings(session.open_folder(trained))[0]
     assert settings["loss"]["name"] == "flow_matching" and settings["method"]["views"] == ""
-    assert "alignment" in session.evaluate(trained)["trained"]
+    assert "alignment" in session.compare(*session.opened(trained))["trained"]
 
 
 def test_samples_of_every_class_in_turn_the_same_for_one_seed(trained, tmp_path):
