@@ -60,6 +60,8 @@ class Denoiser(Module):
         feature_layer: Count(least=0) = 0,
         feature_time: Fraction = 0.1,
     ):
+        if len(image_shape) != 3:
+            raise ValueError(f"Denoiser: image_shape: got {tuple(image_shape)}, expected (C, H, W): it takes no clips")
         channels, height, across = self.image_shape = tuple(image_shape)
         self.patch = choose_patch(height, across) if patch is None else patch
         if height % self.patch or across % self.patch:
