@@ -16,6 +16,7 @@ COMMANDS = {
     "eval": "evaluate.evaluate",
     "embed": "embed.embed",
     "sample": "sample.sample",
+    "standin": "standin.standin",
     "metrics": "metrics.metrics",
     "theorem": "theorem.theorem",
     "list": "list.list_everything",

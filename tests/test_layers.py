@@ -25,6 +25,7 @@ ROOMS = (
     "tokens",
     "methods",
     "training",
+    "standins",
     "claims",
     "conformance",
     "commands",

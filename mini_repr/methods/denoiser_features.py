@@ -45,7 +45,7 @@ def denoiser_features(denoiser, images, layer, time, noise="sample", draws=1, se
                     drawn = np.stack([rng.standard_normal(clean.shape[1:], dtype=clean.dtype) for rng in noises])
                     seen = (1 - time) * clean + time * drawn
                 seen = backend.asarray(seen.astype(clean.dtype))
-                (tokens,) = denoiser.denoise(seen, np.full(len(clean), time), layers=(layer,))[1]
+                (tokens,) = denoiser.denoise(seen, np.full(len(clean), time), layers=(layer,)).layers
                 total = total + backend.to_numpy(tokens.data.mean(axis=1))
             rows.append(total / (draws if noise == "average" else 1))
     return np.concatenate(rows)

@@ -69,8 +69,8 @@ class Flow(Method):
     def embed(self, images, noise, times, classes):
         noised = mixed(images, noise, times)
         layers = (self.encoder.feature_layer,)
-        prediction, (tokens,) = self.encoder.denoise(noised, times, self.conditions(classes), layers)
-        return prediction, tokens.reshape(len(images), -1)
+        denoised = self.encoder.denoise(noised, times, self.conditions(classes), layers)
+        return denoised.patches, denoised.layers[0].reshape(len(images), -1)
 
     def targets(self, images, noise, times, classes):
         return tuple(patchify(x, self.encoder.patch) for x in (images, noise))
@@ -98,8 +98,8 @@ class Flow(Method):
 
     def _velocity(self, noised, time, classes):
         encoder = self.teacher_encoder
-        output, _ = encoder.denoise(noised, np.full(len(noised), time), self.teacher_conditions(classes))
-        output = unpatchify(output.data, encoder.patch, encoder.image_shape)
+        denoised = encoder.denoise(noised, np.full(len(noised), time), self.teacher_conditions(classes))
+        output = unpatchify(denoised.patches.data, encoder.patch, encoder.image_shape)
         predicts = self.objective.settings["predicts"]
         if predicts == "clean":
             return (noised - output) / time

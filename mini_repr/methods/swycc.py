@@ -86,7 +86,7 @@ class Swycc(Method):
 
     def _velocity(self, noised, times, z, first):
         shown = self.show(patchify(first, self.denoiser.patch))
-        return self.denoiser.denoise(noised, times, self.tell(z), beside=shown)[0]
+        return self.denoiser.denoise(noised, times, self.tell(z), beside=shown).patches
 
     def targets(self, images, noise, times):
         patch = self.denoiser.patch

@@ -5,10 +5,11 @@ how much of each branch is added, which starts at nothing.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, gelu, modulated_norm, self_attention, sigmoid, split
+from mini_repr.autograd import Tensor, attention, gelu, modulated_norm, self_attention, sigmoid, split
 from mini_repr.backend import backend_of
 from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.init import zeros
@@ -23,6 +24,18 @@ from mini_repr.pages.declare import part
 from mini_repr.pages.page import definition
 
 EPS = 1e-6  # of the layer norms
+
+
+class Denoised(NamedTuple):
+    """What a denoiser gives.
+
+    patches: (B, P, patch * patch * C). layers: the tokens (B, P, D) after each block that was asked for. maps: of each
+    block that looks at a text the weights (B, heads, P, T), tensors with a gradient.
+    """
+
+    patches: Tensor
+    layers: tuple = ()
+    maps: tuple = ()
 
 
 @part("encoder", "denoiser", paper="036")
@@ -45,6 +58,7 @@ class Denoiser(Module):
     """
 
     takes = "images"
+    looks_at_text = False
 
     def __init__(
         self,
@@ -75,11 +89,12 @@ class Denoiser(Module):
         self.embed = Linear(pixels, width, rng, dtype=dtype)
         self.positions = Tensor(sine_positions(self.grid, width, dtype), requires_grad=True)
         self.time_in, self.time_out = (Linear(width, width, rng, dtype=dtype) for _ in range(2))
-        self.blocks = [AdaptiveBlock(width, heads, mlp_ratio, rng, dtype=dtype) for _ in range(depth)]
+        text = self.looks_at_text
+        self.blocks = [AdaptiveBlock(width, heads, mlp_ratio, rng, text=text, dtype=dtype) for _ in range(depth)]
         self.modulate = Linear(width, 2 * width, rng, init=zeros, dtype=dtype)
         self.outputs = Linear(width, pixels, rng, init=zeros, dtype=dtype)
 
-    def denoise(self, noised, times, condition=None, layers=(), beside=None):
+    def denoise(self, noised, times, condition=None, layers=(), beside=None, text=None):
         """What the denoiser says of each patch.
 
         Args:
@@ -87,8 +102,9 @@ class Denoiser(Module):
             condition: (B, D) rows that are added to what the times give, or None.
             layers: numbers of blocks, from 1 to depth, whose output tokens to return.
             beside: (B, P, D) rows that are added to what the patches give, or None.
+            text: (rows (B, T, D), booleans (B, T), True at words) for a denoiser of captions, else None.
         Returns:
-            (patches (B, P, patch * patch * C), tuple of (B, P, D)).
+            ``Denoised``.
         """
         if any(number not in range(1, self.depth + 1) for number in layers):
             raise ValueError(f"Denoiser: layers: got {tuple(layers)}, expected numbers from 1 to {self.depth}")
@@ -103,13 +119,16 @@ class Denoiser(Module):
         c = _silu(c if condition is None else c + condition)
         x = self.embed(patchify(noised, self.patch)) + self.positions
         x = x if beside is None else x + beside
-        kept = {}
+        kept, maps = {}, []
         for number, block in enumerate(self.blocks, 1):
-            x = block(x, c)
+            x, weights = block(x, c, text)
+            if weights is not None:
+                maps.append(weights)
             if number in layers:
                 kept[number] = x
         scale, shift = _parts(self.modulate(c), 2)
-        return self.outputs(modulated_norm(x, scale, shift, eps=EPS)), tuple(kept[number] for number in layers)
+        patches = self.outputs(modulated_norm(x, scale, shift, eps=EPS))
+        return Denoised(patches, tuple(kept[number] for number in layers), tuple(maps))
 
     def forward(self, images):
         (tokens,) = self._features(images, (self.feature_layer,))
@@ -124,32 +143,44 @@ class Denoiser(Module):
         return [tokens.mean(axis=1) for tokens in self.layer_tokens(images)]
 
     def _features(self, images, layers):
-        return self.denoise(2 * images - 1, np.full(len(images), self.feature_time), layers=layers)[1]
+        return self.denoise(2 * images - 1, np.full(len(images), self.feature_time), layers=layers).layers
 
 
 class AdaptiveBlock(Module):
     """x + a attention(norm(x)), then x + b mlp(norm(x)); scales and shifts of the norms, a and b come from c (B, D).
 
-    DiT's "adaLN-Zero" (Peebles, Xie 2022, arXiv 2212.09748, figure 3): all six start at 0, the block at the identity.
+    DiT's "adaLN-Zero" (Peebles, Xie 2022, arXiv 2212.09748, figure 3): all start at 0, the block at the identity. With
+    ``text`` there is a branch between the two that looks at the rows of a text, as in latent diffusion (Rombach et al.
+    2021, arXiv 2112.10752, section 3.3).
     """
 
-    def __init__(self, width, heads, mlp_ratio, rng, *, dtype=np.float32):
+    def __init__(self, width, heads, mlp_ratio, rng, *, text=False, dtype=np.float32):
         hidden = at_least_one("mlp_ratio * width", int(width * mlp_ratio))
         if width % at_least_one("heads", heads):
             raise ValueError(f"AdaptiveBlock: heads: got {heads}, expected a divisor of width {width}")
-        self._heads = heads
-        self.modulate = Linear(width, 6 * width, rng, init=zeros, dtype=dtype)
+        self._heads, self._branches = heads, 3 if text else 2
+        self.modulate = Linear(width, 3 * self._branches * width, rng, init=zeros, dtype=dtype)
         self.qkv = Linear(width, 3 * width, rng, init=three_square, dtype=dtype)
         self.out = Linear(width, width, rng, dtype=dtype)
         self.expand, self.contract = Linear(width, hidden, rng, dtype=dtype), Linear(hidden, width, rng, dtype=dtype)
+        if text:
+            self.query, self.key, self.value, self.said = (Linear(width, width, rng, dtype=dtype) for _ in range(4))
 
-    def forward(self, x, c):
-        """Tokens (B, N, D) with a row c (B, D) for each input to tokens."""
-        scale, shift, gate, scale2, shift2, gate2 = _parts(self.modulate(c), 6)
+    def forward(self, x, c, text=None):
+        """Tokens (B, N, D), a row c (B, D) for each input, and a text's (rows, mask): (tokens, weights on the text)."""
+        scale, shift, gate, scale2, shift2, gate2, *of_text = _parts(self.modulate(c), 3 * self._branches)
         mixed, _ = self_attention(self.qkv(modulated_norm(x, scale, shift, eps=EPS)), heads=self._heads)
-        x = x + self.out(mixed) * gate.reshape(len(x), 1, -1)
+        x, weights = x + self.out(mixed) * gate.reshape(len(x), 1, -1), None
+        if of_text:
+            scale3, shift3, gate3 = of_text
+            rows, mask = text
+            query = self.query(modulated_norm(x, scale3, shift3, eps=EPS))
+            told, weights = attention(
+                query, self.key(rows), self.value(rows), mask=mask[:, None, None], heads=self._heads
+            )
+            x = x + self.said(told) * gate3.reshape(len(x), 1, -1)
         hidden = gelu(self.expand(modulated_norm(x, scale2, shift2, eps=EPS)))
-        return x + self.contract(hidden) * gate2.reshape(len(x), 1, -1)
+        return x + self.contract(hidden) * gate2.reshape(len(x), 1, -1), weights
 
 
 def time_features(times, width):

@@ -50,10 +50,9 @@ def test_a_row_depends_on_no_other_and_an_average_of_one_is_a_sample(denoiser):
 
 def test_looking_inside_leaves_what_it_says(denoiser):
     x, times = 2 * IMAGES - 1, np.full(9, 0.3)
-    plain, _ = denoiser.denoise(x, times)
-    looked, tokens = denoiser.denoise(x, times, layers=(1, 2, 3))
-    np.testing.assert_array_equal(plain.data, looked.data)
-    assert len(tokens) == 3 and tokens[0].shape == (9, 4, 16)
+    plain, looked = denoiser.denoise(x, times), denoiser.denoise(x, times, layers=(1, 2, 3))
+    np.testing.assert_array_equal(plain.patches.data, looked.patches.data)
+    assert len(looked.layers) == 3 and looked.layers[0].shape == (9, 4, 16)
 
 
 @pytest.mark.parametrize(

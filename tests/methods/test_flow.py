@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from mini_repr.autograd import Tensor
 from mini_repr.cli import main
 from mini_repr.data import ImageSet, load
 from mini_repr.data.dataset import Dataset
 from mini_repr.losses.reconstruction.flow_matching import flow_matching
 from mini_repr.methods import Batch, build_method
 from mini_repr.nn import patchify
+from mini_repr.nn.denoiser import Denoised
 from mini_repr.training import config, session
 
 DATA = load("digits")
@@ -37,7 +39,7 @@ def test_a_step_is_the_loss_of_its_own_mixtures():
     images, noise, times, classes = method.sample(IMAGES, LABELS, np.random.default_rng(3))
     np.testing.assert_array_equal(images, 2 * IMAGES - 1)
     mixed = np.stack([(1 - t) * x + t * n for t, x, n in zip(times, images, noise, strict=True)]).astype(np.float32)
-    prediction, _ = method.encoder.denoise(mixed, times, method.conditions(classes))
+    prediction = method.encoder.denoise(mixed, times, method.conditions(classes)).patches
     expected = flow_matching(prediction, patchify(images, 4), patchify(noise, 4))
     np.testing.assert_allclose(step.total.data, expected.data, rtol=1e-5)
     assert step.embeddings.shape == (6, 4 * 16)
@@ -45,7 +47,7 @@ def test_a_step_is_the_loss_of_its_own_mixtures():
 
 def test_a_new_denoiser_says_nothing_whatever_it_is_told():
     method = flow()
-    output, _ = method.encoder.denoise(2 * IMAGES - 1, np.linspace(0, 1, 6), method.conditions(LABELS))
+    output = method.encoder.denoise(2 * IMAGES - 1, np.linspace(0, 1, 6), method.conditions(LABELS)).patches
     np.testing.assert_array_equal(output.data, 0)
 
 
@@ -54,7 +56,7 @@ def test_time_and_condition_change_what_it_says_of_their_image_alone():
     times, classes = np.full(6, 0.4), np.arange(6)
 
     def says(times=times, classes=classes):
-        return method.encoder.denoise(2 * IMAGES - 1, times, method.conditions(classes))[0].data
+        return method.encoder.denoise(2 * IMAGES - 1, times, method.conditions(classes)).patches.data
 
     for other in (says(times=np.r_[0.9, times[1:]]), says(classes=np.r_[7, classes[1:]])):
         changed = np.abs(other - says()).max(axis=(1, 2))
@@ -80,7 +82,7 @@ def test_whatever_is_predicted_a_perfect_denoiser_leads_back_to_its_image(predic
         noise = (noised - (1 - t) * world) / t
         known = {"clean": np.broadcast_to(world, noised.shape), "noise": noise}
         known |= {"velocity": noise - world, "towards_data": world - noise}
-        return type("Output", (), {"data": patchify(known[predicts], 4)}), ()
+        return Denoised(Tensor(patchify(known[predicts], 4)))
 
     method.teacher_encoder.denoise = perfect
     noise = np.random.default_rng(5).standard_normal((3, 1, 8, 8))
@@ -166,7 +168,8 @@ def test_dispersive_acts_on_the_tokens_inside(tmp_path):
     step = method.step(Batch((IMAGES, LABELS)), np.random.default_rng(3))
     images, noise, times, classes = method.sample(IMAGES, LABELS, np.random.default_rng(3))
     t = times[:, None, None, None].astype(np.float32)
-    _, (tokens,) = method.encoder.denoise((1 - t) * images + t * noise, times, method.conditions(classes), (1,))
+    noised = (1 - t) * images + t * noise
+    (tokens,) = method.encoder.denoise(noised, times, method.conditions(classes), (1,)).layers
     (page, _, own), rows = method.objective.added[0], tokens.data.reshape(6, -1)
     np.testing.assert_allclose(step.total.terms["dispersive"], page(rows, **own).data, rtol=1e-4)
 
