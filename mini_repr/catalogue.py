@@ -46,6 +46,7 @@ ROOMS = (
     "nn",
     "optim",
     "posthoc",
+    "standins",
     "posthoc/unlearning",
     "tokens",
     "training",

@@ -1,12 +1,12 @@
 """Contrastive noise: a batch of noises for one caption becomes more different images, each still what is asked for.
 
 Kim, Um, Ye 2025, arXiv 2510.03813. Sixteen captions such as "a seven", six noises each, guidance 3, the stand-in
-``scenes-flow`` (two trainings of it, by the parity of the seed). *plain*: the noises as drawn; *full*: eight steps of Adam; *push
-alone*: without the pull to the first estimate; *scaled*: the noises as drawn, as long as the moved ones are. What can
-differ between images of one digit is its cell: *cells*, how many of the four have the digit in some image of six;
-*right*: images with the digit in exactly one cell; *length*: the root mean square of the noise. Similarity of the
-images to each other is no measure here: moved noises give clear digits more often, and these are alike. The spotter
-sees 0.91 of true scenes whole.
+``scenes-flow`` (two trainings of it, by the parity of the seed). *plain*: the noises as drawn; *full*: eight steps of
+Adam; *push alone*: without the pull to the first estimate; *scaled*: the noises as drawn, as long as the moved ones
+are. What can differ between images of one digit is its cell: *cells*, how many of the four have the digit in some image
+of six; *right*: images with the digit in exactly one cell; *length*: the root mean square of the noise. Similarity of
+the images to each other is no measure here: moved noises give clear digits more often, and these are alike. The
+spotter sees 0.91 of true scenes whole.
 """
 
 import numpy as np

@@ -22,7 +22,7 @@ def test_what_they_would_become_lies_farther_apart_and_the_first_noise_is_left_a
     before = noise.copy()
     moved = diversified(noise, clean_of, steps=20)
     np.testing.assert_array_equal(noise, before)
-    assert moved.dtype == np.float32 and spread(moved) > spread(noise) + 0.05
+    assert moved.dtype == np.float32 and spread(moved) > spread(noise) + 0.03
     np.testing.assert_array_equal(moved[:, ~SEEN], noise[:, ~SEEN])
     np.testing.assert_array_equal(moved, diversified(noise, clean_of, steps=20))
     np.testing.assert_array_equal(diversified(noise, clean_of, steps=0), noise)
