@@ -30,6 +30,7 @@ ROOMS = (
     "losses",
     "losses/embeddings",
     "losses/labels",
+    "losses/maps",
     "losses/pairs",
     "losses/reconstruction",
     "losses/scores",

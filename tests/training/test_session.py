@@ -54,15 +54,37 @@ def assert_same_weights(one, other):
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
-@pytest.mark.parametrize("loss", list(all_losses()))
+def kind_for(loss):
+    """What a loss is trained on unless told otherwise: images where a method does, else texts; None for neither."""
+    for kind in ("images", "texts"):
+        try:
+            find_method(None, all_losses()[loss], kind)
+        except ValueError:
+            continue
+        return kind
+
+
+KINDS = {loss: kind_for(loss) for loss in all_losses()}
+
+
+def test_a_method_trains_every_loss_but_those_of_attention_maps():
+    """These steer the drawing of an image by a model that is already trained."""
+    assert {loss for loss, kind in KINDS.items() if kind is None} == {
+        loss for loss, page in all_losses().items() if page.compares == "maps"
+    }
+
+
+@pytest.mark.parametrize("loss", [loss for loss, kind in KINDS.items() if kind])
 def test_every_loss_trains_two_epochs_and_reports(tmp_path, loss):
     settings = chosen(loss, epochs=2)
-    own = find_method(None, all_losses()[loss]).default_encoder
+    own = find_method(None, all_losses()[loss], KINDS[loss]).default_encoder
     settings["encoder"] |= {"name": own} if own else {}
+    if KINDS[loss] == "texts":
+        settings |= {"data": {"name": "glosses", "kind": "graded"}, "encoder": {"name": "text", "width": 16}}
     run, home = trained(settings, tmp_path / "run")
     scores = session.finish(run, home)
     assert set(scores) == {"trained", "untrained", "raw input"}
-    assert all(0.05 < row["knn"] <= 1 for row in scores.values())
+    assert all(0.05 < row["knn"] <= 1 for row in scores.values() if "knn" in row)
     before = session.start(settings, tmp_path / "fresh")[1]
     changed = [
         n for n, w in weights(home).items() if n.startswith("method/") and not np.array_equal(w, weights(before)[n])
