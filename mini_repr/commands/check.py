@@ -87,6 +87,11 @@ def check(target, against, ranks, spawn, detached, values_only, mutants, views, 
     4: right to seven digits only, as a float32 constant inside float64 code gives.
     """
     variant, output = chosen["variant"], {name: chosen[name] for name in OUTPUT}
+    if against:
+        from mini_repr.pages.field_names import meant
+
+        against, own = meant(against)[:2]
+        variant = variant or own
     if chosen["schema"]:
         from mini_repr.conformance.schema import REPORTS
 
