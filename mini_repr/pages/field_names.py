@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from mini_repr.pages.names import UnknownName, find_loss, folded
+from mini_repr.pages.names import UnknownName, choose, find_loss, folded
+from mini_repr.pages.registry import all_losses
 
 
 class Meant(NamedTuple):
@@ -60,7 +61,6 @@ def meant(name):
     try:
         return Meant(find_loss(name).name)
     except UnknownName:
-        by_fold = {folded(known): one for known, one in FIELD_NAMES.items()}
-        if not isinstance(name, str) or folded(name) not in by_fold:
-            raise
-        return by_fold[folded(name)]
+        by_fold = {folded(known): known for known in FIELD_NAMES}
+        known = by_fold.get(folded(name), name) if isinstance(name, str) else name
+        return FIELD_NAMES[choose("loss", known, [*all_losses(), *FIELD_NAMES])]
