@@ -48,6 +48,7 @@ RUNS = {
         "encoder": {"name": "pooled_vit", "width": 16, "depth": 2, "heads": 2, "patch": 4},
     },
     "classifier": {"loss": {"name": "cross_entropy"}, "train": {"grad_cache": 4}},
+    "weight_masking": {"loss": {"name": "cross_entropy"}, "method": {"name": "weight_masking"}},
     "neighbours": {"loss": {"name": "barlow_twins"}, "method": {"name": "neighbours"}},
     "continual": {"loss": {"name": "sy_con"}},
     "two_tower": {
