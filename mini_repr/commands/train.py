@@ -23,8 +23,8 @@ def train_options(command):
         click.option(
             "--data",
             metavar="NAME|PATH",
-            help="A name of `mini-repr list --data`, a file or folder of images, or pairs of texts (.tsv, "
-            ".jsonl). Default: digits.",
+            help="A name of `mini-repr list --data`, a file or folder of images, pairs of texts (.tsv, .csv, "
+            ".jsonl), or texts (.txt). Default: digits.",
         ),
         click.option(
             "--encoder",

@@ -323,14 +323,14 @@ def _labels(bench):
 
 
 def _masks(bench):
-    for p in bench.of_kind(Mask):
-        inputs = bench.draw("mask")
+    for k, p in enumerate(bench.of_kind(Mask)):
+        inputs, of = bench.draw("mask"), f"{p.name}-" if k else ""
         mask = np.zeros_like(inputs[p.name])
-        yield "mask-none", "nothing is marked", ["mask", "edge"], {**inputs, p.name: mask}
-        yield "mask-all", "everything is marked", ["mask", "edge"], {**inputs, p.name: ~mask}
+        yield f"{of}mask-none", "nothing is marked", ["mask", "edge"], {**inputs, p.name: mask}
+        yield f"{of}mask-all", "everything is marked", ["mask", "edge"], {**inputs, p.name: ~mask}
         one = mask.copy()
         one[(0,) * one.ndim] = True
-        yield "mask-one", "one is marked", ["mask"], {**inputs, p.name: one}
+        yield f"{of}mask-one", "one is marked", ["mask"], {**inputs, p.name: one}
 
 
 def _layouts(bench):

@@ -22,6 +22,7 @@ BY_DEFAULT = [
     "two_tower",
     "simcse",
     "language",
+    "electra",
     "unsee",
     "momentum",
 ]

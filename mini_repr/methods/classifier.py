@@ -41,7 +41,7 @@ class Classifier(Method):
 
     @classmethod
     def fits(cls, loss):
-        return super().fits(loss) and "similarity" not in loss.required
+        return super().fits(loss) and not {"similarity", "replaced"} & set(loss.required)
 
     def sample(self, images, rng):
         return (self.views(images, rng),)

@@ -5,6 +5,7 @@ from mini_repr.metrics.auc import auc
 from mini_repr.metrics.coding_rate import coding_rate
 from mini_repr.metrics.curvature import curvature
 from mini_repr.metrics.energy_distance import energy_distance
+from mini_repr.metrics.head_spectrum import anisotropy, singular_entropy
 from mini_repr.metrics.infonce_bound import infonce_bound
 from mini_repr.metrics.input_recovery import input_recovery
 from mini_repr.metrics.knn import knn_accuracy

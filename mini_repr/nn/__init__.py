@@ -33,4 +33,6 @@ from mini_repr.nn.text import TextEncoder, tokenise, trimmed, word_counts
 from mini_repr.nn.text_transformer import LanguageHead, TextTransformer
 from mini_repr.nn.transformer import Block
 from mini_repr.nn.vit import ViT, sine_positions
+from mini_repr.nn.weight_masks import WeightMasks
 from mini_repr.nn.word_decoder import WordDecoder
+from mini_repr.nn.word_generator import WordGenerator

@@ -21,3 +21,12 @@ def at_places(tokens, places):
     """(B, M, D): the rows of tokens (B, T, D) at integers (B, M), on the host or the tokens' device."""
     backend = backend_of(tokens.data)
     return tokens[backend.xp.arange(len(tokens))[:, None], backend.asarray(places)]
+
+
+def with_rows_at(tokens, rows, places):
+    """(B, T, D): tokens, but at integers (B, K) on their device the rows (B, K, D)."""
+    xp = backend_of(tokens.data).xp
+    batch, length = tokens.shape[:2]
+    source = xp.tile(xp.arange(length), (batch, 1))
+    source[xp.arange(batch)[:, None], places] = length + xp.arange(places.shape[1])
+    return at_places(concatenate(tokens, rows, axis=1), source)

@@ -8,6 +8,7 @@ import numpy as np
 from mini_repr.autograd import Tensor, gelu, linear, where
 from mini_repr.backend import backend_of
 from mini_repr.nn.encoded import Encoded
+from mini_repr.nn.gaps import with_rows_at
 from mini_repr.nn.init import truncated_normal
 from mini_repr.nn.layers import Embedding, LayerNorm, Linear
 from mini_repr.nn.mlp import normalised
@@ -103,13 +104,7 @@ class TextTransformer(WordEncoder):
         allowed = mask[:, None, None, :]
         if self._causal:
             allowed = allowed & backend.xp.tri(length, dtype=bool)
-        x = self.words(ids)
-        if replace is not None:
-            x = where(backend.asarray(replace)[:, :, None], mask_token, x)
-        if places is None:
-            x = x + self.positions[:length]
-        else:
-            x = x + self.positions[backend.asarray(places).reshape(-1)].reshape(*x.shape)
+        x = self.placed_words(ids, replace, mask_token, places)
         kept, weights_of = {}, []
         for number, block in enumerate(self.blocks, 1):
             x, weights = block(x, allowed)
@@ -118,6 +113,48 @@ class TextTransformer(WordEncoder):
                 weights_of.append(weights)
         tokens = self.norm(x)
         return Encoded(self.pool(tokens, mask), tokens, tuple(kept[number] for number in layers), tuple(weights_of))
+
+    def forward_dropping(self, ids, mask, kept, replace=None, mask_token=None):
+        """Encode texts while the middle of the stack computes some of their words only: token dropping.
+
+        Hou et al. 2022, arXiv 2203.13240, section 3.1. Of L blocks number L/2 computes the rows of the words that are
+        kept, which look at all; the next ones up to L - 1 see the kept words alone; before the last block the others
+        come back with the rows that they had before block L/2.
+
+        Args:
+            kept: integers (B, K) on the weights' device, places of the words to keep. Else as ``forward``.
+        Returns:
+            ``Encoded``: pooled and tokens (B, T, width).
+        Raises:
+            ValueError: an argument of a wrong shape, a depth of 1, or a causal encoder.
+        """
+        self._check(ids, mask, (), replace, mask_token, None)
+        if self.depth < 2 or self._causal:
+            came = f"depth {self.depth}{', causal' if self._causal else ''}"
+            raise ValueError(f"TextTransformer: kept: got {came}, expected two blocks or more, not causal")
+        backend, half = backend_of(self.words.weight.data), self.depth // 2
+        mask = backend.asarray(mask)
+        allowed = mask[:, None, None, :]
+        x = self.placed_words(ids, replace, mask_token)
+        for block in self.blocks[: half - 1]:
+            x, _ = block(x, allowed)
+        rows, _ = self.blocks[half - 1](x, allowed, kept)
+        among = backend.xp.take_along_axis(mask, kept, axis=1)[:, None, None, :]
+        for block in self.blocks[half:-1]:
+            rows, _ = block(rows, among)
+        x, _ = self.blocks[-1](with_rows_at(x, rows, kept), allowed)
+        tokens = self.norm(x)
+        return Encoded(self.pool(tokens, mask), tokens)
+
+    def placed_words(self, ids, replace=None, mask_token=None, places=None):
+        """What enters the first block, (B, T, D): the words' rows, some of them replaced, plus positions."""
+        backend = backend_of(self.words.weight.data)
+        x = self.words(ids)
+        if replace is not None:
+            x = where(backend.asarray(replace)[:, :, None], mask_token, x)
+        if places is None:
+            return x + self.positions[: ids.shape[1]]
+        return x + self.positions[backend.asarray(places).reshape(-1)].reshape(*x.shape)
 
     def _check(self, ids, mask, layers, replace, mask_token, places):
         check_words("TextTransformer", ids, mask)
@@ -167,21 +204,26 @@ class LanguageHead(Module):
 
     ``tied``: by the word embeddings themselves (Press, Wolf 2016, arXiv 1608.05859), otherwise by a table of its own.
     ``inputs``: width of the tokens where, as in BERT, linear, GELU and layer norm lead from them to the words' width.
+    ``rank``: the head is a product (D, rank) (rank, V), of tables of its own (Godey et al. 2024, arXiv 2404.07647).
 
     Args:
         words: the ``Embedding`` (V, D) of the encoder.
     """
 
-    def __init__(self, words, rng, *, tied=True, inputs=None, dtype=np.float32):
-        self.weight = words.weight if tied else Tensor(truncated_normal(rng, words.weight.shape, dtype), True)
-        self.bias = Tensor(np.zeros(len(words.weight), dtype), True)
-        width = words.weight.shape[1]
+    def __init__(self, words, rng, *, tied=True, inputs=None, rank=None, dtype=np.float32):
+        count, width = words.weight.shape
+        own = (count, width if rank is None else rank)
+        self.weight = words.weight if tied and rank is None else Tensor(truncated_normal(rng, own, dtype), True)
+        self.bias = Tensor(np.zeros(count, dtype), True)
+        self.narrow = None if rank is None else Linear(width, rank, rng, bias=False, dtype=dtype)
         self.linear = None if inputs is None else Linear(inputs, width, rng, dtype=dtype)
         self.norm = None if inputs is None else LayerNorm(width, dtype=dtype)
 
     def forward(self, tokens):
         if self.linear is not None:
             tokens = self.norm(gelu(self.linear(tokens)))
+        if self.narrow is not None:
+            tokens = self.narrow(tokens)
         return linear(tokens, self.weight.T, self.bias)
 
 
