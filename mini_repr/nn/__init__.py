@@ -9,7 +9,7 @@ what is annotated among its arguments is what a user may set.
 from mini_repr.nn.crate import Crate, CrateDecoder
 from mini_repr.nn.decoders import CrossDecoder, Decoder
 from mini_repr.nn.encoded import Encoded
-from mini_repr.nn.heads import Heads, LinearHead, PredictionHead, ProjectionHead
+from mini_repr.nn.heads import FixedReweighting, Heads, LinearHead, PredictionHead, ProjectionHead
 from mini_repr.nn.init import he_normal, truncated_normal, xavier_uniform, zeros
 from mini_repr.nn.layers import (
     ACTIVATIONS,
