@@ -16,6 +16,7 @@ COMMANDS = {
     "eval": "evaluate.evaluate",
     "embed": "embed.embed",
     "metrics": "metrics.metrics",
+    "posthoc": "posthoc.posthoc",
     "theorem": "theorem.theorem",
     "list": "list.list_everything",
     "show": "show.show",
