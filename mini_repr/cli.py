@@ -18,6 +18,7 @@ COMMANDS = {
     "sample": "sample.sample",
     "standin": "standin.standin",
     "metrics": "metrics.metrics",
+    "posthoc": "posthoc.posthoc",
     "theorem": "theorem.theorem",
     "list": "list.list_everything",
     "show": "show.show",

@@ -24,6 +24,7 @@ ROOMS = (
     "masking",
     "tokens",
     "methods",
+    "posthoc",
     "training",
     "standins",
     "claims",

@@ -5,7 +5,7 @@ import json
 import click
 
 from mini_repr.commands.errors import plain_errors
-from mini_repr.commands.settings import refuse_missing, settings_of
+from mini_repr.commands.settings import refuse_missing, settings_of, write
 
 
 @click.group()
@@ -30,7 +30,7 @@ def value(name, source, assignments, variant, out, as_json):
     """
     result = _evaluated(name, source, assignments, variant)
     if out:
-        _write(result, out)
+        write(out, {"value": result["value"], **{f"grad_{n}": g for n, g in result["gradients"].items()}})
     if as_json:
         gradients = {n: g.tolist() for n, g in result["gradients"].items()}
         click.echo(json.dumps({**result, "gradients": gradients}, indent=2))
@@ -72,16 +72,6 @@ def _evaluated(name, path, assignments, variant):
         "terms": {n: float(t) for n, t in terms.items()},
         "gradients": {n: CPU.to_numpy(g) for n, g in gradients.items()},
     }
-
-
-def _write(result, path):
-    """Value and gradients as an npz file: ``value``, ``grad_NAME``."""
-    import numpy as np
-
-    from mini_repr.training.folder import writing
-
-    with writing(path), open(path, "wb") as file:
-        np.savez(file, value=result["value"], **{f"grad_{n}": g for n, g in result["gradients"].items()})
 
 
 def _text(result):

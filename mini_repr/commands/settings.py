@@ -27,3 +27,46 @@ def refuse_missing(page, arrays, path):
     for parameter in page.arrays:
         if not parameter.annotation.optional and parameter.name not in arrays:
             raise ValueError(f"{path}: no array {parameter.name!r}; {page.name} needs {parameter.annotation}")
+
+
+def mapped(arrays, names, path):
+    """``arrays`` {name: array}, and those of ``--map`` words ARGUMENT=ARRAY under the argument's name too.
+
+    Raises:
+        ValueError: a word without "=", or an array that is not there.
+    """
+    found = dict(arrays)
+    for text in names:
+        argument, equals, name = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise ValueError(f"--map {text}: expected ARGUMENT=ARRAY, such as attribute=labels")
+        if name not in arrays:
+            raise ValueError(f"--map {text}: {path} holds {', '.join(arrays) or 'nothing'}, no {name}")
+        found[argument] = arrays[name]
+    return found
+
+
+def write(path, arrays):
+    """Write arrays to an npz file; a disk that refuses is one line."""
+    import numpy as np
+
+    from mini_repr.training.folder import writing
+
+    with writing(path), open(path, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def report(found):
+    """{name: number or array} as lines; of an array its shape, and its values where they fit."""
+    width = max(map(len, found))
+    return "\n".join(f"{name.ljust(width)}  {_short(value)}" for name, value in found.items())
+
+
+def _short(value):
+    """A number in six digits; of an array its shape, and its values where they fit on a line."""
+    import numpy as np
+
+    if np.ndim(value) == 0:
+        return f"{value:.6g}" if isinstance(value, float) else str(value)
+    values = np.array2string(np.asarray(value), precision=4, separator=", ").replace("\n", " ")
+    return f"{np.shape(value)}" + (f" {values}" if len(values) < 80 else "")

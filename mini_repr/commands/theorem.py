@@ -3,7 +3,7 @@
 import click
 
 from mini_repr.commands.errors import plain_errors
-from mini_repr.commands.settings import refuse_missing, settings_of
+from mini_repr.commands.settings import refuse_missing, report, settings_of, write
 
 
 @click.command(short_help="Evaluate a theorem on the arrays of a file.")
@@ -28,22 +28,5 @@ def theorem(name, source, assignments, out):
     refuse_missing(page, arrays, source)
     found = page(**{p.name: arrays[p.name] for p in page.arrays if p.name in arrays}, **settings)._asdict()
     if out:
-        import numpy as np
-
-        from mini_repr.training.folder import writing
-
-        with writing(out), open(out, "wb") as file:
-            np.savez(file, **found)
-    width = max(map(len, found))
-    for field, value in found.items():
-        click.echo(f"{field.ljust(width)}  {_short(value)}")
-
-
-def _short(value):
-    """A number in six digits; of an array its shape, and its values where they fit on a line."""
-    import numpy as np
-
-    if np.ndim(value) == 0:
-        return f"{value:.6g}" if isinstance(value, float) else str(value)
-    values = np.array2string(np.asarray(value), precision=4, separator=", ").replace("\n", " ")
-    return f"{np.shape(value)}" + (f" {values}" if len(values) < 80 else "")
+        write(out, found)
+    click.echo(report(found))

@@ -22,5 +22,6 @@ from mini_repr.metrics.ranks import dimension_std, effective_rank, rankme
 from mini_repr.metrics.reconstruction_subspaces import reconstruction_alignment, subspace_probe
 from mini_repr.metrics.retrieval import label_ndcg, mean_reciprocal_rank, ndcg, recall_at_k
 from mini_repr.metrics.sparsity import expected_flops
+from mini_repr.metrics.subclass_share import subclass_share
 from mini_repr.metrics.tolerance import tolerance
 from mini_repr.metrics.uniformity import uniformity

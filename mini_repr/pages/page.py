@@ -22,8 +22,8 @@ KINDS = {
     "metric": ("metrics",),
     "optimiser": ("optim",),
     "mask": ("masking",),
-    "procedure": ("optim", "methods"),
-    "theorem": ("metrics",),
+    "procedure": ("optim", "methods", "posthoc"),
+    "theorem": ("metrics", "posthoc"),
 }
 
 

@@ -134,17 +134,8 @@ def embed(path, data, out, device=None):
         raise ValueError(f"--out {out}: exists already; choose another name or remove it")
     if not Path(out).name or not Path(out).parent.is_dir():
         raise ValueError(f"--out {out}: no folder {Path(out).parent}" if out else "--out: got '', expected a file")
-    run, data = opened(path, data, device)
-    parts = (data.train, data.test)
-    encoders = _encoders(run.method, data)
-    arrays = {
-        name: np.concatenate([encode(encoders[name], _inputs(part)[name], run.backend) for part in parts])
-        for name in encoders
-    }
-    shapes = {name: rows.shape for name, rows in arrays.items()}
-    arrays["is_test"] = np.repeat([False, True], [len(part) for part in parts])
-    if data.train.labels is not None:
-        arrays["labels"] = np.concatenate([part.labels for part in parts])
+    arrays = embeddings(path, data, device)
+    shapes = {name: rows.shape for name, rows in arrays.items() if name in ("z", "a", "b")}
     temporary = f"{out}.{os.getpid()}.partial"
     try:
         with open(temporary, "wb") as file:
@@ -156,6 +147,21 @@ def embed(path, data, out, device=None):
         if os.path.exists(temporary):
             os.remove(temporary)
     return shapes
+
+
+def embeddings(path, data=None, device=None):
+    """{"z" (or "a" and "b"), "is_test" and, where known, "labels"} of all rows of a data set, training rows first."""
+    run, data = opened(path, data, device)
+    parts = (data.train, data.test)
+    encoders = _encoders(run.method, data)
+    arrays = {
+        name: np.concatenate([encode(encoders[name], _inputs(part)[name], run.backend) for part in parts])
+        for name in encoders
+    }
+    arrays["is_test"] = np.repeat([False, True], [len(part) for part in parts])
+    if data.train.labels is not None:
+        arrays["labels"] = np.concatenate([part.labels for part in parts])
+    return arrays
 
 
 def _views_of(settings, data):

@@ -7,4 +7,5 @@ covariance matrices), so that an identity can be tested and a bound watched whil
 
 from mini_repr.metrics.theory.latent_class import latent_class_bound
 from mini_repr.metrics.theory.pretext import cca, conditional_dependence
+from mini_repr.metrics.theory.spectral import balanced_layers, spectral_minimiser
 from mini_repr.metrics.theory.sufficiency import excess_risk, sufficiency

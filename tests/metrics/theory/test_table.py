@@ -11,13 +11,29 @@ from mini_repr.pages.registry import pages_of
 from mini_repr.pages.samples import sample_inputs, sizes_of, wrong_values
 
 THEOREMS = pages_of("theorem")
+
+
+def symmetric(rng, positive=False):
+    root = rng.standard_normal((4, 4))
+    return root @ root.T + 0.1 * np.eye(4) if positive else root + root.T
+
+
 # Settings to try, and arrays that must be of a kind that samples are not.
 SETTINGS = {
     "latent_class_bound": [{}, {"loss": "hinge"}],
+    "spectral_minimiser": [{}, {"width": 4}],
+    "balanced_layers": [{}, {"layers": 3}],
+    "pure_representation": [{}, {"r": 1}],
+    "mixed_representation": [{}, {"r": 1}],
     "sufficiency": [{"kind": kind} for kind in GENERATORS],
     "excess_risk": [{"kind": kind} for kind in GENERATORS],
 }
-ARRAYS = {}
+ARRAYS = {
+    "spectral_minimiser": lambda rng: {"second": symmetric(rng, positive=True), "positive": symmetric(rng)},
+    "balanced_layers": lambda rng: {"gram": symmetric(rng, positive=True)},
+    "pure_representation": lambda rng: {n: symmetric(rng, positive=True) for n in ("covariance", "prior")},
+    "mixed_representation": lambda rng: {n: symmetric(rng, positive=True) for n in ("covariance", "prior")},
+}
 CASES = [pytest.param(n, s, id=f"{n}-{k}") for n in THEOREMS for k, s in enumerate(SETTINGS.get(n, [{}]))]
 
 
