@@ -9,8 +9,8 @@ Gradient. The threshold passes the gradient on as if it were the identity, dS = 
 loss raises its score, and a weight of 0 never moves its own. (The true derivative is 0.) W receives none.
 
 Source. Zhao, Lin, Mi, Jaggi, Schütze 2020, arXiv 2004.12406, section 3. Compared with ptlmasking/maskbert,
-code/masking/maskers.py (read, not run): threshold 0.01 and scores that start at 0 or twice that; its "uniform" draws the
-zeros with replacement, so that there are fewer of them.
+code/masking/maskers.py (read, not run): threshold 0.01 and scores that start at 0 or twice that; its "uniform" draws
+the zeros with replacement, so that there are fewer of them.
 """
 
 from contextlib import contextmanager
