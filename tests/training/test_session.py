@@ -55,8 +55,8 @@ def assert_same_weights(one, other):
 
 
 def kind_for(loss):
-    """What a loss is trained on unless told otherwise: images where a method does, else texts; None for neither."""
-    for kind in ("images", "texts"):
+    """What a loss is trained on unless told otherwise: images where a method does, else texts; None for none."""
+    for kind in ("images", "texts", "sentences"):
         try:
             find_method(None, all_losses()[loss], kind)
         except ValueError:
