@@ -381,7 +381,7 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(run, tmp_path
     from mini_repr.claims.bench import claim as claims
     from mini_repr.training import evaluation
 
-    monkeypatch.setattr(evaluation, "_trained", None)
+    monkeypatch.setattr(evaluation, "opened", None)
     monkeypatch.setattr(claims, "run", None)
     refused(run("embed", tmp_path, "--out", tmp_path / "no" / "emb.npz"), "--out", "no folder")
     refused(run("embed", tmp_path, "--out", ""), "--out: got ''")
@@ -510,7 +510,7 @@ def test_layers_of_a_run(run, tmp_path):
     scores = json.loads(run("eval", out, "--layers", "--json").output)
     assert [row["dimensions"] for row in scores.values()] == [512, 512, 128]
     with pytest.raises(ValueError, match="simclr rebuilds no images; give --layers too"):
-        session.rebuilt_images(out)
+        session.rebuilt_images(*session.opened(out))
 
 
 @pytest.mark.parametrize(
@@ -524,7 +524,7 @@ def test_layers_of_a_run(run, tmp_path):
 def test_what_a_run_of_masked_images_rebuilds(run, tmp_path, loss, method, drawn):
     out, small = tmp_path / "run", ("--set", "encoder.width=16", "--set", "encoder.pooling=cls", "--epochs", "1")
     assert run("train", "--loss", loss, "--method", method, *small, "--out", out).exit_code == 0
-    panels = session.rebuilt_images(out)
+    panels = session.rebuilt_images(*session.opened(out))
     assert set(panels) == drawn
     hidden = (panels["visible"] == 0.5).all(axis=1)
     for name in ("visible", "rebuilt"):
@@ -533,6 +533,29 @@ def test_what_a_run_of_masked_images_rebuilds(run, tmp_path, loss, method, drawn
         )
     assert hidden.mean() == pytest.approx(0.75, abs=0.06) and panels["attention"].shape == (8, 8, 8)
     assert not np.array_equal(panels["rebuilt"], panels["visible"])
+
+
+def test_clips_are_trained_on_evaluated_embedded_and_drawn(run, tmp_path):
+    clips, out = tmp_path / "clips.npz", tmp_path / "run"
+    rng = np.random.default_rng(0)
+    np.savez(clips, clips=rng.random((40, 4, 1, 8, 8)), labels=np.arange(40) % 2)
+    small = ("--set", "encoder.width=16", "--set", "encoder.patch=4", "--epochs", "1", "--batch-size", "16")
+    masked = ("--loss", "masked_regression", "--set", "method.mask=space", "--set", "encoder.pooling=cls")
+    result = run("train", *masked, "--data", clips, *small, "--out", out)
+    assert result.exit_code == 0 and "untrained" in result.output, result.output
+    assert run("eval", out, "--layers").exit_code == 0
+    assert run("embed", out, "--out", tmp_path / "rows.npz").exit_code == 0
+    with np.load(tmp_path / "rows.npz") as arrays:
+        assert arrays["z"].shape == (40, 16)
+    panels = session.rebuilt_images(*session.opened(out))
+    assert panels["image"].shape == (8, 1, 8, 8) and panels["attention"].shape == (8, 8, 8)
+    hidden = (panels["visible"][:, 0] == 0.5).reshape(4, 2, 8, 8)  # four clips of two frames each
+    assert (hidden[:, 0] == hidden[:, 1]).all() and hidden.mean() == 0.75
+    pytest.importorskip("matplotlib")
+    assert run("eval", out, "--plot", tmp_path / "rebuilt.png").exit_code == 0
+    refused(run("eval", out, "--data", "digits"), "(360, 1, 8, 8)", "(B, 4, 1, 8, 8)")
+    refused(run("train", *masked, "--data", "moving", "--set", "method.mask=tube"), "'tube'", "space")
+    refused(run("train", *masked, "--data", "moving", "--set", "encoder.tube=3"), "tube", "divisor of 8 frames")
 
 
 def test_training_on_pairs_of_texts(run, tmp_path):

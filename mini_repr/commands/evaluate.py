@@ -32,8 +32,9 @@ def evaluate(run, data, device, as_json, layers, plot):
 
     if plot:
         session.figures()  # refuses, where it must, before the work
-    panels = session.rebuilt_images(run, data, device) if plot and not layers else None
-    report = session.evaluate_layers(run, data, device) if layers else session.evaluate(run, data, device)
+    run, data = session.opened(run, data, device)
+    panels = session.rebuilt_images(run, data) if plot and not layers else None
+    report = session.evaluate_layers(run, data) if layers else session.compare(run, data)
     if panels:
         session.draw_rebuilt(panels, plot)
     elif plot:

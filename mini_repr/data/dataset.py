@@ -22,7 +22,8 @@ class ImageSet:
 
     Args:
         name: where the images came from.
-        images: (N, C, H, W) float32 in [0, 1], C = 1 (grey) or 3 (red, green, blue), N >= 1.
+        images: (N, C, H, W), or clips (N, T, C, H, W) of T frames, float32 in [0, 1], C = 1 (grey) or 3 (red, green,
+            blue), N >= 1.
         labels: (N,) int64 class indexes into ``label_names``, or None.
         label_names: tuple of str, one per class; empty without labels.
     Raises:
@@ -36,8 +37,11 @@ class ImageSet:
 
     def __post_init__(self):
         shape, dtype = self.images.shape, self.images.dtype
-        if len(shape) != 4 or shape[1] not in (1, 3) or dtype != np.float32:
-            raise DataError(f"{self.name}: images of shape {shape} {dtype}, expected (N, 1 or 3, H, W) float32")
+        if len(shape) not in (4, 5) or shape[-3] not in (1, 3) or dtype != np.float32:
+            raise DataError(
+                f"{self.name}: images of shape {shape} {dtype}, expected (N, 1 or 3, H, W), or clips "
+                "(N, T, 1 or 3, H, W), float32"
+            )
         if 0 in shape:
             raise DataError(f"{self.name}: no image (shape {shape}), expected at least one pixel of one image")
         low, high = self.images.min(), self.images.max()

@@ -6,6 +6,7 @@ from pathlib import Path
 from mini_repr.data.dataset import DataError
 from mini_repr.data.embedded import digits, gloss_pairs, gloss_sentences
 from mini_repr.data.generated.bars import bar_images
+from mini_repr.data.generated.moving import moving_clips
 from mini_repr.data.generated.permuted import permuted_images
 from mini_repr.data.generated.scenes import scene_images
 from mini_repr.data.generated.topics import topic_texts
@@ -20,6 +21,7 @@ EMBEDDED = {"digits": digits, "glosses": gloss_pairs, "sentences": gloss_sentenc
 GENERATED = {
     "scenes": scene_images,
     "wandering": wandering_images,
+    "moving": moving_clips,
     "permuted": permuted_images,
     "bars": bar_images,
     "topics": topic_texts,

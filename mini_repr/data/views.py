@@ -1,9 +1,10 @@
 """Augmentations: random views of a batch of small images, vectorised, the same on every device.
 
 A view is a setting (a frozen dataclass of strengths) that is called as ``view(images, rng)``: images (B, C, H, W) float
-on any backend in, the same shape and dtype out, the input untouched. Everything random is drawn on the host from
-``rng`` (a ``numpy.random.Generator``) and moved, so one seed gives one batch on all devices. Pixel values are in
-[0, 1]; no view leaves that range.
+on any backend in, the same shape and dtype out, the input untouched. A clip (B, T, C, H, W) is seen by one view: what
+is drawn for an image is drawn once for all frames (noise, drawn per pixel, is not). Everything random is drawn on the
+host from ``rng`` (a ``numpy.random.Generator``) and moved, so one seed gives one batch on all devices. Pixel values are
+in [0, 1]; no view leaves that range.
 
 Geometric views only state, for each image, where an output pixel comes from. ``Compose`` multiplies the maps of
 neighbouring geometric views and samples once: one blur and one pass instead of several. ``rotate`` after ``shift`` in
@@ -25,6 +26,11 @@ from mini_repr.fused import elementwise
 PADDINGS = ("zero", "edge")
 # ITU-R BT.601: what a grey photograph would show of red, green and blue.
 _LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def default_views(images):
+    """The augmentations of images (N, C, H, W) or clips (N, T, C, H, W) unless told otherwise, as text."""
+    return COLOUR_VIEWS if images.shape[-3] == 3 else DEFAULT_VIEWS
 
 
 def resample(images, maps, padding="zero"):
@@ -131,19 +137,28 @@ def _source(xp, line, height, width, length):
 class View:
     """Base of all views. Fields are the parameters; ``__post_init__`` checks them."""
 
+    mixes_channels = False  # those that do know no place, and see the frames of a clip as one tall image
+
     def __call__(self, images, rng):
         """A random view of every image.
 
         Args:
-            images: (B, C, H, W) float, values in [0, 1].
+            images: (B, C, H, W), or clips (B, T, C, H, W), float, values in [0, 1].
             rng: host ``numpy.random.Generator``.
         Raises:
             ValueError: another shape or dtype, or no channels of the kind that the view needs.
         """
         _check_images(images)
-        return self._apply(images, rng)
+        if images.ndim == 4:
+            return self._apply(images, rng)
+        batch, frames, channels, height, width = images.shape
+        if not self.mixes_channels:  # frames become channels
+            return self._apply(images.reshape(batch, -1, height, width), rng).reshape(images.shape)
+        tall = images.swapaxes(1, 2).reshape(batch, channels, -1, width)
+        return self._apply(tall, rng).reshape(batch, channels, frames, height, width).swapaxes(1, 2)
 
     def _apply(self, images, rng):
+        """As the call, of checked images (B, C, H, W)."""
         raise NotImplementedError
 
     def describe(self):
@@ -354,6 +369,7 @@ class Grey(View):
     """Turn a colour image grey (ITU-R BT.601 luma in all three channels) with ``probability``."""
 
     probability: float = 0.2
+    mixes_channels = True
 
     def __post_init__(self):
         _check_number(self, "probability", 0, 1)
@@ -379,6 +395,7 @@ class Jitter(View):
     saturation: float = 0.4
     hue: float = 0.1
     probability: float = 0.8
+    mixes_channels = True
 
     def __post_init__(self):
         for name in ("brightness", "contrast", "saturation", "probability"):
@@ -411,7 +428,7 @@ class Compose:
     def __call__(self, images, rng):
         """As a single view; without any view the images come back as they are."""
         _check_images(images)
-        count, _, height, width = images.shape
+        count, *_, height, width = images.shape
         for run in self._runs():
             if not isinstance(run[0], Geometric):
                 images = run[0](images, rng)
@@ -419,7 +436,8 @@ class Compose:
             maps = run[0].maps(count, height, width, rng)
             for view in run[1:]:
                 maps = maps @ view.maps(count, height, width, rng)
-            images = resample(images, maps, _padding(run))
+            flat = images.reshape(count, -1, height, width)  # of clips: all frames by one map
+            images = resample(flat, maps, _padding(run)).reshape(images.shape)
         return images
 
     def _runs(self):
@@ -543,9 +561,12 @@ def _turn_hue(turns):
 
 
 def _check_images(images):
-    if not is_array(images) or images.ndim != 4 or images.dtype.kind != "f" or 0 in images.shape:
+    if not is_array(images) or images.ndim not in (4, 5) or images.dtype.kind != "f" or 0 in images.shape:
         came = f"{images.dtype} of shape {images.shape}" if is_array(images) else type(images).__name__
-        raise ValueError(f"views: got {came}, expected floating-point images (B, C, H, W), none of them empty")
+        raise ValueError(
+            f"views: got {came}, expected floating-point images (B, C, H, W) or clips (B, T, C, H, W), none of them "
+            "empty"
+        )
 
 
 def _check_colour(view, images):

@@ -15,7 +15,8 @@ def random_mask(rng, batch: Count(), patches: Count(2), ratio: Scalar(low=0, hig
     """Hide a share of the patches of every image, at random.
 
     Returns:
-        Host booleans (batch, patches), True = hidden: round(ratio * patches) per image, at least one each way.
+        Host booleans (batch, patches), True = hidden: round(ratio * patches) per image, at least one each way (the
+        official codes of MAE round down the number that is kept).
     """
     return rng.random((batch, patches)).argsort(axis=1) < hidden_count(ratio, patches)
 

@@ -18,6 +18,7 @@ BY_DEFAULT = [
     "latent_mim",
     "capi",
     "autoencoder",
+    "flow",
     "two_tower",
     "simcse",
     "language",
@@ -59,9 +60,15 @@ def find_method(name, loss, takes="images"):
     return methods[able[0]]
 
 
-def default_encoder(takes):
-    """Name of the encoder of what a method takes, unless a run is told otherwise."""
-    return {"images": "vit", "texts": "text", "sentences": "text"}[takes]
+def default_loss(method):
+    """Name of the loss that a run of the method called ``method`` (or None) takes unless told otherwise."""
+    page = pages_of("method").get(method)
+    return page.thing.default_loss if page and page.thing.default_loss else "infonce"
+
+
+def default_encoder(takes, method):
+    """Name of the encoder that a run of a method (a class) takes, of what it takes, unless told otherwise."""
+    return method.default_encoder or {"images": "vit", "texts": "text", "sentences": "text"}[takes]
 
 
 def kind_of(data):

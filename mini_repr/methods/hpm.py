@@ -6,9 +6,15 @@ from mini_repr.autograd import no_grad
 from mini_repr.backend import backend_of
 from mini_repr.losses.reconstruction.masked_regression import masked_regression, normalise_patches
 from mini_repr.masking import mined_mask, visible_patches
-from mini_repr.methods.masked import filled_in, refuse_whole_images, spread_over_pixels
+from mini_repr.methods.masked import (
+    filled_in,
+    pixels_of_patch,
+    refuse_whole_images,
+    spread_over_pixels,
+    true_patches,
+)
 from mini_repr.methods.method import Method, Step
-from mini_repr.nn import Decoder, copy_of, patchify
+from mini_repr.nn import Decoder, copy_of
 from mini_repr.pages.arguments import Count, Flag, Fraction
 from mini_repr.pages.declare import part
 
@@ -43,10 +49,10 @@ class HardPatchesMining(Method):
     ):
         super().__init__(parts)
         encoder, rng = self.encoder, parts.rng
-        refuse_whole_images("hpm", encoder)
+        refuse_whole_images("hpm", encoder, clips=True)
         self.ratio, self.mine, self.momentum, self.normalize_target = ratio, mine, momentum, normalize_target
         mined_mask(np.random.default_rng(0), np.zeros((1, encoder.patch_count)), ratio, 0)  # refuses a wrong ratio
-        pixels = encoder.patch**2 * encoder.image_shape[0]
+        pixels = pixels_of_patch(encoder)
         self.decoder = Decoder(encoder, decoder_width, decoder_depth, decoder_heads, pixels, rng)
         self.scorer = Decoder(encoder, decoder_width, decoder_depth, decoder_heads, 1, rng)
         self.teacher_encoder, self.teacher_scorer = copy_of(encoder), copy_of(self.scorer)
@@ -74,7 +80,7 @@ class HardPatchesMining(Method):
         scores = self.scores(images)
         mask = mined_mask(rng, scores, self.ratio, 0.0)
         prediction, _, _ = self.embed(images, mask)
-        filled = filled_in(images, mask, prediction.data, self.encoder.patch, self.normalize_target)
+        filled = filled_in(images, mask, prediction.data, self.encoder, self.normalize_target)
         return {**filled, "scores": backend_of(images).asarray(spread_over_pixels(scores, self.encoder))}
 
     def embed(self, images, mask):
@@ -83,7 +89,7 @@ class HardPatchesMining(Method):
         return self.decoder(encoded.tokens, mask), scores.reshape(*mask.shape), encoded.pooled
 
     def targets(self, images, mask):
-        return patchify(images, self.encoder.patch), mask
+        return true_patches(images, self.encoder), mask
 
     def compare(self, rows, targets, batch, objective):
         prediction, scores, pooled = rows

@@ -5,10 +5,10 @@ import numpy as np
 from mini_repr.autograd import no_grad
 from mini_repr.losses.reconstruction.masked_regression import masked_regression
 from mini_repr.masking import random_mask, visible_patches
-from mini_repr.methods.masked import filled_in, refuse_whole_images
+from mini_repr.methods.masked import filled_in, pixels_of_patch, refuse_whole_images, true_patches
 from mini_repr.methods.method import Method, Step
 from mini_repr.methods.state import queues_and_states
-from mini_repr.nn import Decoder, Heads, copy_of, patchify
+from mini_repr.nn import Decoder, Heads, copy_of
 from mini_repr.optim import cosine_momentum
 from mini_repr.pages.arguments import Choice, Count, Fraction, NonNegative
 from mini_repr.pages.declare import part
@@ -47,12 +47,12 @@ class MaskedContrast(Method):
     ):
         super().__init__(parts)
         encoder, heads, rng = self.encoder, parts.heads, parts.rng
-        refuse_whole_images("masked_contrast", encoder)
+        refuse_whole_images("masked_contrast", encoder, clips=True)
         for one in (ratio, weak_ratio):  # refuses a wrong ratio before training
             random_mask(np.random.default_rng(0), 1, encoder.patch_count, one)
         self.ratios, self.weak_views, self.weight, self.momentum = (ratio, weak_ratio), weak_views, weight, momentum
         self.projector = heads.projector(encoder.width, rng)
-        pixels = encoder.patch**2 * encoder.image_shape[0]
+        pixels = pixels_of_patch(encoder)
         self.decoder = Decoder(encoder, decoder_width, decoder_depth, decoder_heads, pixels, rng)
         averaged = keys == "average"
         self.teacher_encoder = copy_of(encoder) if averaged else None
@@ -68,7 +68,7 @@ class MaskedContrast(Method):
         """As of ``masked``: the images themselves, at the ratio of the augmented view."""
         mask = random_mask(rng, len(images), self.encoder.patch_count, self.ratios[0])
         encoded = self.encoder(images, visible=visible_patches(mask))
-        return filled_in(images, mask, self.decoder(encoded.tokens, mask).data, self.encoder.patch, False)
+        return filled_in(images, mask, self.decoder(encoded.tokens, mask).data, self.encoder, False)
 
     def embed(self, strong, weak, strong_mask, weak_mask):
         rows, rebuilt = [], []
@@ -79,7 +79,7 @@ class MaskedContrast(Method):
         return *rows, *rebuilt
 
     def targets(self, strong, weak, strong_mask, weak_mask):
-        pixels = [patchify(images, self.encoder.patch) for images in (strong, weak)]
+        pixels = [true_patches(images, self.encoder) for images in (strong, weak)]
         fixed = (*pixels, strong_mask, weak_mask)
         if self.teacher_encoder is None:
             return fixed

@@ -6,9 +6,9 @@ from mini_repr.backend import backend_of
 from mini_repr.losses.reconstruction.masked_regression import masked_regression
 from mini_repr.losses.scores.cross_entropy import cross_entropy
 from mini_repr.masking import random_mask, visible_patches
-from mini_repr.methods.masked import refuse_whole_images
+from mini_repr.methods.masked import pixels_of_patch, refuse_whole_images, true_patches
 from mini_repr.methods.method import Method, Step
-from mini_repr.nn import Decoder, Linear, patchify
+from mini_repr.nn import Decoder, Linear
 from mini_repr.pages.arguments import Choice, Count, Fraction, NonNegative
 from mini_repr.pages.declare import part
 from mini_repr.tokens import nearest_code, patch_codebook
@@ -45,7 +45,7 @@ class SupervisedMasked(Method):
         random_mask(np.random.default_rng(0), 1, encoder.patch_count, ratio)  # refuses a wrong ratio before training
         self.weight, self.predict, self.ratio = weight, predict, ratio
         self.head = Linear(encoder.width, len(train.label_names), rng)
-        outputs = codes if predict == "codes" else encoder.patch**2 * encoder.image_shape[0]
+        outputs = codes if predict == "codes" else pixels_of_patch(encoder)
         self.decoder = Decoder(encoder, decoder_width, decoder_depth, decoder_heads, outputs, rng)
         if predict == "codes":
             self.register_buffer("codebook", patch_codebook(train.images, encoder.patch, codes, rng))
@@ -64,7 +64,7 @@ class SupervisedMasked(Method):
         return self.head(pooled), self.decoder(shown.tokens, mask), pooled
 
     def targets(self, images, mask):
-        return patchify(images, self.encoder.patch), mask
+        return true_patches(images, self.encoder), mask
 
     def compare(self, rows, targets, batch, objective):
         scores, filled, pooled = rows

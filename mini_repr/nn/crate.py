@@ -66,7 +66,7 @@ class Crate(ViT):
         that ISTA gives.
         """
         codes = []
-        x = placed(self.embed(patchify(images, self.patch)), self.positions, self.class_token)
+        x = placed(self.embed(patchify(images, self.patch, self.tube)), self.places(), self.class_token)
         for block in self.blocks:
             in_subspaces = block.subspaces(block.norm1(x))
             x, _ = block(x)

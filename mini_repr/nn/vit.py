@@ -4,6 +4,7 @@ Source: Dosovitskiy et al. 2020, arXiv 2010.11929.
 """
 
 import math
+from itertools import product
 
 import numpy as np
 
@@ -25,11 +26,14 @@ from mini_repr.pages.page import definition
 class ViT(Module):
     """Small vision transformer, patches through pre-norm blocks, class token or mean.
 
-    Images (B, C, H, W) to ``Encoded``: pooled (B, width) and tokens (B, P, width), after the last layer norm.
+    Images (B, C, H, W) to ``Encoded``: pooled (B, width) and tokens (B, P, width), after the last layer norm. Clips
+    (B, T, C, H, W) likewise: a token is a patch of a few frames, and learned positions are the sum of a place's and a
+    time's (Feichtenhofer et al. 2022, arXiv 2205.09113).
 
     Args:
-        image_shape: (C, H, W). rng: host generator.
+        image_shape: (C, H, W), or of clips (T, C, H, W). rng: host generator.
         patch: side of a patch in pixels; None chooses (see ``choose_patch``).
+        tube: frames of a clip to a token; None takes 2, or 1 where their number is odd.
         width: D. depth: blocks. heads: divisor of width. mlp_ratio: hidden width of a block's MLP over D.
         positions: "learned", or "sine": a fixed 2-D sine-cosine table (needs width divisible by 4).
         pooling: "cls": a class token's row; "mean": no class token, the mean of the tokens.
@@ -50,6 +54,7 @@ class ViT(Module):
         dtype=np.float32,
         *,
         patch: Count(choose="chosen by choose_patch") = None,
+        tube: Count(choose="2, or 1 of an odd number of frames") = None,
         width: Count() = 64,
         depth: Count() = 2,
         heads: Count() = 4,
@@ -67,21 +72,28 @@ class ViT(Module):
             settings = {"dropout": dropout, "attention": attention, "shortcut": tuple(shortcuts[k])}
             return Block(width, heads, mlp_ratio, rng, **settings, branch_scale=branch_scale(start, depth), dtype=dtype)
 
-        self._build(image_shape, rng, dtype, patch, width, depth, positions, pooling, block)
+        self._build(image_shape, rng, dtype, patch, width, depth, positions, pooling, block, tube)
 
-    def _build(self, image_shape, rng, dtype, patch, width, depth, positions, pooling, block):
+    def _build(self, image_shape, rng, dtype, patch, width, depth, positions, pooling, block, tube=None):
         """All parts, the blocks by ``block(k)``."""
-        channels, height, across = self.image_shape = tuple(image_shape)
+        *times, channels, height, across = self.image_shape = tuple(image_shape)
         self.patch = choose_patch(height, across) if patch is None else patch
         if height % self.patch or across % self.patch:
             raise ValueError(f"ViT: patch: got {patch}, expected a common divisor of {height} and {across}")
-        self.grid = (height // self.patch, across // self.patch)
+        self.tube = 1 if not times else 2 - times[0] % 2 if tube is None else tube
+        if times and times[0] % self.tube:
+            raise ValueError(f"ViT: tube: got {tube}, expected a divisor of {times[0]} frames")
+        # (rows, columns) of patches; of clips (times, rows, columns).
+        self.grid = (*(count // self.tube for count in times), height // self.patch, across // self.patch)
         self.width, self.depth = width, depth
         self.patch_count = math.prod(self.grid)
 
-        self.embed = Linear(self.patch**2 * channels, width, rng, dtype=dtype)
+        self.embed = Linear(self.tube * self.patch**2 * channels, width, rng, dtype=dtype)
+        self.times = None
         if positions == "learned":
-            self.positions = Tensor(truncated_normal(rng, (self.patch_count, width), dtype), True)
+            self.positions = Tensor(truncated_normal(rng, (math.prod(self.grid[-2:]), width), dtype), True)
+            if times:
+                self.times = Tensor(truncated_normal(rng, (self.grid[0], width), dtype), True)
         else:
             self.register_buffer("positions", sine_positions(self.grid, width, dtype))
         # The class token has no position of its own: the sum of two learned rows is one learned row.
@@ -93,7 +105,7 @@ class ViT(Module):
         """Encode images.
 
         Args:
-            images: (B, C, H, W) array or tensor.
+            images: (B, C, H, W) array or tensor; of clips (B, T, C, H, W).
             visible: integers (B, V), the numbers of the patches to take; the others never enter (MAE). Tokens then are
                 (B, V, D), in the order given. On the host they are checked without waiting for a GPU.
             replace: boolean (B, P) (or (B, V)), True where ``mask_token`` (D,), a tensor of the caller's, takes the
@@ -104,8 +116,8 @@ class ViT(Module):
             ValueError: an argument of a wrong shape or kind.
         """
         self._check(images, visible, replace, mask_token, layers)
-        patches = patchify(images, self.patch)
-        positions = self.positions
+        patches = patchify(images, self.patch, self.tube)
+        positions = self.places()
         if visible is not None:
             backend = backend_of(self.embed.weight.data)
             visible, rows = backend.asarray(visible), backend.xp.arange(len(visible))[:, None]
@@ -129,6 +141,12 @@ class ViT(Module):
             pooled = tokens.mean(axis=1)
         return Encoded(pooled, tokens, tuple(kept[number] for number in layers), tuple(weights_of))
 
+    def places(self):
+        """(P, D) positions of the patches; of clips with learned ones the sum of each time's and each place's."""
+        if self.times is None:
+            return self.positions
+        return (self.times.reshape(-1, 1, self.width) + self.positions).reshape(self.patch_count, self.width)
+
     def _between(self, number, x, weights):
         """What enters the next block (or the last norm), of the tokens and attention weights of block ``number``."""
         return x
@@ -149,7 +167,7 @@ class ViT(Module):
         return row.reshape(len(x), self.width), tokens
 
     def _check(self, images, visible, replace, mask_token, layers):
-        if images.ndim != 4 or images.shape[1:] != self.image_shape:
+        if images.shape[1:] != self.image_shape:
             raise ValueError(f"ViT: images: got shape {images.shape}, expected (B, {_listed(self.image_shape)})")
         count = self.patch_count
         if visible is not None:
@@ -188,10 +206,15 @@ def pooled_definition(encoder, images, layer):
     """
     state, side, pooled = encoder.state_dict(), encoder.patch, []
     for image in images:
-        height, width = image.shape[1:]
-        corners = [(top, left) for top in range(0, height, side) for left in range(0, width, side)]
-        patches = [image[:, i : i + side, j : j + side].transpose(1, 2, 0).reshape(-1) for i, j in corners]
-        x = np.stack(patches) @ state["embed.weight"] + state["embed.bias"] + state["positions"]
+        clip = image if image.ndim == 4 else image[None]
+        frames, _, height, width = clip.shape
+        starts = (range(0, length, step) for length, step in ((frames, encoder.tube), (height, side), (width, side)))
+        boxes = [clip[t : t + encoder.tube, :, i : i + side, j : j + side] for t, i, j in product(*starts)]
+        patches = np.stack([box.transpose(0, 2, 3, 1).reshape(-1) for box in boxes])
+        positions = state["positions"]
+        if "times" in state:
+            positions = np.concatenate([positions + time for time in state["times"]])
+        x = patches @ state["embed.weight"] + state["embed.bias"] + positions
         if "class_token" in state:
             x = np.concatenate([state["class_token"][None], x])
         for number, block in enumerate(encoder.blocks, 1):
@@ -229,14 +252,21 @@ def choose_patch(height, width):
 def sine_positions(grid, width, dtype=np.float32):
     """(rows * columns, width): sine and cosine of the row number, then of the column number, a quarter each.
 
+    A grid (times, rows, columns) gives (times * rows * columns, width): to these are added sine and cosine of the time,
+    half each, with as many frequencies again.
+
     Vaswani et al. 2017, arXiv 1706.03762, section 3.5, in two dimensions: Chen et al. 2021, arXiv 2104.02057;
     frequencies 10000^(-4k/width), k = 0 .. width/4 - 1.
     """
     if width % 4:
         raise ValueError(f"sine_positions: width: got {width}, expected a multiple of 4")
     frequency = 10000.0 ** (-np.arange(width // 4) / (width / 4))
-    row, column = (number.reshape(-1, 1) * frequency for number in np.indices(grid))
-    return np.concatenate([np.sin(row), np.cos(row), np.sin(column), np.cos(column)], axis=1).astype(dtype)
+    row, column = (number.reshape(-1, 1) * frequency for number in np.indices(grid[-2:]))
+    table = np.concatenate([np.sin(row), np.cos(row), np.sin(column), np.cos(column)], axis=1)
+    if len(grid) == 3:
+        time = np.arange(grid[0])[:, None] * 10000.0 ** (-np.arange(width // 2) / (width / 2))
+        table = np.concatenate([np.sin(time), np.cos(time)], axis=1)[:, None] + table
+    return table.reshape(-1, width).astype(dtype)
 
 
 def _listed(sizes):

@@ -8,7 +8,7 @@ import numpy as np
 
 from mini_repr.autograd import no_grad
 from mini_repr.backend import get_backend
-from mini_repr.data import PairSet, parse_views
+from mini_repr.data import PairSet, default_views, parse_views
 from mini_repr.methods import (
     build_encoder,
     encode,
@@ -19,7 +19,8 @@ from mini_repr.methods import (
     kind_of,
 )
 from mini_repr.methods.masked import spread_over_pixels
-from mini_repr.nn import word_counts
+from mini_repr.nn import frames_of_tubes, word_counts
+from mini_repr.pages.names import choose
 from mini_repr.training import report
 from mini_repr.training.run import WEIGHTS, Run
 from mini_repr.training.stored import load_data, open_folder, stored_settings
@@ -29,17 +30,23 @@ PICTURED = 8
 RAW, UNTRAINED, TRAINED = "raw input", "untrained", "trained"
 
 
-def evaluate(path, data=None, device=None):
-    """The table of a run folder, on its own data or another set of the same kind (and image shape)."""
-    return compare(*_trained(path, data, device))
+def opened(path, data_name=None, device=None):
+    """(the run in a folder, the data to look at): its own, or another set of the same kind (and image shape)."""
+    home = open_folder(path)
+    settings, own = stored_settings(home)
+    run = Run(settings, own, get_backend(device or settings["device"]))
+    run.restore(home)
+    data = own if data_name is None else load_data({"name": data_name})
+    if encoded_kind(data) != encoded_kind(own):
+        raise ValueError(f"data {data_name}: holds {kind_of(data)}, the run in {path} takes {kind_of(own)}")
+    return run, data
 
 
-def evaluate_layers(path, data=None, device=None):
+def evaluate_layers(run, data):
     """The measures of every layer of a run's encoder, {"layer 1": {metric: number}, ...}: ``report.by_layer``.
 
     Of two towers it is that of the texts b, compared with the same layer of that of a.
     """
-    run, data = _trained(path, data, device)
     encoders = list(_encoders(run.method, data).values())
     sides = [partial(encode_layers, encoder, backend=run.backend) for encoder in encoders]
     tokens_of = None
@@ -48,39 +55,73 @@ def evaluate_layers(path, data=None, device=None):
     codes_of = None
     if hasattr(encoders[-1], "layer_codes"):
         codes_of = partial(encode_layer_codes, encoders[-1], backend=run.backend)
-    views = parse_views(run.settings["method"]["views"]) if kind_of(data) == "images" else None
+    views = _views_of(run.settings, data) if kind_of(data) == "images" else None
     return report.by_layer(sides, tokens_of, data, views, codes_of)
 
 
-def rebuilt_images(path, data=None, device=None):
+def rebuilt_images(run, data):
     """Test images of a run of masked images as its method sees them: {name: (N, C, H, W) or (N, H, W) host arrays}.
 
     The first ``PICTURED`` test images, what is left visible of them, and what the method puts in the gaps; of hard
     patches mining also the scores of its teacher, and where the encoder has a class token where that looks in the last
-    block, the mean over heads.
+    block, the mean over heads. Of clips as many frames of those that are predicted, clip by clip.
 
     Raises:
         ValueError: the method rebuilds nothing.
     """
-    run, data = _trained(path, data, device)
     if not hasattr(run.method, "rebuilt"):
         raise ValueError(
             f"--plot: a run of method {run.method.page.name} rebuilds no images; give --layers too, for a picture of "
             "every layer's measures"
         )
-    images = run.backend.asarray(data.test.images[:PICTURED])
+    encoder = run.method.encoder
+    frames = encoder.grid[0] if len(encoder.grid) == 3 else 1
+    images = run.backend.asarray(data.test.images[: max(1, PICTURED // frames)])
     run.method.eval()
     with no_grad():
-        panels = {"image": images, **run.method.rebuilt(images, np.random.default_rng(report.VIEW_SEED))}
-        if getattr(run.method.encoder, "class_token", None) is not None:
-            panels["attention"] = _looked_at(run.method.encoder, images)
-    return {name: run.backend.to_numpy(panel) for name, panel in panels.items()}
+        panels = {"image": frames_of_tubes(images, encoder.tube)}
+        panels |= run.method.rebuilt(images, np.random.default_rng(report.VIEW_SEED))
+        if encoder.class_token is not None:
+            panels["attention"] = _looked_at(encoder, images)
+    if images.ndim == 5:
+        panels = {name: panel.reshape(-1, *panel.shape[2:]) for name, panel in panels.items()}
+    return {name: run.backend.to_numpy(panel[:PICTURED]) for name, panel in panels.items()}
 
 
 def _looked_at(encoder, images):
     """(B, H, W): the weight that the class token of a ViT gives each patch in the last block, the mean over heads."""
     weights = encoder(images, attention=True).attention[-1][:, :, 0, 1:].mean(axis=1)
     return spread_over_pixels(weights, encoder)
+
+
+def drawn_images(run, count, label=None, steps=25, guidance=1.0, seed=0):
+    """Images that a run of flow matching draws from noise.
+
+    Args:
+        count: of images; without a label they are of every class in turn. label: name of one class for all.
+        steps: of the way from noise to image. guidance: see ``Flow.velocity``. seed: of the noise.
+    Returns:
+        (images (count, C, H, W) in [0, 1], names of their classes, empty where the run has none), on the host.
+    Raises:
+        ValueError: the run draws nothing, or has no such class.
+    """
+    method = run.method
+    if not hasattr(method, "draw"):
+        raise ValueError(f"sample: a run of method {method.page.name} draws no images, expected one of --method flow")
+    known = method.classes
+    if label is not None and not known:
+        raise ValueError(f"--label {label}: the run knows no classes, leave it out")
+    if not known and guidance != 1.0:
+        raise ValueError(f"--guidance {guidance:g}: the run knows no classes to be guided to, leave it out")
+    chosen = known.index(choose("label", label, known)) if label is not None else None
+    classes = None
+    if known:
+        classes = np.arange(count) % len(known) if chosen is None else np.full(count, chosen)
+    shape = (count, *method.encoder.image_shape)
+    noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    method.eval()
+    images = method.draw(run.backend.asarray(noise), classes, steps=steps, guidance=guidance)
+    return run.backend.to_numpy(images), () if classes is None else tuple(known[c] for c in classes)
 
 
 def embed(path, data, out, device=None):
@@ -93,17 +134,8 @@ def embed(path, data, out, device=None):
         raise ValueError(f"--out {out}: exists already; choose another name or remove it")
     if not Path(out).name or not Path(out).parent.is_dir():
         raise ValueError(f"--out {out}: no folder {Path(out).parent}" if out else "--out: got '', expected a file")
-    run, data = _trained(path, data, device)
-    parts = (data.train, data.test)
-    encoders = _encoders(run.method, data)
-    arrays = {
-        name: np.concatenate([encode(encoders[name], _inputs(part)[name], run.backend) for part in parts])
-        for name in encoders
-    }
-    shapes = {name: rows.shape for name, rows in arrays.items()}
-    arrays["is_test"] = np.repeat([False, True], [len(part) for part in parts])
-    if data.train.labels is not None:
-        arrays["labels"] = np.concatenate([part.labels for part in parts])
+    arrays = embeddings(path, data, device)
+    shapes = {name: rows.shape for name, rows in arrays.items() if name in ("z", "a", "b")}
     temporary = f"{out}.{os.getpid()}.partial"
     try:
         with open(temporary, "wb") as file:
@@ -117,16 +149,24 @@ def embed(path, data, out, device=None):
     return shapes
 
 
-def _trained(path, data_name, device):
-    """(the run in a folder, the data to look at): its own, or another set that its encoder takes."""
-    home = open_folder(path)
-    settings, own = stored_settings(home)
-    run = Run(settings, own, get_backend(device or settings["device"]))
-    run.restore(home)
-    data = own if data_name is None else load_data({"name": data_name})
-    if encoded_kind(data) != encoded_kind(own):
-        raise ValueError(f"data {data_name}: holds {kind_of(data)}, the run in {path} takes {kind_of(own)}")
-    return run, data
+def embeddings(path, data=None, device=None):
+    """{"z" (or "a" and "b"), "is_test" and, where known, "labels"} of all rows of a data set, training rows first."""
+    run, data = opened(path, data, device)
+    parts = (data.train, data.test)
+    encoders = _encoders(run.method, data)
+    arrays = {
+        name: np.concatenate([encode(encoders[name], _inputs(part)[name], run.backend) for part in parts])
+        for name in encoders
+    }
+    arrays["is_test"] = np.repeat([False, True], [len(part) for part in parts])
+    if data.train.labels is not None:
+        arrays["labels"] = np.concatenate([part.labels for part in parts])
+    return arrays
+
+
+def _views_of(settings, data):
+    """What makes two views of an image: the run's augmentations, the default ones where it has none."""
+    return parse_views(settings["method"]["views"] or default_views(data.train.images))
 
 
 def _towers(method):
@@ -144,7 +184,11 @@ def _inputs(part):
 
 
 def compare(run, data=None):
-    """{representation: {metric: number}} of a run's encoder, the same untrained, and the raw inputs, on test rows."""
+    """{representation: {metric: number}} of a run's encoder, the same untrained, and the raw inputs, on test rows.
+
+    Args:
+        data: another set than the run's, of the same kind (and image shape).
+    """
     settings, backend = run.settings, run.backend
     data = run.data if data is None else data
     rng = np.random.default_rng([settings["train"]["seed"], WEIGHTS])
@@ -165,4 +209,4 @@ def compare(run, data=None):
     if kind_of(data) == "sentences":
         return report.compare({**encoders, RAW: word_counts}, data)
     encoders[RAW] = lambda images: images.reshape(len(images), -1)
-    return report.compare(encoders, data, parse_views(settings["method"]["views"]))
+    return report.compare(encoders, data, _views_of(settings, data))

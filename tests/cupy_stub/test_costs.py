@@ -54,6 +54,7 @@ JOBS = {
     "masked contrast": Job(
         {"loss": {"name": "infonce"}, "encoder": VIT, "method": {"name": "masked_contrast"}}, 1040, 1
     ),
+    "flow": Job({"method": {"name": "flow"}, "encoder": {"name": "denoiser", "depth": 2, "patch": 4}}, 400, 1),
     # The host draws which patches to hide from scores that it reads.
     "HPM": Job({"loss": {"name": "patch_order"}, "encoder": VIT}, 580, 2),
     "texts": Job(

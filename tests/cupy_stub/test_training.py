@@ -27,6 +27,11 @@ RUNS = {
     },
     "metric_learning": {"loss": {"name": "contextual"}},
     "masked, MAE": {"loss": {"name": "masked_regression"}},
+    "masked, clips": {
+        "loss": {"name": "masked_regression"},
+        "data": {"name": "moving", "count": 64},
+        "method": {"name": "masked", "mask": "block"},
+    },
     "masked, SimMIM": {"loss": {"name": "masked_regression"}, "method": {"name": "masked", "style": "simmim"}},
     "masked, CRATE": {
         "loss": {"name": "masked_regression"},
@@ -42,6 +47,15 @@ RUNS = {
     "latent_mim": {"loss": {"name": "patch_discrimination"}},
     "capi": {"loss": {"name": "cluster_prediction"}, "method": {"clusters": 8}},
     "supervised_masked": {"loss": {"name": "cross_entropy"}, "method": {"name": "supervised_masked", "codes": 8}},
+    "flow": {
+        "method": {"name": "flow"},
+        "encoder": {"name": "denoiser", "width": 16, "depth": 2, "heads": 2, "patch": 4},
+        "add": {"dispersive": {"weight": 0.5}},
+    },
+    "swycc": {
+        "method": {"name": "swycc", "decoder_width": 16, "decoder_depth": 1, "decoder_patch": 4},
+        "encoder": {"name": "mlp"},
+    },
     "autoencoder": {"loss": {"name": "ms_ssim"}},
     "classifier, pooled": {
         "loss": {"name": "cross_entropy"},

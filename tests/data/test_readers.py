@@ -53,6 +53,17 @@ def test_npz_with_its_own_test_part_and_white(tmp_path, rng):
     assert list(data.test.labels) == [0, 2, 1] and len(data.train.label_names) == 3
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_npz_clips(tmp_path, rng, channels):
+    whole = rng.integers(0, 256, (10, 6, channels, 4, 5)).astype(np.uint8)
+    np.savez(tmp_path / "f.npz", clips=whole, labels=np.arange(10) % 2)
+    np.savez(tmp_path / "g.npz", x=whole.transpose(0, 1, 3, 4, 2), y=np.arange(10) % 2)
+    for name in ("f.npz", "g.npz"):
+        data = load(tmp_path / name)
+        np.testing.assert_allclose(data.test.images, whole[[0, 1]] / 255, rtol=1e-6)
+        assert data.train.images.shape == (8, 6, channels, 4, 5)
+
+
 def test_npz_rows(tmp_path, rng):
     rows = rng.standard_normal((10, 7))
     np.savez(tmp_path / "f.npz", features=rows)
@@ -79,7 +90,8 @@ IMAGES = np.zeros((10, 4, 4), dtype=np.uint8)
         ({"x": IMAGES, "y": np.zeros((10, 2), int)}, {}, r"shape \(10, 2\)"),
         ({"x": np.uint8(3)}, {}, r"values of shape \(\)"),
         ({"x": np.zeros((10, 2, 4, 4))}, {}, r"values of shape \(10, 2, 4, 4\), expected"),
-        ({"x": np.zeros((2, 3, 4, 4, 1))}, {}, "expected"),
+        ({"x": np.zeros((2, 3, 4, 4, 1, 1))}, {}, "expected"),
+        ({"clips": np.zeros((10, 3, 2, 4, 4))}, {}, r"shape \(10, 3, 2, 4, 4\), .* clips \(N, T, C, H, W\)"),
         ({"x": np.zeros((0, 4, 4))}, {}, "no image"),
         ({"x": np.zeros((1, 4, 4))}, {}, "at least two rows"),
         ({"x": IMAGES * 1.0 + 2}, {}, "pixel values from 2 to 2, expected 0 to 1"),

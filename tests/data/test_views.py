@@ -420,3 +420,23 @@ def test_geometric_views_are_those_with_maps():
         "crop",
         "flip",
     }
+
+
+@pytest.mark.parametrize("text", [*(t for t in ALL if "noise" not in t), "rotate,contrast=0.5,shift=2:edge"])
+def test_all_frames_of_a_clip_are_seen_alike(text):
+    """A clip of one frame repeated stays one; frames that differ are moved and recoloured as a single image is."""
+    images, view = make(), parse_views(text)
+    still = np.repeat(images[:, None], 4, axis=1)
+    seen = view(still, rng(3))
+    assert seen.shape == still.shape and seen.dtype == still.dtype
+    np.testing.assert_allclose(seen, np.repeat(view(images, rng(3))[:, None], 4, axis=1), atol=2e-6)
+    single = next(iter(parse_views(text).views))
+    np.testing.assert_allclose(single(still, rng(3)), np.repeat(single(images, rng(3))[:, None], 4, axis=1), atol=2e-6)
+
+
+def test_noise_differs_from_frame_to_frame():
+    still = np.full((2, 3, 1, 8, 8), 0.5, np.float32)
+    seen = parse_views("noise=0.1")(still, rng())
+    assert not np.allclose(seen[:, 0], seen[:, 1]) and 0.08 < (seen - still).std() < 0.12
+    with pytest.raises(ValueError, match=r"or clips \(B, T, C, H, W\)"):
+        parse_views("shift=1")(still[None], rng())

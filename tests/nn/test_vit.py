@@ -3,7 +3,7 @@ import pytest
 from directional import check_parameter_gradients
 
 from mini_repr.autograd import Tensor
-from mini_repr.nn import Block, ViT, patchify, sine_positions, unpatchify
+from mini_repr.nn import Block, ViT, frames_of_tubes, patchify, sine_positions, unpatchify
 from mini_repr.nn.vit import choose_patch
 
 SHAPE = (2, 8, 8)
@@ -340,3 +340,87 @@ def test_another_start_is_the_plain_one_with_the_last_weights_smaller(start, lea
         for name, parameter in one.named_parameters().items():
             factor = least if name in ("out.weight", "contract.weight") else 1
             np.testing.assert_allclose(other.named_parameters()[name].data, factor * parameter.data, rtol=1e-6)
+
+
+# --- clips
+
+CLIP = (6, 2, 8, 8)
+
+
+def clips(dtype=np.float64):
+    return np.random.default_rng(1).random((3, *CLIP)).astype(dtype)
+
+
+def clip_vit(dtype=np.float64, **settings):
+    vit = ViT(CLIP, np.random.default_rng(0), dtype, **{"patch": 4, "width": 8, "heads": 2, **settings})
+    rng = np.random.default_rng(2)
+    vit.load_state_dict({n: x + rng.uniform(0.2, 0.4, x.shape) for n, x in vit.state_dict().items()})
+    return vit
+
+
+@pytest.mark.parametrize("settings", [{}, {"tube": 3, "pooling": "mean"}, {"tube": 1, "positions": "sine"}])
+def test_clips_equal_the_definition(settings):
+    vit, x = clip_vit(**settings), clips()
+    times = 6 // settings.get("tube", 2)
+    assert vit.grid == (times, 2, 2) and vit(x).tokens.shape == (3, 4 * times, 8)
+    np.testing.assert_allclose(vit(x).pooled.data, ViT.page.literal(vit, x), rtol=1e-10)
+    assert ("times" in vit.state_dict()) == ("positions" not in settings)
+
+
+def test_a_clip_of_one_frame_is_an_image():
+    image, clip = small(), ViT((1, *SHAPE), np.random.default_rng(0), patch=4, width=8, depth=2, heads=2, mlp_ratio=2)
+    assert clip.tube == 1
+    state = image.state_dict()
+    clip.load_state_dict({**state, "times": np.zeros((1, 8), np.float32)})
+    x, visible = images(), np.array([[0, 3], [1, 2], [3, 1]])
+    for chosen in (None, visible):
+        one, other = image(x, visible=chosen), clip(x[:, None], visible=chosen)
+        np.testing.assert_array_equal(one.pooled.data, other.pooled.data)
+        np.testing.assert_array_equal(one.tokens.data, other.tokens.data)
+
+
+def test_tubes_of_a_clip_are_its_tokens():
+    x = clips()
+    rows = patchify(x, 4, 2)
+    assert rows.shape == (3, 12, 2 * 16 * 2)
+    # Token (1, 0, 1): frames 2 and 3, upper right; the first frame first, in it row by row with the channels last.
+    np.testing.assert_array_equal(rows[0, 5], x[0, 2:4, :, :4, 4:].transpose(0, 2, 3, 1).reshape(-1))
+    np.testing.assert_array_equal(unpatchify(patchify(x, 4), 4, CLIP), x)
+    np.testing.assert_array_equal(frames_of_tubes(x, 2), x[:, [0, 2, 5]])
+    np.testing.assert_array_equal(frames_of_tubes(np.arange(8.0).reshape(1, 8, 1, 1, 1), 2).ravel(), [0, 2, 4, 7])
+    assert frames_of_tubes(x, 1) is x and frames_of_tubes(x[:, 0], 2).shape == (3, 2, 8, 8)
+    with pytest.raises(ValueError, match="patchify: tube: got 4, expected a divisor of 6 frames"):
+        patchify(x, 4, 4)
+
+
+def test_hidden_tubes_have_no_influence_and_positions_travel_with_their_tokens():
+    vit, x = clip_vit(), clips()
+    visible = np.array([[0, 5, 11]] * 3)
+    before = vit(x, visible=visible)
+    moved = vit(x, visible=visible[:, [2, 0, 1]])
+    np.testing.assert_allclose(moved.tokens.data, before.tokens.data[:, [2, 0, 1]], rtol=1e-10)
+    x[:, 2:4, :, :4, :4] += 1  # token 4
+    np.testing.assert_array_equal(vit(x, visible=visible).pooled.data, before.pooled.data)
+    x[:, 3, :, :4, 4:] += 1  # the second frame of token 5
+    assert (vit(x, visible=visible).pooled.data != before.pooled.data).any()
+
+
+def test_clip_gradients_equal_differences():
+    rng, vit, x = np.random.default_rng(0), clip_vit(depth=1), clips()
+    weights = rng.standard_normal((3, 3, 8))
+    visible = np.array([[0, 5, 11], [1, 2, 3], [4, 9, 10]])
+    check_parameter_gradients(vit, lambda: (vit(x, visible=visible).tokens * weights).sum(), rng)
+
+
+def test_sine_positions_of_clips_are_distinct_and_a_sum_of_time_and_place():
+    table = sine_positions((3, 2, 4), 16).reshape(3, 8, 16)
+    assert len(np.unique(table.reshape(-1, 16).round(4), axis=0)) == 24
+    np.testing.assert_allclose(table[2, 5] - table[0, 5], table[2, 1] - table[0, 1], atol=1e-6)
+
+
+def test_clips_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="ViT: tube: got 4, expected a divisor of 6 frames"):
+        clip_vit(tube=4)
+    with pytest.raises(ValueError, match=r"images: got shape \(3, 2, 8, 8\), expected \(B, 6, 2, 8, 8\)"):
+        clip_vit()(images())
+    assert ViT((5, *SHAPE), np.random.default_rng(0)).tube == 1

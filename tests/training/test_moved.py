@@ -52,7 +52,7 @@ def test_a_run_of_an_earlier_version_resumes_to_the_bit(tmp_path, loss, method, 
         pass
     for name, array in run.method.state_dict().items():
         np.testing.assert_array_equal(resumed.method.state_dict()[name], array, err_msg=name)
-    assert session.evaluate(old).keys() == {"trained", "untrained", "raw input"}
+    assert session.compare(*session.opened(old)).keys() == {"trained", "untrained", "raw input"}
 
 
 def test_a_run_keeps_the_split_that_it_was_trained_on(tmp_path):

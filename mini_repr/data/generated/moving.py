@@ -4,8 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mini_repr.data.dataset import DataError, Dataset, ImageSet
+from mini_repr.data.embedded import digits
+
 # (down, right) of the eight directions, clockwise from up.
 DIRECTIONS = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
+DIRECTION_NAMES = ("up", "up-right", "right", "down-right", "down", "down-left", "left", "up-left")
 
 
 class Moving(NamedTuple):
@@ -41,3 +45,22 @@ def moving(part, count, rng, frames=8, canvas=16):
         for frame, (y, x) in zip(clip[:, 0], path, strict=True):
             frame[y : y + size, x : x + size] = part.images[row, 0]
     return Moving(clips, part.labels[rows], directions)
+
+
+def moving_clips(count=1500, seed=0, frames=8, canvas=16, label="digit"):
+    """Moving digits as labelled clips: the label is the class of the digit, or the direction in which it starts.
+
+    Args:
+        count: training clips, of training digits; a third as many test clips, of test digits.
+        seed, frames, canvas: as in ``moving``. label: "digit" or "direction" (up, up-right, ... clockwise).
+    Raises:
+        DataError: another label. ValueError: as ``moving``.
+    """
+    if label not in ("digit", "direction"):
+        raise DataError(f"moving: option label is {label!r}, expected digit or direction: --set data.label=direction")
+    data, parts = digits(), []
+    for stream, (part, size) in enumerate(((data.train, count), (data.test, max(10, count // 3)))):
+        drawn = moving(part, size, np.random.default_rng([seed, stream]), frames, canvas)
+        labels, names = (drawn.labels, part.label_names) if label == "digit" else (drawn.directions, DIRECTION_NAMES)
+        parts.append(ImageSet("moving", drawn.clips, labels, names))
+    return Dataset("moving", *parts)

@@ -1,11 +1,11 @@
-"""NumPy archives (.npz): images, or plain rows, with or without labels.
+"""NumPy archives (.npz): images, clips, or plain rows, with or without labels.
 
-Keys, by the first that is there: values ``images``, ``x``, ``X``, ``data``, ``features``, ``embeddings``; labels
-``labels``, ``y``, ``Y``, ``targets`` (may be missing). With ``x_train`` and ``x_test`` (labels ``y_train``, ``y_test``)
-both parts are read, else every fifth row is test, in the order of the labels where there are any.
+Keys, by the first that is there: values ``images``, ``clips``, ``x``, ``X``, ``data``, ``features``, ``embeddings``;
+labels ``labels``, ``y``, ``Y``, ``targets`` (may be missing). With ``x_train`` and ``x_test`` (labels ``y_train``,
+``y_test``) both parts are read, else every fifth row is test, in the order of the labels where there are any.
 
-Values may be (N, H, W); (N, C, H, W); (N, H, W, C); or (N, D), which gives a RowSet. Where both the second and the last
-axis are 1 or 3 long, the last one is taken for the channels.
+Values may be (N, H, W); (N, C, H, W); (N, H, W, C); clips (N, T, C, H, W) or (N, T, H, W, C) of T frames; or (N, D),
+which gives a RowSet. Where both axes could be the channels, 1 or 3 long, the last one is taken for them.
 """
 
 import zipfile
@@ -17,7 +17,7 @@ from mini_repr.data.dataset import DataError, Dataset, ImageSet, RowSet
 from mini_repr.data.dataset import split as split_rows
 from mini_repr.data.readers.files import check_count, class_indexes, number_names, unit_pixels
 
-_VALUES = ("images", "x", "X", "data", "features", "embeddings")
+_VALUES = ("images", "clips", "x", "X", "data", "features", "embeddings")
 _LABELS = ("labels", "y", "Y", "targets")
 
 
@@ -95,11 +95,11 @@ def _part(path, values, labels, label_names, white):
 def _channels_first(path, images):
     if images.ndim == 3:
         return images[:, None]
-    if images.ndim == 4 and images.shape[3] in (1, 3):
-        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    if images.ndim == 4 and images.shape[1] in (1, 3):
+    if images.ndim in (4, 5) and images.shape[-1] in (1, 3):
+        return np.ascontiguousarray(np.moveaxis(images, -1, -3))
+    if images.ndim in (4, 5) and images.shape[-3] in (1, 3):
         return images
-    wanted = "(N, H, W), (N, C, H, W), (N, H, W, C) with C = 1 or 3, or rows (N, D)"
+    wanted = "(N, H, W), (N, C, H, W) or (N, H, W, C), clips (N, T, C, H, W), all with C = 1 or 3, or rows (N, D)"
     raise DataError(f"{path}: values of shape {images.shape}, expected {wanted}")
 
 

@@ -33,7 +33,8 @@ def test_a_run_trains_on_it(name, tmp_path):
 
 
 def test_errors_name_the_sets():
-    with pytest.raises(DataError, match="one of digits, glosses, sentences, scenes, wandering, permuted, bars, topics"):
+    known = "digits, glosses, sentences, scenes, wandering, moving, permuted, bars, topics"
+    with pytest.raises(DataError, match=f"one of {known}"):
         load("scene")
     with pytest.raises(DataError, match="option 'size' of wandering_images, expected count, seed, canvas, clutter"):
         load("wandering", size=3)
@@ -65,6 +66,17 @@ def test_moving_digits_move_a_pixel_a_frame():
     assert (np.isclose(steps[:, 0], wanted, atol=1e-4).all(axis=1)).mean() > 0.6, "most do not start at the border"
     with pytest.raises(ValueError, match="canvas is 8"):
         moving(digits().test, 1, np.random.default_rng(0), canvas=8)
+
+
+def test_moving_clips_are_labelled_by_digit_or_by_direction():
+    by_digit, by_direction = (load("moving", count=60, label=label) for label in ("digit", "direction"))
+    drawn = moving(digits().train, 60, np.random.default_rng([0, 0]))
+    for data, labels, names in ((by_digit, drawn.labels, "0123456789"), (by_direction, drawn.directions, "up")):
+        assert np.array_equal(data.train.images, drawn.clips) and np.array_equal(data.train.labels, labels)
+        assert len(data.test) == 20 and data.train.label_names[0] in names
+    assert by_direction.train.label_names[DIRECTIONS.index((1, -1))] == "down-left"
+    with pytest.raises(DataError, match="option label is 'speed', expected digit or direction"):
+        load("moving", label="speed")
 
 
 def test_halves_make_up_the_digit():
