@@ -95,7 +95,8 @@ class TwoTower(Method):
         za, zb = output[:2]
         if self._similarity is not None:
             cosines = (unit_rows(za) * unit_rows(zb)).sum(axis=1)
-            return Step(objective(cosines, self._similarity[batch.index], embeddings=(za, zb)), za.data)
+            similarity = self._similarity[batch.index].astype(za.dtype)
+            return Step(objective(cosines, similarity, embeddings=(za, zb)), za.data)
         total = self.compare_two(za, zb, batch, _with_negatives(objective, output), (za, zb))
         if inner:
             k = int(next_generator(self.draws).integers(len(inner)))
