@@ -64,13 +64,15 @@ def test_a_resumed_run_ends_with_the_same_bits(name, files):
 @pytest.mark.parametrize("name", RUNS)
 def test_what_it_learnt_is_measured_and_embedded(name, files):
     finished(*session.start(chosen(name, files), files / "run"))
-    of_texts, of_pairs = (session.evaluate(files / "run", data=str(files / f)) for f in ("texts.txt", "pairs.csv"))
+    of_texts, of_pairs = (
+        session.compare(*session.opened(files / "run", str(files / f))) for f in ("texts.txt", "pairs.csv")
+    )
     assert {"effective_rank", "uniformity"} <= of_texts["trained"].keys()
     assert -1 <= of_pairs["trained"]["rank_agreement"] <= 1 and of_pairs.keys() == of_texts.keys()
     shapes = session.embed(files / "run", str(files / "texts.txt"), files / "z.npz")
     assert shapes == {"z": (50, 8)}
     assert session.embed(files / "run", str(files / "pairs.csv"), files / "ab.npz").keys() == {"a", "b"}
-    layers = session.evaluate_layers(files / "run", data=str(files / "texts.txt"))
+    layers = session.evaluate_layers(*session.opened(files / "run", str(files / "texts.txt")))
     assert len(layers) >= 2 and "alignment" not in layers["layer 1"] and "effective_rank" in layers["layer 1"]
 
 
