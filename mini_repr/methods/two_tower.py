@@ -120,6 +120,10 @@ def _with_negatives(objective, rows):
 
 def _check_similarity(loss, data):
     graded = data.train.similarity is not None
+    if graded and np.isnan(data.train.similarity).any():
+        raise ValueError(
+            f"method two_tower: {data.name} has pairs with and without a graded similarity, expected --method two_tasks"
+        )
     if graded and loss.required != GRADED:
         raise ValueError(
             f"method two_tower: {data.name} has graded similarities, which {loss.name} does not take, expected --loss "

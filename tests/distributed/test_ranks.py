@@ -83,6 +83,13 @@ TEXTS = {
         "data": {"name": "glosses", "kind": "graded"},
         "encoder": {"name": "text", "width": 8, "hidden": 8, "buckets": 64},
     },
+    "two tasks": {
+        "loss": {"name": "infonce"},
+        "data": {"name": "glosses", "kind": "tasks"},
+        "method": {"name": "two_tasks"},
+        "encoder": {"name": "text", "width": 8, "hidden": 8, "buckets": 64},
+        "optimizer": {"lr": 0.01},
+    },
     "mined negatives": {
         "loss": {"name": "infonce"},
         "data": {"name": "topics", "count": 120},
