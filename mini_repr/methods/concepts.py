@@ -58,7 +58,7 @@ def extracted_concepts(
     empty = int((~masks.any(axis=(1, 2))).sum())
     if empty or not 1 <= len(masks) <= len(SLOTS):
         raise ValueError(
-            f"extracted_concepts: masks: got {len(masks)}, {empty} without a pixel, expected 1 to {len(SLOTS)}, none empty"
+            f"extracted_concepts: masks: got {len(masks)}, {empty} without a pixel, expected 1 to {len(SLOTS)}"
         )
     words, backend = SLOTS[: len(masks)], backend_of(denoiser.embed.weight.data)
     clean = np.repeat(2 * image[None] - 1, batch, axis=0).astype(np.float32)
