@@ -34,6 +34,20 @@ def fitted_rows(rows, loss_of, *, steps, lr):
     return {word: slot.data for word, slot in slots.items()}
 
 
+def inversion_loss(denoiser, images, caption, rng, batch=8):
+    """The loss of ``fitted_rows`` for textual inversion: images (N, C, H, W) in [0, 1] are denoised under a caption."""
+    backend, clean = backend_of(denoiser.embed.weight.data), 2 * images - 1
+
+    def loss_of(slots):
+        x = clean[rng.integers(len(clean), size=batch)]
+        times, noise = 1 / (1 + np.exp(-rng.standard_normal(batch))), rng.standard_normal(x.shape, dtype=np.float32)
+        noised = backend.asarray(mixed(x, noise, times).astype(np.float32))
+        denoised = denoiser.denoise(noised, times, text=denoiser.read(denoiser.ids([caption] * batch), slots))
+        return flow_matching(denoised.patches, *(backend.asarray(patchify(y, denoiser.patch)) for y in (x, noise)))
+
+    return loss_of
+
+
 @part("procedure", "extracted_concepts", paper="064")
 def extracted_concepts(
     denoiser, image, masks, start, rng, *, steps=100, lr=2e-2, batch=8, attention_weight=0.01, union=True, masked=True
