@@ -13,7 +13,7 @@ from mini_repr.optim import AdamW
 from mini_repr.pages.declare import part
 
 
-@part("procedure", "fitted_rows", paper="064")
+@part("procedure", "fitted_rows", paper=("064", "106"))
 def fitted_rows(rows, loss_of, *, steps, lr):
     """Rows for words that have none, by gradient descent on these rows alone: {word: (D,)}.
 

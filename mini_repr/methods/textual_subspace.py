@@ -14,8 +14,8 @@ DISTANCES = ("dot", "cosine", "l2")
 def select_basis(table, start, count, distance="dot", among=None):
     """Numbers of the words nearest to a word, each of which adds a direction to those before it; the word itself first.
 
-    Source: Du et al. 2024, arXiv 2407.00608 (BaTex), section 3.2: in the order of their distance words are taken only
-    while they raise the rank. Where exactly its search ends was not to be found; here at ``count`` words.
+    Source: Du et al. 2024, arXiv 2407.00608 (BaTex): in the order of their distance words are taken while they raise
+    the rank. Where exactly its search ends was not to be found; here at ``count`` words.
 
     Args:
         table: (V, D) host array, the rows of the words. start: number of the word. count: of words, at most.
@@ -54,7 +54,7 @@ def subspace_row(basis, loss_of, *, steps, lr, word="s1"):
     Only w is fitted, from the first of the basis: w = (1, 0, ..., 0). By gradient descent v would move by Vᵀ V g, g its
     own gradient: a step in the span alone.
 
-    Source: Du et al. 2024, arXiv 2407.00608 (BaTex), eq. 3; compared with the paper's text only, no official code found.
+    Source: Du et al. 2024, arXiv 2407.00608 (BaTex), as others summarise it; no official code was found.
 
     Args:
         basis: (M, D) array. loss_of: as in ``fitted_rows``.
@@ -65,7 +65,7 @@ def subspace_row(basis, loss_of, *, steps, lr, word="s1"):
     def row_of(weights):
         return (weights.reshape(1, len(basis)) @ basis).reshape(basis.shape[1])
 
-    fitted = fitted_rows(
-        {"weights": start}, lambda slots: loss_of({word: row_of(slots["weights"])}), steps=steps, lr=lr
-    )
-    return {word: fitted["weights"] @ basis}
+    def of_weights(slots):
+        return loss_of({word: row_of(slots["weights"])})
+
+    return {word: fitted_rows({"weights": start}, of_weights, steps=steps, lr=lr)["weights"] @ basis}

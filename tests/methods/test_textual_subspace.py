@@ -1,4 +1,4 @@
-"""A word in the span of others: which are chosen, that it stays there, and the two ends: one word, and all directions."""
+"""A word in the span of others: which are chosen, that it stays there, and the ends: one word and all directions."""
 
 import numpy as np
 import pytest
