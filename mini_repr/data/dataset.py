@@ -91,7 +91,8 @@ class PairSet:
     """Aligned texts: ``a[i]`` belongs with ``b[i]``. Both lists of non-empty str; the rest as ImageSet.
 
     ``negatives``: hard ones, None or a list of a text for each pair, near ``a[i]`` but not its partner.
-    ``similarity``: None or (N,) finite float32, how alike the two texts are, on any scale.
+    ``similarity``: None or (N,) float32, how alike the two texts are, on any scale; NaN for a pair without a grade,
+    whose texts belong together.
     """
 
     name: str
@@ -200,8 +201,8 @@ def _check_similarity(name, similarity, count):
     if similarity.shape != (count,) or similarity.dtype != np.float32:
         came = f"shape {similarity.shape} {similarity.dtype}"
         raise DataError(f"{name}: similarity of {came} for {count} pairs, expected ({count},) float32")
-    if not np.isfinite(similarity).all():
-        raise DataError(f"{name}: similarity holds NaN or infinity, expected finite numbers")
+    if np.isinf(similarity).any():
+        raise DataError(f"{name}: similarity holds infinity, expected finite numbers (NaN: no grade)")
 
 
 def check_labels(name, labels, label_names, count):

@@ -9,7 +9,7 @@ import numpy as np
 
 from mini_repr.data.dataset import TEST_EVERY, Dataset, ImageSet, PairSet, TextSet, split
 
-GLOSS_PAIRS = ("word-definition", "definition-example", "sibling-negatives", "graded")
+GLOSS_PAIRS = ("word-definition", "definition-example", "sibling-negatives", "graded", "tasks")
 GRADED_PAIRS, GRADED_SEED = (4000, 1000), 35
 _GREY_LEVELS = 16  # a pixel counts the inked dots of a 4x4 block of the scanned digit
 
@@ -59,7 +59,8 @@ def gloss_pairs(kind="word-definition"):
             comes several times. ``"definition-example"``: one pair an example sentence. ``"sibling-negatives"``: these
             pairs with a hard negative each, an example of another sense of the same hypernym; pairs without one are
             left out. ``"graded"``: 4,000 pairs of definitions to train on and 1,000 to test, with their ``likeness``,
-            without labels; a third each of siblings, of one category, and of any two senses.
+            without labels; a third each of siblings, of one category, and of any two senses. ``"tasks"``: the pairs of
+            definition and example, without a grade, and then those.
     Returns:
         Dataset of PairSet, split by sense: sense i gives test pairs iff i % 5 == 0, so no sense is on both sides.
     Raises:
@@ -67,6 +68,9 @@ def gloss_pairs(kind="word-definition"):
     """
     if kind not in GLOSS_PAIRS:
         raise ValueError(f"gloss_pairs: kind {kind!r}, expected {', '.join(GLOSS_PAIRS[:-1])} or {GLOSS_PAIRS[-1]}")
+    if kind == "tasks":
+        sets = [gloss_pairs(one) for one in ("definition-example", "graded")]
+        return Dataset("glosses", *(_joined(*parts) for parts in zip(*((x.train, x.test) for x in sets), strict=True)))
     rng = np.random.default_rng(GRADED_SEED)
     if kind == "graded":
         parts = [_graded(senses, count, rng) for senses, count in zip(_senses(), GRADED_PAIRS, strict=True)]
@@ -181,6 +185,12 @@ def _graded(senses, count, rng):
     similarity = np.array([likeness(*pair) for pair in zip(first, second, strict=True)], dtype=np.float32)
     texts = ([gloss.definition for gloss in side] for side in (first, second))
     return PairSet("glosses", *texts, similarity=similarity)
+
+
+def _joined(plain, graded):
+    """One set of pairs without a grade and then pairs with one."""
+    similarity = np.concatenate([np.full(len(plain), np.nan, dtype=np.float32), graded.similarity])
+    return PairSet("glosses", plain.a + graded.a, plain.b + graded.b, similarity=similarity)
 
 
 def _gloss(synset, category, lemmas, hypernyms, count, definition, examples):

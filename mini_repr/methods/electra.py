@@ -30,8 +30,8 @@ class Electra(Method):
     ``loss_on="hidden"`` lets only the words count that were hidden from the generator (the paper's "ELECTRA 15%"),
     ``replacements="uniform"`` draws any word: what the method is not.
 
-    Compared with google-research/electra, run_pretraining.py (read): there 15 % of the chosen words stay visible to the
-    generator, and its head has the discriminator's kind of layer norm.
+    Compared with google-research/electra, run_pretraining.py and pretrain/pretrain_helpers.py (read): the same losses,
+    labels and heads, but there 15 % of the chosen words stay visible to the generator.
     """
 
     compares = ("scores",)

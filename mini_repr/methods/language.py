@@ -80,8 +80,9 @@ class Language(Method):
         return ids, mask
 
     def sample(self, ids, mask, rng):
+        chosen = masked_words(rng, mask, self.ratio)  # of all places, so that all ranks draw the same numbers
         ids, mask = trimmed(ids, mask)
-        chosen = masked_words(rng, mask, self.ratio)
+        chosen = chosen[:, : ids.shape[1]]
         if not self.keep:
             return ids, mask, chosen
         backend = backend_of(self.importance)

@@ -50,6 +50,7 @@ class Method(Module):
     ``compares``: the kinds of losses that it can train. ``takes``: "images", "texts" (pairs of them) or "sentences"
     (texts one by one). ``heads``: the defaults of its settings ``heads.*``, None if it has no heads. ``needs_labels``:
     whether it hands labels to its losses. ``keeps_queue``: whether it has negatives of earlier steps to give.
+    ``parts_batch``: whether ``compare`` takes a batch apart, so that all its rows must come to it.
     ``default_loss``, ``default_encoder``, ``default_views``: what a run of this method takes unless told otherwise,
     where that is not what other runs take.
     """
@@ -59,6 +60,7 @@ class Method(Module):
     heads = None
     needs_labels = False
     keeps_queue = False
+    parts_batch = False
     default_loss = default_encoder = default_views = None
 
     def __init__(self, parts):

@@ -18,9 +18,10 @@ class SimCSE(Method):
     with hard negatives (section 4). ``head``: a linear layer and tanh between encoder and loss, in training only, as
     the paper has it over the first token.
 
-    Compared with princeton-nlp/SimCSE, simcse/models.py (read): the second passes are the candidates, never the first
-    ones. Its encoder's row is that of a class token; here ``encoder.pooling`` says. Over several ranks no gradient
-    reaches what it gathers; here it is the whole batch's.
+    Compared with princeton-nlp/SimCSE, simcse/models.py (read; its supervised loss is repeated in a test of
+    ``infonce`` with hard negatives): the second passes are the candidates, never the first ones. Its encoder's row is
+    that of a class token; here ``encoder.pooling`` says. Over several ranks no gradient reaches what it gathers; here
+    it is the whole batch's.
     """
 
     compares = ("pairs", "embeddings")

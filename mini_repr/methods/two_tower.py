@@ -95,7 +95,8 @@ class TwoTower(Method):
         za, zb = output[:2]
         if self._similarity is not None:
             cosines = (unit_rows(za) * unit_rows(zb)).sum(axis=1)
-            return Step(objective(cosines, self._similarity[batch.index], embeddings=(za, zb)), za.data)
+            similarity = self._similarity[batch.index].astype(za.dtype)
+            return Step(objective(cosines, similarity, embeddings=(za, zb)), za.data)
         total = self.compare_two(za, zb, batch, _with_negatives(objective, output), (za, zb))
         if inner:
             k = int(next_generator(self.draws).integers(len(inner)))
@@ -119,6 +120,10 @@ def _with_negatives(objective, rows):
 
 def _check_similarity(loss, data):
     graded = data.train.similarity is not None
+    if graded and np.isnan(data.train.similarity).any():
+        raise ValueError(
+            f"method two_tower: {data.name} has pairs with and without a graded similarity, expected --method two_tasks"
+        )
     if graded and loss.required != GRADED:
         raise ValueError(
             f"method two_tower: {data.name} has graded similarities, which {loss.name} does not take, expected --loss "

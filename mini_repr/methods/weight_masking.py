@@ -51,7 +51,7 @@ class WeightMasking(Classifier):
         return taken
 
     def embed(self, images):
-        with self.masks.training():
+        with self.masks.learning():
             return super().embed(images)
 
     def after_step(self, step, total_steps):

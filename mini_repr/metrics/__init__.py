@@ -8,6 +8,7 @@ from mini_repr.metrics.energy_distance import energy_distance
 from mini_repr.metrics.head_spectrum import anisotropy, singular_entropy
 from mini_repr.metrics.infonce_bound import infonce_bound
 from mini_repr.metrics.input_recovery import input_recovery
+from mini_repr.metrics.isotropy import isotropy
 from mini_repr.metrics.knn import knn_accuracy
 from mini_repr.metrics.lidar import lidar
 from mini_repr.metrics.linear_probe import few_label_probe, linear_probe

@@ -49,7 +49,7 @@ class WeightMasks(Module):
         self.write()
 
     @contextmanager
-    def training(self):
+    def learning(self):
         """Within this block the layers compute with weights through which the scores get their gradient."""
         fixed = [layer.weight for layer in self._layers]
         try:

@@ -1,6 +1,8 @@
 """Which words of a text a language model may skip: those that it predicts well wherever it sees them.
 
-Source: Hou et al. 2022, arXiv 2203.13240 (token dropping), section 3.2.
+Source: Hou et al. 2022, arXiv 2203.13240 (token dropping), section 3.2. Compared with tensorflow/models,
+official/projects/token_dropping/encoder.py and masked_lm.py (read): the same start, blocks and order; of a word that is
+hidden several times in a batch one loss counts there, undefined which, here their mean.
 """
 
 from mini_repr.backend import backend_of

@@ -142,10 +142,14 @@ def compare_pairs(towers, data):
         data: data set with ``train`` and ``test`` pairs.
     Returns:
         {name: {metric: number}}; of a representation with a zero row (a text without words) only rank and dimensions.
+        Where some pairs have a grade and others none, the ones are for the rank agreement and the others look for their
+        partners.
     """
-    scores = {}
+    scores, similarity = {}, data.test.similarity
+    graded = np.zeros(len(data.test), bool) if similarity is None else np.isfinite(similarity)
     for name, (of_a, of_b) in towers.items():
-        a, b = of_a(data.test.a), of_b(data.test.b)
+        all_a, all_b = of_a(data.test.a), of_b(data.test.b)
+        a, b = (all_a, all_b) if graded.all() else (all_a[~graded], all_b[~graded])
         both = np.concatenate([a, b])
         scores[name] = {"dimensions": a.shape[1]}
         if both.any():
@@ -158,6 +162,6 @@ def compare_pairs(towers, data):
                 "alignment": alignment(a, b),
                 "uniformity": uniformity(both),
             }
-            if data.test.similarity is not None:
-                scores[name]["rank_agreement"] = rank_agreement(a, b, data.test.similarity)
+            if graded.sum() > 1:
+                scores[name]["rank_agreement"] = rank_agreement(all_a[graded], all_b[graded], similarity[graded])
     return scores

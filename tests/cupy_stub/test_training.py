@@ -80,6 +80,12 @@ RUNS = {
         "data": {"name": "glosses", "kind": "graded"},
         "encoder": {"name": "text", "width": 16, "hidden": 16, "buckets": 64},
     },
+    "two_tasks": {
+        "loss": {"name": "infonce"},
+        "data": {"name": "glosses", "kind": "tasks"},
+        "method": {"name": "two_tasks"},
+        "encoder": {"name": "text", "width": 16, "hidden": 16, "buckets": 64},
+    },
     "simcse": {"loss": {"name": "infonce"}, **SENTENCES},
     "unsee": {"loss": {"name": "corinfomax"}, "method": {"name": "unsee"}, **SENTENCES},
     "language": {"loss": {"name": "cross_entropy"}, **SENTENCES},

@@ -28,7 +28,7 @@ LABELS = np.array([0, 1, 1, 0])
         (lambda: PairSet("f", [], []), "not none"),
         (lambda: PairSet("f", ["a"], ["b"], similarity=np.zeros(2, np.float32)), "similarity of shape .* for 1 pairs"),
         (lambda: PairSet("f", ["a"], ["b"], similarity=np.zeros(1)), "float64 for 1 pairs, expected"),
-        (lambda: PairSet("f", ["a"], ["b"], similarity=np.float32([np.nan])), "similarity holds NaN"),
+        (lambda: PairSet("f", ["a"], ["b"], similarity=np.float32([np.inf])), "similarity holds infinity"),
         (lambda: TextSet("f", []), "no texts, expected one or more"),
         (lambda: TextSet("f", ["a"], np.zeros(2, np.int64), ("x",)), "labels of shape"),
         (lambda: PairSet("f", ["a"], ["b"], negatives=[]), "0 negatives, expected one for each of 1 pairs"),

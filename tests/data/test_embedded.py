@@ -84,6 +84,15 @@ def test_graded_pairs_have_their_likeness():
     assert low == 0 and 0.3 < middle < 0.7 and high > 0.7
 
 
+def test_pairs_of_two_tasks_are_those_of_each():
+    both, plain, graded = (gloss_pairs(kind) for kind in ("tasks", "definition-example", "graded"))
+    for part in ("train", "test"):
+        joined, first, second = (getattr(data, part) for data in (both, plain, graded))
+        assert joined.a == first.a + second.a and joined.b == first.b + second.b
+        assert np.isnan(joined.similarity[: len(first)]).all()
+        np.testing.assert_array_equal(joined.similarity[len(first) :], second.similarity)
+
+
 def test_likeness_counts_the_way_to_the_common_hypernym():
     senses = {gloss.synset: gloss for gloss in glosses()}
 

@@ -386,7 +386,10 @@ def test_graded_pairs(name, tmp_path):
     assert load(path, columns="sentence1,sentence2").train.similarity is None
     named = load(path, columns="sentence2,sentence1", similarity="score")
     assert named.test.a == ["d0", "d5"] and named.test.similarity.tolist() == [0.0, 2.5]
-    path.write_text(path.read_text().replace("1.5", "none" if name != "f.jsonl" else "true"))
+    text = path.read_text()
+    path.write_text(text.replace("1.5", "null" if name == "f.jsonl" else ""))
+    assert np.isnan(load(path).train.similarity).tolist() == [False, False, True, False]
+    path.write_text(text.replace("1.5", "none" if name != "f.jsonl" else "true"))
     refused(path, r"line [45]: score is .*, expected a number, how alike the texts are")
 
 

@@ -98,3 +98,21 @@ def test_moving_statistics_of_both_sides_move_with_each_comparison(monkeypatch):
         mean, covariance = updated_statistics(rows, np.eye(8), np.zeros(8))
         np.testing.assert_allclose(second[f"mean_{side}"], mean, rtol=1e-5, atol=1e-7)
         np.testing.assert_allclose(second[f"covariance_{side}"], covariance, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.crosscheck
+def test_supervised_form_equals_the_official_code():
+    """The lines of princeton-nlp/SimCSE, simcse/models.py, for pairs with a hard negative each (weight 0)."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    arrays = rng.standard_normal((3, 7, 5))
+    z1, z2, z3 = (torch.tensor(x, requires_grad=True) for x in arrays)
+    cosine = torch.nn.CosineSimilarity(dim=-1)
+    scores = [cosine(z1.unsqueeze(1), z.unsqueeze(0)) / 0.05 for z in (z2, z3)]
+    theirs = torch.nn.functional.cross_entropy(torch.cat(scores, 1), torch.arange(7))
+    theirs.backward()
+    settings = {"hard_negatives": arrays[2], "temperature": 0.05, "symmetric": False}
+    value, gradients = infonce.value_and_grad(arrays[0], arrays[1], **settings)
+    assert float(value) == pytest.approx(theirs.item(), rel=1e-12)
+    for name, z in (("a", z1), ("b", z2), ("hard_negatives", z3)):
+        np.testing.assert_allclose(gradients[name], z.grad.numpy(), atol=1e-12)

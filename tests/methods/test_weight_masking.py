@@ -28,6 +28,7 @@ def method_for(loss="cross_entropy", encoder=ENCODER, **own):
 
 
 def steps(method, count):
+    method.train()
     optimizer = AdamW(method.trained_parameters(), 3e-3, weight_decay=0.0)
     batch = Batch((DATA.train.images[INDEX],), DATA.train.labels[INDEX], INDEX)
     losses = []

@@ -13,7 +13,7 @@ ESTIMATORS = {
     if isinstance(page.thing, type) and issubclass(page.thing, Estimator)
 }
 # Settings with which a fit takes no time.
-QUICK = {"inlp": {"rounds": 2}}
+QUICK = {"inlp": {"rounds": 2}, "pca": {"components": 2}}
 
 
 def rows(seed=0):

@@ -22,6 +22,11 @@ RUNS = {
         "method": {"name": "mined_negatives", "negatives": 2, "skip": 1, "every": 3},
         "encoder": {"name": "text", "width": 8, "hidden": 8, "buckets": 32},
     },
+    "two tasks": {
+        "loss": {"name": "infonce"},
+        "method": {"name": "two_tasks"},
+        "encoder": {"name": "text", "width": 8, "hidden": 8, "buckets": 32},
+    },
     "graded": {"loss": {"name": "cosent"}, "encoder": {"name": "text", "width": 8, "hidden": 8, "buckets": 32}},
 }
 
@@ -33,12 +38,14 @@ def files(tmp_path):
     (tmp_path / "texts.txt").write_text("\n".join(texts))
     pairs = [f"{texts[i]},{texts[-1 - i]},{i % 5}" for i in range(50)]
     (tmp_path / "pairs.csv").write_text("\n".join(["sentence1,sentence2,score", *pairs]))
+    both = [*pairs[:25], *(f"{texts[i]},{texts[-1 - i]}," for i in range(25))]
+    (tmp_path / "both.csv").write_text("\n".join(["sentence1,sentence2,score", *both]))
     (tmp_path / "pairs.tsv").write_text("\n".join(f"{texts[i]}\t{texts[-1 - i]}" for i in range(50)))
     return tmp_path
 
 
 def chosen(name, files, **train):
-    data = files / {"graded": "pairs.csv", "mined": "pairs.tsv"}.get(name, "texts.txt")
+    data = files / {"graded": "pairs.csv", "mined": "pairs.tsv", "two tasks": "both.csv"}.get(name, "texts.txt")
     return {**RUNS[name], "data": {"name": str(data)}, "train": {"batch_size": 20, "epochs": 2, **train}}
 
 

@@ -51,8 +51,8 @@ def read_pairs(path, columns=None, label=None, similarity=None, split="classes")
     Args:
         columns: names of the two text columns (keys), and of a third one of hard negatives where they are wanted.
         label: name of the label column (key). Classes are its distinct values in sorted order.
-        similarity: name of the column (key) of how alike the two texts are, a number. A column that ``columns`` leaves
-            out is read only where it is named here.
+        similarity: name of the column (key) of how alike the two texts are, a number, or empty for a pair that has no
+            grade and belongs together. A column that ``columns`` leaves out is read only where it is named here.
         split: see ``dataset.split``.
     Raises:
         DataError: with the line's number: not UTF-8, another number of fields, bad JSON, a missing key, an empty text,
@@ -193,6 +193,8 @@ def _class(path, number, record, key):
 
 def _number(path, number, record, key):
     value = _field(path, number, record, key)
+    if value is None or value == "":
+        return math.nan
     try:
         found = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
