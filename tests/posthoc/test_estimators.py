@@ -13,7 +13,7 @@ ESTIMATORS = {
     if isinstance(page.thing, type) and issubclass(page.thing, Estimator)
 }
 # Settings with which a fit takes no time.
-QUICK = {"inlp": {"rounds": 2}}
+QUICK = {"inlp": {"rounds": 2}, "csr": {"k": 2, "epochs": 2}}
 
 
 def rows(seed=0):

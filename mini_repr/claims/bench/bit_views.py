@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mini_repr.autograd import no_grad
+from mini_repr.autograd import Tensor, no_grad
 from mini_repr.claims.bench.fitting import fit, named
 from mini_repr.data import DEFAULT_VIEWS, parse_views
 from mini_repr.data.generated.bit_digits import BitDigits, bit_digits, redrawn_bits
@@ -59,7 +59,7 @@ def trained_on_bits(views, loss_of, width, *, head=None, epochs=30, watch=None, 
 def outputs(net, x):
     """What a network gives for rows, without a gradient."""
     with no_grad():
-        return net(x).data
+        return net(Tensor(x)).data
 
 
 def probes(views, embed):
