@@ -17,6 +17,7 @@ COMMANDS = {
     "embed": "embed.embed",
     "metrics": "metrics.metrics",
     "posthoc": "posthoc.posthoc",
+    "benchmark": "benchmark.benchmark",
     "theorem": "theorem.theorem",
     "list": "list.list_everything",
     "show": "show.show",

@@ -122,6 +122,19 @@ def embeddings(path, data=None, device=None):
     return arrays
 
 
+def image_encoder(path, shape):
+    """A map from images (N, *shape) to rows (N, D): the encoder of a run that was trained on images of that shape.
+
+    Raises:
+        ValueError: the run takes others.
+    """
+    run, data = _trained(path, None, None)
+    found = getattr(data.train, "images", np.empty((0, 0))).shape[1:]
+    if found != shape:
+        raise ValueError(f"{path}: takes {kind_of(data)} of shape {found}, expected images of shape {shape}")
+    return lambda images: encode(run.method.encoder, images, run.backend)
+
+
 def _trained(path, data_name, device):
     """(the run in a folder, the data to look at): its own, or another set that its encoder takes."""
     home = open_folder(path)
