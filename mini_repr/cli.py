@@ -18,6 +18,7 @@ COMMANDS = {
     "metrics": "metrics.metrics",
     "posthoc": "posthoc.posthoc",
     "benchmark": "benchmark.benchmark",
+    "landscape": "landscape.landscape",
     "theorem": "theorem.theorem",
     "list": "list.list_everything",
     "show": "show.show",
