@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mini_repr.autograd import attention_branch, mlp_branch
+from mini_repr.autograd import attention_branch, gelu, mlp_branch, softmax, sparsemax, split
 from mini_repr.nn.init import xavier_uniform
 from mini_repr.nn.layers import Dropout, LayerNorm, Linear, at_least_one
 from mini_repr.nn.mlp import normalised, tanh_gelu
@@ -75,6 +75,25 @@ class Block(Module):
         x = mixed if fused else self._joined(x, mixed, 0)
         branch = mlp_branch(x, *norm2, *expand, *contract, eps=self.norm2.eps, residual=fused)
         return branch if fused else self._joined(x, branch, 1), weights.data
+
+    def project(self, x):
+        """Queries, keys and values (B, N, D) each that the block's attention makes of its input tokens."""
+        return split(self.qkv(self.norm1(x)), (x.shape[-1],) * 3, axis=-1)
+
+    def weighed(self, x, bias):
+        """As ``forward``, with a bias on the logits of attention and weights that carry a gradient; slower.
+
+        Args:
+            bias: array, broadcastable to (B, heads, N, N).
+        Returns:
+            (tokens (B, N, D), weights (B, heads, N, N)), both tensors.
+        """
+        batch, tokens, width = x.shape
+        q, k, v = (rows.reshape(batch, tokens, self._heads, -1).transpose(0, 2, 1, 3) for rows in self.project(x))
+        logits = q @ k.transpose(0, 1, 3, 2) / math.sqrt(width / self._heads) + bias
+        weights = sparsemax(logits) if self._sparse else softmax(logits)
+        x = self._joined(x, self.out((weights @ v).transpose(0, 2, 1, 3).reshape(batch, tokens, width)), 0)
+        return self._joined(x, self.contract(gelu(self.expand(self.norm2(x)))), 1), weights
 
     def _joined(self, x, branch, which):
         factor = self._shortcut[which]
