@@ -21,9 +21,9 @@ FORMAT = 1  # raised where the trained result of an unchanged recipe would chang
 class Standin(NamedTuple):
     """One kind.
 
-    says: what it does, and what it stands for. make(seed): untrained. train(module, seed, watch): in place. gate(module,
-    get): {what: (measured, the least that is needed or None)}; ``get`` gives other stand-ins. seconds: of training, on
-    one core, about. settings: of the recipe, which name its file.
+    says: what it does, and what it stands for. make(seed): untrained. train(module, seed, watch): in place.
+    gate(module, get): {what: (measured, the least that is needed or None)}; ``get`` gives other stand-ins. seconds: of
+    training, on one core, about. settings: of the recipe, which name its file.
     """
 
     says: str
