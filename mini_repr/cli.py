@@ -19,6 +19,8 @@ COMMANDS = {
     "standin": "standin.standin",
     "metrics": "metrics.metrics",
     "posthoc": "posthoc.posthoc",
+    "benchmark": "benchmark.benchmark",
+    "landscape": "landscape.landscape",
     "theorem": "theorem.theorem",
     "list": "list.list_everything",
     "show": "show.show",

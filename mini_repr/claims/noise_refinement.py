@@ -5,8 +5,8 @@ stand-in ``scenes-flow`` (two trainings of it, by the parity of the seed), the s
 of length 1 against the maps' losses before each of the first ten; *random*: such steps in a random direction;
 *refined*: where a verifier finds the guided image wrong, five steps on its noise, drawn and guided again, and the image
 kept that the verifier likes better; *redrawn*: the same with a fresh noise in place of the refined one. The verifier is
-another spotter than the judge. *related*: both digits are there and stand as the caption says; *present*: both are. The
-judge sees 0.91 of true scenes whole.
+another spotter than the judge. *related*: both digits are there and stand as the caption says; *present*: both are;
+*exact*: and no third one is. The judge sees 0.91 of true scenes whole.
 """
 
 import numpy as np
@@ -45,7 +45,8 @@ def measure(seed):
         images[name] = images["guided"].copy()
         images[name][wrong[better]] = again[better]
     found = {name: agreement(judge, x, captions) for name, x in images.items()}
-    return {name: {"related": one["relation"], "present": one["present"]} for name, one in found.items()}
+    columns = {"related": "relation", "present": "present", "exact": "exact"}
+    return {name: {column: one[key] for column, key in columns.items()} for name, one in found.items()}
 
 
 def likings(verifier, images, captions):

@@ -15,7 +15,7 @@ from mini_repr.commands.settings import mapped, refuse_missing, report, settings
 @click.option("--map", "names", multiple=True, metavar="ARGUMENT=ARRAY", help="Which array is which argument.")
 @click.option("--load", metavar="FILE.npz", help="Apply what an earlier --out wrote; fit nothing.")
 @click.option("--out", metavar="FILE.npz", help="Write what it made there: a projection, a code book, ...")
-@click.option("--rows", metavar="FILE.npz", help="Write the arrays there, the rows transformed.")
+@click.option("--rows", metavar="FILE.npz", help="Write the arrays there, the rows transformed or drawn anew.")
 @plain_errors
 def posthoc(name, source, assignments, names, load, out, rows):
     """Apply procedure NAME to the arrays of FILE.npz, or to the embeddings of a RUN's data (its folder).
@@ -27,9 +27,10 @@ def posthoc(name, source, assignments, names, load, out, rows):
     mini-repr posthoc inlp other.npz --load inlp.npz --rows clean.npz
     """
     from mini_repr.pages.names import find
+    from mini_repr.posthoc.estimator import Estimator
 
     page = find("procedure", name)
-    if isinstance(page.thing, type) and not (hasattr(page.thing, "transform") and hasattr(page.thing, "save")):
+    if isinstance(page.thing, type) and not issubclass(page.thing, Estimator):
         raise ValueError(f"posthoc {name}: acts in training, not on saved rows; mini-repr show {name}")
     if not isinstance(page.thing, type):
         if load or rows:
@@ -47,7 +48,7 @@ def posthoc(name, source, assignments, names, load, out, rows):
     if out:
         procedure.save(out)
     if rows:
-        write(rows, arrays | {"z": procedure.transform(arrays["z"])})
+        write(rows, _made(procedure, arrays))
     click.echo(repr(procedure))
     click.echo(report({name.removesuffix("_"): v for name, v in vars(procedure).items() if name.endswith("_")}))
 
@@ -81,6 +82,15 @@ def _fitted(page, settings, arrays, source):
             held = ", ".join(arrays) or "nothing"
             raise ValueError(f"{source}: no array {p.name!r}, which {page.name} needs; holds {held}; see --map")
     return procedure.fit(**given)
+
+
+def _made(procedure, arrays):
+    """All arrays with z transformed; of a procedure that draws rows, those and their labels alone."""
+    import numpy as np
+
+    if hasattr(procedure, "transform"):
+        return arrays | {"z": procedure.transform(arrays["z"])}
+    return procedure.sample(procedure.per_class, np.random.default_rng(procedure.seed))._asdict()
 
 
 def _loaded(path, page):

@@ -6,6 +6,7 @@ from pathlib import Path
 from mini_repr.data.dataset import DataError
 from mini_repr.data.embedded import digits, gloss_pairs, gloss_sentences
 from mini_repr.data.generated.bars import bar_images
+from mini_repr.data.generated.coloured import coloured_images
 from mini_repr.data.generated.moving import moving_clips
 from mini_repr.data.generated.permuted import permuted_images
 from mini_repr.data.generated.scenes import scene_images
@@ -22,6 +23,7 @@ GENERATED = {
     "scenes": scene_images,
     "wandering": wandering_images,
     "moving": moving_clips,
+    "coloured": coloured_images,
     "permuted": permuted_images,
     "bars": bar_images,
     "topics": topic_texts,

@@ -8,6 +8,7 @@ from mini_repr.data.dataset import ImageSet
 from mini_repr.data.embedded import digits
 from mini_repr.data.generated.bars import bars
 from mini_repr.data.generated.bit_digits import bit_digits, redrawn_bits
+from mini_repr.data.generated.coloured import coloured
 from mini_repr.data.generated.corrupted_neuron import ATTACKS, corrupted_neuron
 from mini_repr.data.generated.discrete_joint import discrete_joint
 from mini_repr.data.generated.halves import halves
@@ -78,6 +79,12 @@ def _moving(figure, rng, part):
         for t in range(COLUMNS)
     ]
     _images(figure, drawn.clips[:, :, 0].reshape(-1, *drawn.clips.shape[-2:]), titles)
+
+
+def _coloured(figure, rng, part):
+    drawn = coloured(part, ROWS * COLUMNS, rng)
+    titles = [f"{label}, hue {hue:.2f}" for label, hue in zip(drawn.labels, drawn.hues, strict=True)]
+    _images(figure, drawn.images.transpose(0, 2, 3, 1), titles)
 
 
 def _halves(figure, rng, part):
@@ -177,6 +184,7 @@ _PICTURES = {
     "scenes": _scenes,
     "wandering": _wandering,
     "moving": _moving,
+    "coloured": _coloured,
     "halves": _halves,
     "permuted": _permuted,
     "bars": _bars,

@@ -25,7 +25,7 @@ from mini_repr.fused import elementwise
 
 PADDINGS = ("zero", "edge")
 # ITU-R BT.601: what a grey photograph would show of red, green and blue.
-_LUMA = np.array([0.299, 0.587, 0.114])
+LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def default_views(images):
@@ -377,7 +377,7 @@ class Grey(View):
     def _apply(self, images, rng):
         _check_colour(self, images)
         chosen = rng.random(len(images)) < self.probability
-        return _mix_channels(images, np.where(chosen[:, None, None], _LUMA, np.eye(3)))
+        return _mix_channels(images, np.where(chosen[:, None, None], LUMA, np.eye(3)))
 
 
 @dataclass(frozen=True)
@@ -411,10 +411,10 @@ class Jitter(View):
             for strength in (self.brightness, self.contrast, self.saturation)
         )
         hue = np.where(chosen, rng.uniform(-self.hue, self.hue, count), 0.0)
-        colour = _turn_hue(hue) @ (saturation * np.eye(3) + (1 - saturation) * _LUMA)
+        colour = _turn_hue(hue) @ (saturation * np.eye(3) + (1 - saturation) * LUMA)
         # Contrast moves every pixel towards the mean luma, which is grey and which neither later step changes.
         backend = backend_of(images)
-        luma = backend.asarray((brightness * (1 - contrast) * _LUMA)[:, 0].astype(images.dtype))
+        luma = backend.asarray((brightness * (1 - contrast) * LUMA)[:, 0].astype(images.dtype))
         offset = (images.mean(axis=(2, 3)) * luma).sum(axis=1)[:, None, None, None]
         return _mix_channels(images, brightness * contrast * colour, offset)
 

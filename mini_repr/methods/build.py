@@ -11,6 +11,7 @@ from mini_repr.pages.registry import all_losses, pages_of
 BY_DEFAULT = [
     "simclr",
     "simsiam",
+    "hybrid_distill",
     "metric_learning",
     "classifier",
     "masked",
@@ -97,9 +98,11 @@ def build_encoder(settings, data, rng):
     return make(rng, **own) if takes == "texts" else make(data.train.images.shape[1:], rng, **own)
 
 
-def build_method(settings, data, rng):
+def build_method(settings, data, rng, encoder_of=None):
     """The method of a run, its encoder made first so that ``build_encoder`` alone gives the same one.
 
+    Args:
+        encoder_of: from the path of a run's folder to its trained encoder, for methods that learn from other runs.
     Raises:
         ValueError: the method cannot train the loss, a setting does not fit, or the data lacks what it needs.
     """
@@ -122,5 +125,6 @@ def build_method(settings, data, rng):
         heads=Heads(**settings["heads"]),
         views=parse_views(settings["method"]["views"]) if method.takes == "images" else None,
         data=data,
+        encoder_of=encoder_of,
     )
     return method(parts, **{n: v for n, v in settings["method"].items() if n not in ("name", "views")})

@@ -33,7 +33,7 @@ class Parts(NamedTuple):
 
     encoder: module from inputs, images (B, C, H, W) or tokens, to an object with ``.pooled`` (B, D). objective: what is
     minimised. rng: generator of all further weights. heads: makes projectors and predictors. views: augmentation
-    ``views(images, rng)``. data: the data set.
+    ``views(images, rng)``. data: the data set. encoder_of: from the path of a run's folder to its trained encoder.
     """
 
     encoder: Module
@@ -42,6 +42,7 @@ class Parts(NamedTuple):
     heads: Heads = Heads()
     views: object = None
     data: object = None
+    encoder_of: object = None
 
 
 class Method(Module):
@@ -180,3 +181,8 @@ class Method(Module):
 def needs_queue(loss, settings):
     """Whether a loss with these settings compares with rows of earlier steps."""
     return "queue" in loss.required or ("queue" in loss.parameters and settings.get("negatives") == "queue")
+
+
+def predicts_views(loss):
+    """Whether a loss of teachers compares a prediction p1, p2, ... of each view with targets z1, z2, ... of views."""
+    return loss.required[:2] == ["p1", "p2"]

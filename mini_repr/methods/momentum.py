@@ -1,7 +1,7 @@
 """Views through the trained network, and through its slowly moving average."""
 
 from mini_repr.autograd import no_grad
-from mini_repr.methods.method import Method, Step
+from mini_repr.methods.method import Method, Step, predicts_views
 from mini_repr.methods.state import queues_and_states
 from mini_repr.nn import Heads, copy_of
 from mini_repr.optim import cosine_momentum
@@ -31,6 +31,10 @@ class Momentum(Method):
         self.teacher_encoder = copy_of(self.encoder)
         self.teacher_projector = copy_of(self.projector)
         self.loss_states = queues_and_states(self, queue_size, heads.dimensions, parts)
+
+    @classmethod
+    def fits(cls, loss):
+        return super().fits(loss) and (loss.compares == "pairs" or predicts_views(loss))
 
     def embed(self, *views):
         rows = tuple(self.projector(self.encoder(images).pooled) for images in views)

@@ -1,7 +1,7 @@
 """Each view predicts the others' projections, through which no gradient passes: SimSiam."""
 
 from mini_repr.autograd import stop_gradient
-from mini_repr.methods.method import Method, Step
+from mini_repr.methods.method import Method, Step, predicts_views
 from mini_repr.nn import Heads
 from mini_repr.pages.declare import part
 
@@ -21,6 +21,10 @@ class SimSiam(Method):
         super().__init__(parts)
         self.projector = parts.heads.projector(self.encoder.width, parts.rng)
         self.predictor = parts.heads.predictor(parts.rng)
+
+    @classmethod
+    def fits(cls, loss):
+        return super().fits(loss) and predicts_views(loss)
 
     def embed(self, *views):
         rows = tuple(map(self.projector, self.encode_views(*views)))

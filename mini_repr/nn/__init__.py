@@ -6,6 +6,7 @@ called on ``*encoder.tokenise(texts)``; ``takes`` says which. ``pages_of("encode
 class, and what is annotated among its arguments is what a user may set.
 """
 
+from mini_repr.nn.alit import Alit, AlitDecoder
 from mini_repr.nn.crate import Crate, CrateDecoder
 from mini_repr.nn.decoders import CrossDecoder, Decoder
 from mini_repr.nn.denoiser import Denoiser
@@ -31,6 +32,7 @@ from mini_repr.nn.module import Module, copy_of
 from mini_repr.nn.patches import frames_of_tubes, patchify, unpatchify
 from mini_repr.nn.text import TextEncoder, tokenise, trimmed, word_counts
 from mini_repr.nn.text_transformer import LanguageHead, TextTransformer
+from mini_repr.nn.tiles import TileMLP, tile_of
 from mini_repr.nn.transformer import Block
 from mini_repr.nn.vit import ViT, sine_positions
 from mini_repr.nn.weight_masks import WeightMasks

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mini_repr.autograd import attention, attention_branch, gelu, linear, mlp_branch, split
+from mini_repr.autograd import attention, attention_branch, gelu, linear, mlp_branch, softmax, sparsemax, split
 from mini_repr.nn.gaps import at_places
 from mini_repr.nn.init import xavier_uniform
 from mini_repr.nn.layers import Dropout, LayerNorm, Linear, at_least_one
@@ -90,6 +90,25 @@ class Block(Module):
         x = self._joined(at_places(x, queries), self.out(mixed), 0)
         branch = self.contract(gelu(self.expand(self.norm2(x))))
         return self._joined(x, branch, 1), weights.data
+
+    def project(self, x):
+        """Queries, keys and values (B, N, D) each that the block's attention makes of its input tokens."""
+        return split(self.qkv(self.norm1(x)), (x.shape[-1],) * 3, axis=-1)
+
+    def weighed(self, x, bias):
+        """As ``forward``, with a bias on the logits of attention and weights that carry a gradient; slower.
+
+        Args:
+            bias: array, broadcastable to (B, heads, N, N).
+        Returns:
+            (tokens (B, N, D), weights (B, heads, N, N)), both tensors.
+        """
+        batch, tokens, width = x.shape
+        q, k, v = (rows.reshape(batch, tokens, self._heads, -1).transpose(0, 2, 1, 3) for rows in self.project(x))
+        logits = q @ k.transpose(0, 1, 3, 2) / math.sqrt(width / self._heads) + bias
+        weights = sparsemax(logits) if self._sparse else softmax(logits)
+        x = self._joined(x, self.out((weights @ v).transpose(0, 2, 1, 3).reshape(batch, tokens, width)), 0)
+        return self._joined(x, self.contract(gelu(self.expand(self.norm2(x)))), 1), weights
 
     def _joined(self, x, branch, which):
         factor = self._shortcut[which]

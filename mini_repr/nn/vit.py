@@ -101,7 +101,9 @@ class ViT(Module):
         self.blocks = [block(k) for k in range(depth)]
         self.norm = LayerNorm(width, dtype=dtype)
 
-    def forward(self, images, visible=None, replace=None, mask_token=None, layers=(), attention=False):
+    def forward(
+        self, images, visible=None, replace=None, mask_token=None, layers=(), attention=False, project=(), bias=None
+    ):
         """Encode images.
 
         Args:
@@ -112,10 +114,13 @@ class ViT(Module):
                 place of the patch's embedding, before the position is added (SimMIM).
             layers: numbers of blocks, from 1 to depth, whose output tokens (before the last norm) to return.
             attention: whether to return every block's attention weights, class token first.
+            bias: an array for each block, broadcastable to (B, heads, N, N), class token first, to be added to its
+                attention's logits; the attention weights then are tensors that carry a gradient.
+            project: numbers of blocks, likewise, whose queries, keys and values of the tokens to return.
         Raises:
             ValueError: an argument of a wrong shape or kind.
         """
-        self._check(images, visible, replace, mask_token, layers)
+        self._check(images, visible, replace, mask_token, (*layers, *project))
         patches = patchify(images, self.patch, self.tube)
         positions = self.places()
         if visible is not None:
@@ -128,9 +133,11 @@ class ViT(Module):
             x = where(replace[:, :, None], mask_token, x)
         x = placed(x, positions, self.class_token)
 
-        kept, weights_of = {}, []
+        kept, weights_of, projected = {}, [], {}
         for number, block in enumerate(self.blocks, 1):
-            x, weights = block(x)
+            if number in project:
+                projected[number] = block.project(self._cut(x)[1])
+            x, weights = block(x) if bias is None else block.weighed(x, bias[number - 1])
             if number in layers:
                 kept[number] = self._cut(x)[1]
             if attention:
@@ -139,7 +146,8 @@ class ViT(Module):
         pooled, tokens = self._cut(self.norm(x))
         if pooled is None:
             pooled = tokens.mean(axis=1)
-        return Encoded(pooled, tokens, tuple(kept[number] for number in layers), tuple(weights_of))
+        tokens_of, rows_of = (tuple(map(found.get, asked)) for found, asked in ((kept, layers), (projected, project)))
+        return Encoded(pooled, tokens, tokens_of, tuple(weights_of), rows_of)
 
     def places(self):
         """(P, D) positions of the patches; of clips with learned ones the sum of each time's and each place's."""

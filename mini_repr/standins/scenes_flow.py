@@ -50,14 +50,14 @@ def velocity(denoiser, x, t, text):
     return unpatchify(patches, denoiser.patch, denoiser.image_shape)
 
 
-def sample(denoiser, noise, captions, *, steps=20, guidance=2.0, before_step=None):
+def sample(denoiser, noise, captions, *, steps=20, guidance=2.0, before_step=None, slots=None):
     """Images (B, 1, 16, 16) in [0, 1] from noise of that shape, one for each caption; no gradient.
 
     Args:
-        guidance: w in v_null + w (v - v_null). before_step: see ``denoised_from``.
+        guidance: w in v_null + w (v - v_null). before_step: see ``denoised_from``. slots: see ``read``.
     """
     with no_grad():
-        told, untold = (denoiser.read(denoiser.ids(c)) for c in (captions, [NULL] * len(captions)))
+        told, untold = (denoiser.read(denoiser.ids(c), slots) for c in (captions, [NULL] * len(captions)))
 
     def guided(x, t):
         with no_grad():

@@ -19,7 +19,12 @@ FORMAT = 1  # raised where the trained result of an unchanged recipe would chang
 
 
 class Standin(NamedTuple):
-    """One kind: ``make(seed)``, ``train(module, seed, watch)``, ``gate(module, get)``; seconds, about; settings."""
+    """One kind.
+
+    says: what it does, and what it stands for. make(seed): untrained. train(module, seed, watch): in place.
+    gate(module, get): {what: (measured, the least that is needed or None)}; ``get`` gives other stand-ins. seconds: of
+    training, on one core, about. settings: of the recipe, which name its file.
+    """
 
     says: str
     make: Callable
@@ -32,11 +37,19 @@ class Standin(NamedTuple):
 STANDINS = {
     "spotter": Standin(
         "which digit is in a cell of a scene, for detectors and judges",
-        *(spotter.make, spotter.train, spotter.gate, 5, {}),
+        make=spotter.make,
+        train=spotter.train,
+        gate=spotter.gate,
+        seconds=5,
+        settings={},
     ),
     "scenes-flow": Standin(
         "draws a scene from its caption, for text-to-image models",
-        *(scenes_flow.make, scenes_flow.train, scenes_flow.gate, 200, scenes_flow.SETTINGS),
+        make=scenes_flow.make,
+        train=scenes_flow.train,
+        gate=scenes_flow.gate,
+        seconds=240,
+        settings=scenes_flow.SETTINGS,
     ),
 }
 _loaded = {}

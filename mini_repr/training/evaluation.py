@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mini_repr.autograd import no_grad
-from mini_repr.backend import get_backend
+from mini_repr.backend import CPU, backend_of, get_backend
 from mini_repr.data import PairSet, default_views, parse_views
 from mini_repr.methods import (
     build_encoder,
@@ -19,8 +19,10 @@ from mini_repr.methods import (
     kind_of,
 )
 from mini_repr.methods.masked import spread_over_pixels
+from mini_repr.methods.method import Batch
 from mini_repr.nn import frames_of_tubes, word_counts
 from mini_repr.pages.names import choose
+from mini_repr.posthoc.loss_landscape import filter_normalised, surface
 from mini_repr.training import report
 from mini_repr.training.run import WEIGHTS, Run
 from mini_repr.training.stored import load_data, open_folder, stored_settings
@@ -162,6 +164,42 @@ def embeddings(path, data=None, device=None):
     if data.train.labels is not None:
         arrays["labels"] = np.concatenate([part.labels for part in parts])
     return arrays
+
+
+def landscape(path, steps, seed=0, rows=512):
+    """(len(steps), len(steps)) losses around a run's weights, along two filter-normalised directions.
+
+    In evaluation mode, on its first training rows, with the same views and masks everywhere.
+    """
+    run, _ = opened(path)
+    run.method.eval()
+    index = np.arange(min(rows, len(run.data.train)))
+    labels = None if run.labels is None else run.labels[index]
+    moved = run.backend.asarray(index)
+    inputs = tuple(array[index if backend_of(array) is CPU else moved] for array in run.inputs)
+    parameters = run.method.trained_parameters()
+    rng = np.random.default_rng(seed)
+    directions = [filter_normalised(parameters, rng) for _ in range(2)]
+
+    def loss():
+        with no_grad():
+            step = run.method.step(Batch(inputs, labels, moved), np.random.default_rng(report.VIEW_SEED))
+        return float(step.total.data)
+
+    return surface(loss, parameters, *directions, steps, steps)
+
+
+def image_encoder(path, shape):
+    """A map from images (N, *shape) to rows (N, D): the encoder of a run that was trained on images of that shape.
+
+    Raises:
+        ValueError: the run takes others.
+    """
+    run, data = opened(path)
+    found = getattr(data.train, "images", np.empty((0, 0))).shape[1:]
+    if found != shape:
+        raise ValueError(f"{path}: takes {kind_of(data)} of shape {found}, expected images of shape {shape}")
+    return lambda images: encode(run.method.encoder, images, run.backend)
 
 
 def _views_of(settings, data):

@@ -1,5 +1,7 @@
 """Pictures of tables (extra ``plot``)."""
 
+import numpy as np
+
 from mini_repr.data.pictures import figures
 
 
@@ -10,6 +12,16 @@ def draw_layers(scores, path):
     for panel, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
         panel.plot(range(1, len(scores) + 1), [row[measure] for row in scores.values()], marker="o")
         panel.set(title=measure, xlabel="layer")
+    figure.savefig(path)
+
+
+def draw_landscape(losses, steps, path):
+    """Write a picture of a surface of losses around the weights, as contours of its logarithm."""
+    figure = figures()(figsize=(5, 4), layout="constrained")
+    panel = figure.subplots()
+    shown = panel.contourf(steps, steps, np.log10(np.maximum(losses, 1e-12)).T, levels=20)
+    panel.set(title="log10 of the loss", xlabel="first direction", ylabel="second direction")
+    figure.colorbar(shown)
     figure.savefig(path)
 
 

@@ -99,7 +99,7 @@ def by_layer(sides, tokens_of, data, views=None, codes_of=None):
             None for other encoders.
     Returns:
         {"layer 1": {metric: number}, ...}. What compares two views, or the tokens of an image or text, takes the first
-        1,000 of the test part.
+        1,000 of the test part. Without an image or text of three tokens there is no curvature.
     """
     most = dime.most_rows
     if isinstance(data.test, PairSet):
@@ -113,6 +113,7 @@ def by_layer(sides, tokens_of, data, views=None, codes_of=None):
     layers = list(zip(of_b(train), of_b(test), strict=True))
     pairs = [()] * len(layers) if a is None else zip(of_a(a), of_b(b), strict=True)
     tokens, mask = tokens_of(test[:most]) if tokens_of else (None, None)
+    most_tokens = 0 if not tokens else tokens[0].shape[1] if mask is None else int(mask.sum(axis=1).max())
     codes = codes_of(test[:most]) if codes_of else None
     table = {}
     for number, ((train_z, test_z), pair) in enumerate(zip(layers, pairs, strict=True), 1):
@@ -124,7 +125,8 @@ def by_layer(sides, tokens_of, data, views=None, codes_of=None):
         scores |= {"matrix_entropy": matrix_entropy(test_z), "effective_rank": effective_rank(test_z)}
         if tokens:
             scores["prompt_entropy"] = prompt_entropy(tokens[number - 1], mask)
-            scores["curvature"] = curvature(tokens[number - 1], mask)
+            if most_tokens >= 3:
+                scores["curvature"] = curvature(tokens[number - 1], mask)
         if codes:
             in_subspaces, out, heads = codes[number - 1]
             scores |= {"coding_rate": coding_rate(in_subspaces, heads=heads), "zeros": float((out == 0).mean())}

@@ -3,6 +3,7 @@
 import textwrap
 import time
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from mini_repr.training.moved import arrays_of_older_run
 from mini_repr.training.sections import CLIMBING, LearningRate, Training
 from mini_repr.training.step import Diverged as Diverged
 from mini_repr.training.step import training_step
+from mini_repr.training.stored import stored_encoder
 
 # Independent random streams of one seed: weights, and views with masks. The order of rows has its own (see Batches).
 WEIGHTS, VIEWS = 0, 1
@@ -38,7 +40,8 @@ class Run:
         self.train, optimizer = Training(**settings["train"]), settings["optimizer"]
         shared, climbing = asdict(LearningRate()).keys(), [p.name for p in SAM.page.settings]
         self.rate = LearningRate(**{name: optimizer[name] for name in shared})
-        self.method = build_method(settings, data, np.random.default_rng([self.train.seed, WEIGHTS])).to(backend)
+        rng = np.random.default_rng([self.train.seed, WEIGHTS])
+        self.method = build_method(settings, data, rng, partial(stored_encoder, world=world)).to(backend)
         self.sharding = BatchSharding(self.method, self.train.batch_size, world, self.train.loss_groups)
         self.sharding.part_dropout(self.method)
         if self.train.grad_cache:

@@ -1,9 +1,11 @@
 """A run that lies in a folder: its settings in today's names, and its data."""
 
+import numpy as np
+
 from mini_repr.data import load
-from mini_repr.methods.build import find_method, kind_of
+from mini_repr.methods.build import build_encoder, find_method, kind_of
 from mini_repr.pages.names import find_loss
-from mini_repr.training import config, folder
+from mini_repr.training import checkpoint, config, folder
 from mini_repr.training.distributed import ALONE
 from mini_repr.training.moved import data_of_older_run, from_older_run
 
@@ -50,3 +52,17 @@ def stored_settings(home, world=ALONE):
         return config.resolve(from_older_run(settings, method.page.name), kind_of(data)), data
     except ValueError as error:
         raise folder.RunError(f"{home / folder.CONFIG}: {error}{home.other_version()}") from None
+
+
+def stored_encoder(path, world=ALONE):
+    """The trained encoder of the run in a folder, on the host.
+
+    Raises:
+        ValueError: no run there, or a damaged one.
+    """
+    home = open_folder(path, world)
+    settings, data = stored_settings(home, world)
+    arrays, _ = world.from_first(checkpoint.load(home / folder.CHECKPOINT) if world.is_first else None)
+    encoder, prefix = build_encoder(settings, data, np.random.default_rng(0)), "method/encoder."
+    encoder.load_state_dict({n.removeprefix(prefix): x for n, x in arrays.items() if n.startswith(prefix)})
+    return encoder

@@ -36,6 +36,13 @@ def test_fits_on_training_rows_writes_and_applies_again(source, tmp_path):
     np.testing.assert_array_equal(np.load(again)["z"], expected)
 
 
+def test_a_procedure_that_draws_rows(source, tmp_path):
+    done = run("class_gaussians", source, "--set", "per_class=7", "--rows", tmp_path / "drawn.npz")
+    assert done.exit_code == 0, done.output
+    drawn = np.load(tmp_path / "drawn.npz")
+    assert drawn["z"].shape == (14, 4) and drawn["labels"].tolist() == [0] * 7 + [1] * 7
+
+
 def test_a_procedure_that_is_a_function(tmp_path):
     np.savez(tmp_path / "game.npz", covariance=np.diag([4.0, 2.0, 1.0]), prior=np.eye(3))
     done = run("play", tmp_path / "game.npz", "--set", "rules=3", "--set", "r=1", "--out", tmp_path / "made.npz")

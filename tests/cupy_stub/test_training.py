@@ -44,6 +44,11 @@ RUNS = {
     },
     "masked_contrast": {"loss": {"name": "infonce"}, "method": {"name": "masked_contrast"}},
     "hpm": {"loss": {"name": "patch_order"}},
+    "hpm, clips": {
+        "loss": {"name": "patch_order"},
+        "data": {"name": "moving", "count": 64},
+        "method": {"name": "hpm", "tubes": True, "target": "features"},
+    },
     "latent_mim": {"loss": {"name": "patch_discrimination"}},
     "capi": {"loss": {"name": "cluster_prediction"}, "method": {"clusters": 8}},
     "supervised_masked": {"loss": {"name": "cross_entropy"}, "method": {"name": "supervised_masked", "codes": 8}},
@@ -57,6 +62,12 @@ RUNS = {
         "encoder": {"name": "mlp"},
     },
     "autoencoder": {"loss": {"name": "ms_ssim"}},
+    "jigsaw": {
+        "loss": {"name": "cross_entropy"},
+        "data": {"name": "coloured", "count": 64},
+        "encoder": {"name": "tiles"},
+        "method": {"name": "jigsaw", "views": ""},
+    },
     "classifier, pooled": {
         "loss": {"name": "cross_entropy"},
         "encoder": {"name": "pooled_vit", "width": 16, "depth": 2, "heads": 2, "patch": 4},
@@ -65,6 +76,13 @@ RUNS = {
     "weight_masking": {"loss": {"name": "cross_entropy"}, "method": {"name": "weight_masking"}},
     "neighbours": {"loss": {"name": "barlow_twins"}, "method": {"name": "neighbours"}},
     "continual": {"loss": {"name": "sy_con"}},
+    "hybrid_distill": {"loss": {"name": "token_relations"}, "encoder": {**SMALL_VIT, "depth": 3}},
+    "mto": {"loss": {"name": "masked_regression"}, "method": {"name": "mto"}},
+    "alit": {
+        "loss": {"name": "masked_regression", "normalize_target": False},
+        "encoder": {"name": "alit", "width": 16, "depth": 1, "heads": 2, "rounds": 2},
+        "method": {"name": "alit", "halting": 0.1, "decoder_depth": 1},
+    },
     "two_tower": {
         "loss": {"name": "infonce"},
         "data": {"name": "glosses"},
@@ -121,6 +139,10 @@ def name(request):
 
 def test_two_steps_then_resumed_and_embedded(name, backend, tmp_path):
     chosen = {**chosen_for(name), "device": "gpu"}
+    if name == "hybrid_distill":
+        _, home = session.start({**chosen, "loss": {"name": "infonce"}}, out=tmp_path / "teacher")
+        home.close()
+        chosen["method"] = dict.fromkeys(("relations_of", "features_of"), str(tmp_path / "teacher"))
     run, home = session.start(chosen, out=tmp_path / "run")
     for index in list(run.batches.epoch_batches(0))[:2]:
         run.train_step(index)

@@ -12,6 +12,7 @@ from mini_repr.losses.reconstruction.flow_matching import flow_matching
 from mini_repr.methods import Batch, build_method
 from mini_repr.nn import patchify
 from mini_repr.nn.denoiser import Denoised
+from mini_repr.standins import scenes_flow
 from mini_repr.training import config, session
 
 DATA = load("digits")
@@ -194,6 +195,31 @@ def test_wrong_samples_are_one_line(trained, tmp_path, arguments, words):
     assert result.exit_code == 2 and words in result.output, result.output
 
 
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ([], "expected --caption TEXT"),
+        (["--caption", "a seven near a two"], "unknown word 'near'"),
+        (["--caption", "seven seven"], "'seven seven' is no caption"),
+        (["--caption", "a seven", "--label", "7"], "--label and --device are for runs"),
+    ],
+)
+def test_a_caption_that_is_none_is_refused_before_anything_is_trained(tmp_path, monkeypatch, arguments, words):
+    monkeypatch.setenv("MINI_REPR_STANDINS", str(tmp_path / "none"))
+    result = sampled("scenes-flow", "--out", tmp_path / "x.npz", *arguments)
+    assert result.exit_code == 2 and words in result.output and not (tmp_path / "none").exists()
+
+
+def test_a_caption_is_drawn_by_the_stand_in(tmp_path, monkeypatch):
+    small = scenes_flow.make(0, width=16, depth=1, heads=2).eval()
+    monkeypatch.setattr("mini_repr.standins.get", lambda name: small)
+    caption = ["--caption", "a seven left of a two", "--count", 3, "--steps", 2]
+    for more in ([], ["--follow"]):
+        result = sampled("scenes-flow", "--out", tmp_path / "x.npz", *caption, *more)
+        assert result.exit_code == 0 and "3 images 1 x 16 x 16, 2 steps, guidance 2" in result.output
+        assert np.load(tmp_path / "x.npz")["images"].shape == (3, 1, 16, 16)
+
+
 def test_other_encoders_and_other_runs_are_refused(tmp_path):
     with pytest.raises(ValueError, match="method flow: got encoder vit, expected --encoder denoiser"):
         flow(encoder={"name": "vit"})
@@ -202,3 +228,5 @@ def test_other_encoders_and_other_runs_are_refused(tmp_path):
     folder.close()
     result = sampled(tmp_path / "other", "--out", tmp_path / "x.npz")
     assert result.exit_code == 2 and "draws no images, expected one of --method flow" in result.output
+    result = sampled(tmp_path / "other", "--out", tmp_path / "x.npz", "--caption", "a seven")
+    assert result.exit_code == 2 and "--caption and --follow are for scenes-flow" in result.output

@@ -25,7 +25,8 @@ def small(monkeypatch, tmp_path):
         lambda seed: Linear(2, 3, np.random.default_rng(seed)),
         train,
         lambda module, get: {"size": (float(module.weight.data.mean()), 0.5), "told": (0.1, None)},
-        *(1, {"width": 2}),
+        seconds=1,
+        settings={"width": 2},
     )
     monkeypatch.setattr(store, "STANDINS", {"small": made})
     monkeypatch.setattr(store, "_loaded", {})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mini_repr.backend import CPU
-from mini_repr.data import Dataset, ImageSet, load, parse_views
+from mini_repr.data import Dataset, ImageSet, PairSet, load, parse_views
 from mini_repr.methods import encode_layer_codes, encode_layer_tokens, encode_layers
 from mini_repr.metrics import coding_rate, curvature, linear_probe, mean_reciprocal_rank, prompt_entropy
 from mini_repr.nn import Crate, TextEncoder, TextTransformer, ViT
@@ -49,6 +49,17 @@ def test_an_encoder_without_tokens_has_no_measures_of_them(glosses):
     table = layered((TextEncoder(np.random.default_rng(0), width=8, hidden=16, buckets=128),) * 2, glosses)
     assert [row["dimensions"] for row in table.values()] == [16, 8]
     assert not {"prompt_entropy", "curvature"} & set(table["layer 1"])
+
+
+def test_texts_of_two_words_and_images_of_one_patch_have_no_curvature():
+    words = [f"{a} {b}" for a in ("small", "old", "red", "wet") for b in ("dog", "cat", "sea", "tree", "hat")]
+    short = [PairSet("short", words, words[::-1]) for _ in range(2)]
+    encoder = TextTransformer(np.random.default_rng(0), width=8, depth=1, buckets=128)
+    (row,) = layered((encoder,) * 2, Dataset("short", *short)).values()
+    assert "curvature" not in row and np.isfinite(row["prompt_entropy"])
+    vit = ViT((1, 4, 4), np.random.default_rng(0), width=8, depth=1, heads=2, patch=4)
+    (row,) = layered((vit,), Dataset("made", images(30), images(8)), parse_views("crop")).values()
+    assert "curvature" not in row and "prompt_entropy" in row
 
 
 def test_layers_of_images_have_measures_of_patches():

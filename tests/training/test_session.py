@@ -80,6 +80,11 @@ def test_every_loss_trains_two_epochs_and_reports(tmp_path, loss):
     settings = chosen(loss, epochs=2)
     own = find_method(None, all_losses()[loss]).default_encoder
     settings["encoder"] |= {"name": own} if own else {}
+    if loss == "token_relations":
+        settings["encoder"]["depth"] = 2
+        session.start({**settings, "loss": {"name": "infonce"}}, tmp_path / "teacher")[1].close()
+        settings["method"] = dict.fromkeys(("relations_of", "features_of"), str(tmp_path / "teacher"))
+        del settings["heads"]
     run, home = trained(settings, tmp_path / "run")
     scores = session.finish(run, home)
     assert set(scores) == {"trained", "untrained", "raw input"}

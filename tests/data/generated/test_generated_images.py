@@ -5,7 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from mini_repr.cli import main
-from mini_repr.data import GENERATED, DataError, PairSet, digits, load
+from mini_repr.data import GENERATED, DataError, ImageSet, PairSet, digits, load
+from mini_repr.data.generated.coloured import coloured, rgb
 from mini_repr.data.generated.halves import halves
 from mini_repr.data.generated.moving import DIRECTIONS, moving
 from mini_repr.data.generated.permuted import permuted, pixel_orders
@@ -33,7 +34,7 @@ def test_a_run_trains_on_it(name, tmp_path):
 
 
 def test_errors_name_the_sets():
-    known = "digits, glosses, sentences, scenes, wandering, moving, permuted, bars, topics"
+    known = "digits, glosses, sentences, scenes, wandering, moving, coloured, permuted, bars, topics"
     with pytest.raises(DataError, match=f"one of {known}"):
         load("scene")
     with pytest.raises(DataError, match="option 'size' of wandering_images, expected count, seed, canvas, clutter"):
@@ -77,6 +78,24 @@ def test_moving_clips_are_labelled_by_digit_or_by_direction():
     assert by_direction.train.label_names[DIRECTIONS.index((1, -1))] == "down-left"
     with pytest.raises(DataError, match="option label is 'speed', expected digit or direction"):
         load("moving", label="speed")
+
+
+def test_coloured_digits_have_the_hue_of_their_class_on_a_ground_that_tells_places():
+    drawn = coloured(digits().test, 400, np.random.default_rng(0))
+    assert drawn.images.shape == (400, 3, 12, 12) and drawn.images.min() >= 0 and drawn.images.max() <= 1
+    off = (drawn.hues - drawn.labels / 10 + 0.5) % 1 - 0.5
+    assert abs(off.mean()) < 0.01 and 0.04 < off.std() < 0.06
+    turned = {0: (1, 0, 0), 1 / 6: (1, 1, 0), 1 / 3: (0, 1, 0), 1 / 2: (0, 1, 1), 2 / 3: (0, 0, 1), 5 / 6: (1, 0, 1)}
+    for hue, expected in turned.items():
+        np.testing.assert_allclose(rgb(hue), expected, atol=1e-12)
+    blank = ImageSet("blank", np.zeros((1, 1, 8, 8), np.float32), np.zeros(1, np.int64), ("0",))
+    ground = coloured(blank, 1, np.random.default_rng(0)).images[0]
+    luma = np.tensordot([0.299, 0.587, 0.114], ground, 1)
+    assert len(np.unique(luma.reshape(3, 4, 3, 4).mean(axis=(1, 3)).round(3))) == 9, "places differ in grey too"
+    tiles = ground.reshape(3, 3, 4, 3, 4).transpose(1, 3, 0, 2, 4).reshape(9, -1)
+    assert len({tile.tobytes() for tile in tiles}) == 9
+    brightest = drawn.images.reshape(400, 3, -1).max(axis=(1, 2))
+    assert brightest.min() > 0.8, "the digit is of full colour"
 
 
 def test_halves_make_up_the_digit():

@@ -6,10 +6,10 @@ import pytest
 from mini_repr.losses.reconstruction.flow_matching import flow_matching
 
 
-def loops(prediction, clean, noise, predicts, reduction):
+def loops(prediction, clean, noise, mask, predicts, over, reduction):
     per_image = []
-    for y, x, n in zip(prediction, clean, noise, strict=True):
-        total, count = 0.0, 0
+    for k, (y, x, n) in enumerate(zip(prediction, clean, noise, strict=True)):
+        total, count, covered = 0.0, 0, 0.0
         for p in range(len(y)):
             for q in range(len(y[p])):
                 goal = {
@@ -18,8 +18,9 @@ def loops(prediction, clean, noise, predicts, reduction):
                     "noise": n[p][q],
                     "clean": x[p][q],
                 }[predicts]
-                total, count = total + (y[p][q] - goal) ** 2, count + 1
-        per_image.append(total / count)
+                m = 1.0 if mask is None else mask[k][p][q]
+                total, count, covered = total + (m * (y[p][q] - goal)) ** 2, count + 1, covered + m
+        per_image.append(total / (covered or 1.0) if over == "mask" and mask is not None else total / count)
     return {"mean": sum(per_image) / len(per_image), "sum": sum(per_image), "none": np.array(per_image)}[reduction]
 
 
@@ -44,3 +45,16 @@ def test_the_best_constant_is_the_mean_of_the_goals():
     best = np.broadcast_to((noise - clean).mean(axis=0), clean.shape)
     _, gradients = flow_matching.value_and_grad(best, clean, noise)
     np.testing.assert_allclose(gradients["prediction"].sum(axis=0), 0, atol=1e-15)
+
+
+def test_what_lies_outside_the_mask_counts_for_nothing():
+    prediction, clean, noise = images()
+    mask = np.zeros(clean.shape)
+    mask[:, :1] = 1
+    value, gradients = flow_matching.value_and_grad(prediction, clean, noise, mask)
+    assert not gradients["prediction"][:, 1:].any() and gradients["prediction"][:, :1].all()
+    moved = prediction + (mask == 0)
+    assert float(flow_matching(moved, clean, noise, mask).data) == float(value)
+    np.testing.assert_allclose(flow_matching(prediction, clean, noise, mask, over="mask").data, 2 * value, rtol=1e-12)
+    whole = flow_matching(prediction, clean, noise, np.ones(clean.shape), over="mask").data
+    np.testing.assert_allclose(whole, flow_matching(prediction, clean, noise).data, rtol=1e-12)
