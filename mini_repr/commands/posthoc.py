@@ -33,6 +33,8 @@ def posthoc(name, source, assignments, names, load, out, rows):
     if isinstance(page.thing, type) and not issubclass(page.thing, Estimator):
         raise ValueError(f"posthoc {name}: acts in training, not on saved rows; mini-repr show {name}")
     if not isinstance(page.thing, type):
+        if len(page.parameters) < len(page.__signature__.parameters):
+            raise ValueError(f"posthoc {name}: takes more than arrays and settings, from Python; mini-repr show {name}")
         if load or rows:
             raise ValueError(f"posthoc {name}: makes no rows; --load and --rows are for procedures that are fitted")
         arrays = mapped(_arrays(source), names, source)

@@ -56,6 +56,8 @@ def test_a_procedure_that_is_a_function(tmp_path):
     [
         (("inpl",), "no such procedure; did you mean 'inlp'?"),
         (("sam",), "posthoc sam: acts in training, not on saved rows"),
+        (("linupper",), "posthoc linupper: takes more than arrays and settings"),
+        (("unlearn",), "posthoc unlearn: takes more than arrays and settings, from Python"),
         (("inlp",), "no array 'attribute', which inlp needs; holds z, labels, is_test; see --map"),
         (("inlp", "--map", "attribute"), "--map attribute: expected ARGUMENT=ARRAY"),
         (("inlp", "--map", "attribute=colour"), "--map attribute=colour:"),
