@@ -301,7 +301,8 @@ def _edges(bench):
         if p.name in inputs and p.annotation.bare.letters[0] == bench.rows:
             inputs[p.name] = inputs[p.name][:1]
     for p in bench.of_kind(Mask):
-        inputs[p.name] = np.ones_like(inputs[p.name])
+        if p.name in inputs:
+            inputs[p.name] = np.ones_like(inputs[p.name])
     yield "batch-of-one", "one row only", ["edge"], inputs
 
 
@@ -325,6 +326,8 @@ def _labels(bench):
 def _masks(bench):
     for k, p in enumerate(bench.of_kind(Mask)):
         inputs, of = bench.draw("mask"), f"{p.name}-" if k else ""
+        if p.name not in inputs:  # one that may be left out
+            continue
         mask = np.zeros_like(inputs[p.name])
         yield f"{of}mask-none", "nothing is marked", ["mask", "edge"], {**inputs, p.name: mask}
         yield f"{of}mask-all", "everything is marked", ["mask", "edge"], {**inputs, p.name: ~mask}
