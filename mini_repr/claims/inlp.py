@@ -2,18 +2,18 @@
 
 Ravfogel et al. 2020, arXiv 2004.07667. Digits on which two gradients of random strength are laid: an attribute of two
 values that shows along several directions. Rows: an MLP of 64 columns, InfoNCE, 30 epochs; probes are linear, on test
-rows. *independent*: the attribute has nothing to do with the digit; 16 rounds of INLP, one round, and as many random
-directions as 16 rounds remove. *correlated*: the task is whether the digit is below 5, and the attribute agrees with it
-four times in five in training rows, half the time in test rows; *gap*: how far the true positive rates of the two
-values are apart for the task's probe, the mean over both answers; INLP of 8 rounds, alone and within the task's classes
-(*by task*).
+rows. *independent*: the attribute has nothing to do with the digit; 32 rounds of INLP, 16, one, and as many random
+directions as 32 rounds remove. 16 rounds alone, tried before, left an accuracy of 0.73. *correlated*: the task is
+whether the digit is below 5, and the attribute agrees with it four times in five in training rows, half the time in
+test rows; *gap*: how far the true positive rates of the two values are apart for the task's probe, the mean over both
+answers; INLP of 8 rounds, alone and within the task's classes (*by task*).
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from mini_repr.claims.bench.claim import Claim, higher, lower, no_worse
+from mini_repr.claims.bench.claim import Claim, below, higher, lower, no_worse
 from mini_repr.claims.bench.trained import labelled_rows, trained
 from mini_repr.data import load
 from mini_repr.metrics import linear_probe
@@ -44,12 +44,13 @@ def independent(seed):
     data, rng = load("digits"), np.random.default_rng(100 + seed)
     train_a, test_a = (rng.integers(2, size=len(part)) for part in (data.train, data.test))
     train, labels, test, test_labels = rows_of((train_a, test_a), seed)
-    found = INLP(16).fit(train, train_a)
+    found = INLP(32).fit(train, train_a)
     random = rng.normal(size=(len(found.directions_), train.shape[1]))
     projections = {
         "nothing": np.eye(train.shape[1]),
         "1 round": INLP(1).fit(train, train_a).projection_,
-        "16 rounds": found.projection_,
+        "16 rounds": INLP(16).fit(train, train_a).projection_,
+        "32 rounds": found.projection_,
         "random directions": nullspace_projection([random], train.shape[1]),
     }
     arms = {}
@@ -93,10 +94,11 @@ CLAIM = Claim(
     says="iterated null-space projection takes an attribute near chance and leaves the task; by task, gaps close",
     measure=measure,
     expects=(
-        lower("attribute", "16 rounds", "1 round", by=0.1),
-        lower("attribute", "16 rounds", "random directions", by=0.1),
-        no_worse("digit", "16 rounds", "nothing", by=0.05),
+        below("attribute", "32 rounds", 0.6),
+        lower("attribute", "32 rounds", "random directions", by=0.1),
+        no_worse("digit", "32 rounds", "nothing", by=0.05),
         lower("gap", "correlated, by task", "correlated, nothing", by=0.05),
         higher("task", "correlated, by task", "correlated, INLP"),
     ),
+    designs=2,
 )
