@@ -48,7 +48,13 @@ from mini_repr.autograd.primitives.linear_algebra import (
     matmul,
     solve_triangular,
 )
-from mini_repr.autograd.primitives.normalisation import batch_norm, layer_norm, standardise_columns, unit_rows
+from mini_repr.autograd.primitives.normalisation import (
+    batch_norm,
+    layer_norm,
+    modulated_norm,
+    standardise_columns,
+    unit_rows,
+)
 from mini_repr.autograd.primitives.reduction import logsumexp, max, mean, min, sum
 from mini_repr.autograd.primitives.shape import (
     broadcast_to,

@@ -1,9 +1,11 @@
 """`mini-repr check`: a user's implementation of a loss is compared with its page."""
 
+import json
 import os
 import sys
 
 import click
+from click.core import ParameterSource
 
 from mini_repr.commands.errors import plain_errors
 
@@ -46,8 +48,9 @@ from mini_repr.commands.errors import plain_errors
 @click.option("-q", "--quiet", is_flag=True, help="Show the verdict only.")
 @click.option("--junit", metavar="FILE", help="Also write the cases to FILE, as build servers read them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of what --json prints.")
 @plain_errors
-def check(target, against, ranks, spawn, detached, values_only, mutants, views, transposed, dtype, junit, **chosen):
+def check(target, against, ranks, spawn, detached, values_only, mutants, views, transposed, dtype, **chosen):
     """Compare your implementation TARGET with a loss page; where they differ, say what yours computes.
 
     \b
@@ -83,16 +86,25 @@ def check(target, against, ranks, spawn, detached, values_only, mutants, views, 
     3: conforms but at the end of what is defined (zero rows, a class of one ...); the report says where.
     4: right to seven digits only, as a float32 constant inside float64 code gives.
     """
-    variant = chosen["variant"]
+    variant, output = chosen["variant"], {name: chosen[name] for name in OUTPUT}
+    if against:
+        from mini_repr.pages.field_names import meant
+
+        against, own = meant(against)[:2]
+        variant = variant or own
+    if chosen["schema"]:
+        from mini_repr.conformance.schema import REPORTS
+
+        _require_only("--schema", "schema")
+        click.echo(json.dumps(REPORTS, indent=2))
+        return
     if mutants:
+        _require_only("--mutants", "mutants", "against", "variant")
         _print_scores(against, variant)
         return
     if not (target or against or ranks or spawn):
-        from mini_repr.conformance.table import report_of_all, stated_checks
-
-        text, code = report_of_all(stated_checks())
-        click.echo(text)
-        sys.exit(code)
+        _require_only("the checks that a pyproject.toml states", *OUTPUT)
+        sys.exit(_stated(**output))
     if spawn and not (target and ranks):
         raise click.UsageError("--spawn: expected TARGET --ranks W too, such as mine.py:loss --ranks 2 --spawn")
     if not against or not (target or ranks):
@@ -101,17 +113,21 @@ def check(target, against, ranks, spawn, detached, values_only, mutants, views, 
     if not target:
         from mini_repr.conformance.schemes import factor_table
 
+        _require_only("--ranks without TARGET", "against", "ranks", "variant", "assignments")
         click.echo(factor_table(against, ranks, variant, settings))
         return
     passed = {"mapping": _mapped(chosen["mapping"]), "constants": _assigned("--const", chosen["constants"])}
     passed["framework"] = chosen["framework"]
+    of_all = ("target", "against", "variant", "assignments", "as_json")
     if ranks is not None:
+        _require_only("--ranks", *of_all, "ranks", "spawn", "mapping", "constants", "framework")
         report = _of_ranks(target, against, ranks, spawn, variant, settings, passed)
-        click.echo(report.json() if chosen["as_json"] else report.text())
+        click.echo(json.dumps(report.document(), indent=2) if chosen["as_json"] else report.text())
         sys.exit(report.exit_code)
     if target.endswith(".npz"):
         from mini_repr.conformance.results import check_results
 
+        _require_only("a file of results", *of_all, *OUTPUT)
         report = check_results(target, against, variant, settings)
     else:
         from mini_repr.conformance.check import check as check_callable
@@ -119,12 +135,36 @@ def check(target, against, ranks, spawn, detached, values_only, mutants, views, 
         passed["detached"] = _names(detached)
         passed["layout"] = _layout(views, transposed, dtype)
         report = check_callable(target, against, variant, settings, values_only=values_only, **passed)
-    if junit:
-        _write(report.junit(), junit)
+    _write_junit([report], chosen["junit"])
     click.echo(_shown(report, chosen["as_json"], chosen["quiet"], chosen["verbose"]))
-    if os.environ.get("GITHUB_ACTIONS") == "true" and report.exit_code:
-        click.echo(_annotation(target, report), err=True)
+    _annotate([report])
     sys.exit(report.exit_code)
+
+
+OUTPUT = ("as_json", "junit", "quiet", "verbose")
+
+
+def _require_only(what, *taken):
+    """Refuse an option that ``what`` would not read: nothing that was typed is left out without a word."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+        if given and option.name not in taken:
+            raise click.UsageError(f"{option.opts[-1]}: not with {what}; leave it out")
+
+
+def _stated(as_json, junit, quiet, verbose):
+    """Run the checks that the pyproject.toml here states and print what they found; the exit code."""
+    from mini_repr.conformance.table import run_all, stated_checks, text_of_all, worst_code
+
+    reports = run_all(stated_checks())
+    _write_junit(reports, junit)
+    if as_json:
+        click.echo(json.dumps([report.document() for report in reports], indent=2))
+    else:
+        click.echo(text_of_all(reports, quiet, verbose))
+    _annotate(reports)
+    return worst_code(reports)
 
 
 def _of_ranks(target, against, ranks, spawn, variant, settings, passed):
@@ -139,28 +179,35 @@ def _of_ranks(target, against, ranks, spawn, variant, settings, passed):
     return check_ranks(target, against, ranks, variant, settings, **passed)
 
 
-def _annotation(target, report):
-    """The line by which GitHub shows the verdict beside the code: https://docs.github.com, workflow commands."""
-    file = target.rpartition(":")[0] if ".py:" in target else target
+def _annotate(reports):
+    """The lines by which GitHub shows verdicts beside the code: https://docs.github.com, workflow commands."""
     from mini_repr.conformance.report import UNDEFINED
 
-    level = "warning" if report.exit_code == UNDEFINED else "error"
-    return f"::{level} file={file},title=mini-repr check::{report.verdict.replace('%', '%25')}"
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return
+    for report in reports:
+        if report.exit_code:
+            file = report.label.rpartition(":")[0] if ".py:" in report.label else report.label
+            level = "warning" if report.exit_code == UNDEFINED else "error"
+            text = report.verdict.replace("%", "%25")
+            click.echo(f"::{level} file={file},title=mini-repr check::{text}", err=True)
 
 
 def _shown(report, as_json, quiet, verbose):
     if as_json:
-        return report.json()
+        return json.dumps(report.document(), indent=2)
     if quiet:
         return "\n".join(report.short())
     return report.text(every_case=True) if verbose else report.text()
 
 
-def _write(text, path):
+def _write_junit(reports, path):
+    from mini_repr.conformance.report import junit
     from mini_repr.training.folder import writing
 
-    with writing(path), open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    if path:
+        with writing(path), open(path, "w", encoding="utf-8") as file:
+            file.write(junit(report.suite() for report in reports))
 
 
 def _names(text):

@@ -16,11 +16,13 @@ from mini_repr.commands.tables import table, terminal_width
 @click.option("--optimisers", "kind", flag_value="optimisers", help="Only the optimisers.")
 @click.option("--masks", "kind", flag_value="masks", help="Only the masks.")
 @click.option("--procedures", "kind", flag_value="procedures", help="What acts in training or after it.")
+@click.option("--theorems", "kind", flag_value="theorems", help="Closed forms and bounds, on known distributions.")
+@click.option("--names", "kind", flag_value="names", help="Names of the field, such as simclr, and what they are.")
 @click.option("--data", "kind", flag_value="data", help="Only the data that need no file.")
 @click.option("--claims", "kind", flag_value="claims", help="Only the claims: one small experiment per paper.")
 @plain_errors
 def list_everything(kind):
-    """List losses, methods, encoders, metrics, optimisers, masks, procedures, data, papers and claims.
+    """List losses, methods, encoders, metrics, optimisers, masks, procedures, theorems, data, papers and claims.
 
     \b
     mini-repr list --losses
@@ -41,15 +43,23 @@ def everything(only=None, width=None):
     kinds = {"losses" if kind == "loss" else f"{kind}s": kind for kind in KINDS}
     chosen = {title: kind for title, kind in kinds.items() if only in (None, title)}
     tables = [table(title, [_row(page) for page in pages_of(kind).values()], width) for title, kind in chosen.items()]
+    tables += [_names(width)] if only in (None, "names") else []
     tables += [_data(width)] if only in (None, "data") else []
     tables += [_papers(width)] if only in (None, "papers") else []
     tables += [_claims(width)] if only in (None, "claims") else []
     return "\n\n".join(filter(None, tables))
 
 
+def _names(width):
+    from mini_repr.pages.field_names import FIELD_NAMES
+
+    rows = [(name, f"--loss {one.options()}") for name, one in FIELD_NAMES.items()]
+    return table("names of the field, for --loss, show and check --against", rows, width)
+
+
 def _row(page):
     text = page.summary.rstrip(".")
-    if page.kind == "metric":
+    if page.kind in ("metric", "theorem"):
         text += f" ({', '.join(page.needs)})"
     if page.variants:
         text += f". Variants: {', '.join(page.variants)}."

@@ -5,6 +5,7 @@ import json
 import click
 
 from mini_repr.commands.errors import plain_errors
+from mini_repr.commands.settings import refuse_missing, settings_of, write
 
 
 @click.group()
@@ -29,7 +30,7 @@ def value(name, source, assignments, variant, out, as_json):
     """
     result = _evaluated(name, source, assignments, variant)
     if out:
-        _write(result, out)
+        write(out, {"value": result["value"], **{f"grad_{n}": g for n, g in result["gradients"].items()}})
     if as_json:
         gradients = {n: g.tolist() for n, g in result["gradients"].items()}
         click.echo(json.dumps({**result, "gradients": gradients}, indent=2))
@@ -45,26 +46,19 @@ def _evaluated(name, path, assignments, variant):
     """
     from mini_repr.backend import CPU
     from mini_repr.data.readers.npz import read_arrays
-    from mini_repr.pages.names import choose, find_loss, suggestion
-    from mini_repr.training.config import parse_value
+    from mini_repr.pages.field_names import meant
+    from mini_repr.pages.names import choose, find_loss
 
-    loss = find_loss(name)
+    name, own = meant(name)[:2]
+    loss, variant = find_loss(name), variant or own
     settings = {}
     if variant is not None:
         settings.update(loss.variants[choose("variant", variant, loss.variants)].settings)
-    for text in assignments:
-        parameter, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--set {text}: expected NAME=VALUE, such as temperature=0.2")
-        if parameter.strip() not in loss.parameters:
-            raise ValueError(f"--set {text}: no such setting of {name}{suggestion(parameter, loss.parameters)}")
-        settings[parameter.strip()] = parse_value(value.strip())
+    settings |= settings_of(loss, assignments)
     arrays = read_arrays(path)
     for extra in set(arrays) - set(loss.parameters):
         raise ValueError(f"{path}: array {extra!r} is no argument of {name}; it takes {', '.join(loss.parameters)}")
-    for parameter in loss.arrays:
-        if not parameter.annotation.optional and parameter.name not in arrays:
-            raise ValueError(f"{path}: no array {parameter.name!r}; {name} needs {parameter.annotation}")
+    refuse_missing(loss, arrays, path)
     for parameter, array in arrays.items():
         if not loss.parameters[parameter].annotation.is_array and array.size != 1:
             raise ValueError(f"{path}: {parameter}: got an array of shape {array.shape}, expected one number")
@@ -78,16 +72,6 @@ def _evaluated(name, path, assignments, variant):
         "terms": {n: float(t) for n, t in terms.items()},
         "gradients": {n: CPU.to_numpy(g) for n, g in gradients.items()},
     }
-
-
-def _write(result, path):
-    """Value and gradients as an npz file: ``value``, ``grad_NAME``."""
-    import numpy as np
-
-    from mini_repr.training.folder import writing
-
-    with writing(path), open(path, "wb") as file:
-        np.savez(file, value=result["value"], **{f"grad_{n}": g for n, g in result["gradients"].items()})
 
 
 def _text(result):

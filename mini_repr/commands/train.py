@@ -23,8 +23,8 @@ def train_options(command):
         click.option(
             "--data",
             metavar="NAME|PATH",
-            help="A name of `mini-repr list --data`, a file or folder of images, or pairs of texts (.tsv, "
-            ".jsonl). Default: digits.",
+            help="A name of `mini-repr list --data`, a file or folder of images, pairs of texts (.tsv, .csv, "
+            ".jsonl), or texts (.txt). Default: digits.",
         ),
         click.option(
             "--encoder",
@@ -86,6 +86,7 @@ def settings_from_flags(flags, variant, add, config_file, assignments, device):
     for flag, (section, name) in FLAGS.items():
         if flags[flag] is not None:
             chosen = config.merge(chosen, {section: {name: flags[flag]}})
+    chosen = config.spelt_out(chosen)
     if variant is not None:
         chosen = config.merge(chosen, {"loss": config.variant_settings(chosen, variant)})
     if flags["matryoshka"] is not None:

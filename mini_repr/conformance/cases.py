@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mini_repr.conformance.optimum import near_optimum
-from mini_repr.pages.arguments import Labels, Mask, Misuse, Rows, Scalar, WithGradient
+from mini_repr.pages.arguments import Labels, Mask, Misuse, Rows, Scalar
 from mini_repr.pages.samples import sample, sample_inputs, sizes_of
 
 FLAGS = {
@@ -162,6 +162,16 @@ class _Bench:
                 inputs[n] = changed
         return inputs
 
+    def near_optimum(self, name):
+        """Drawn inputs, moved near what the loss rewards."""
+        moved = near_optimum(self.loss, self.draw(name), self.rng(f"{name}/change"))
+        return {n: float32_exact(x) for n, x in moved.items()}
+
+    def numbers(self):
+        """{setting: its range} of the settings that are numbers and free."""
+        ranges = {p.name: getattr(p.annotation, "scalar", p.annotation) for p in self.loss.settings}
+        return {n: x for n, x in ranges.items() if isinstance(x, Scalar) and n not in self.settings}
+
     def of_kind(self, kind):
         """The arrays annotated as ``kind``."""
         return [p for p in self.loss.arrays if isinstance(p.annotation.bare, kind)]
@@ -191,26 +201,33 @@ def _ordinary(bench):
         "wide": ("more columns than rows", {rows: 4, columns: 11}),
         "one-column": ("a single column", {columns: 1}),
     }
+    others = [x for x in bench.sizes if x not in (rows, columns) and bench.sizes[x] != bench.loss.sizes.get(rows)]
+    if others:
+        listed = ", ".join(sorted(others))
+        sizes["others-longer"] = (f"one more along {listed}", {x: bench.sizes[x] + 1 for x in others})
+        sizes["others-shortest"] = (f"one along {listed}", dict.fromkeys(others, 1))
     for name, (comment, changed) in sizes.items():
         yield name, comment, ["sizes"], bench.draw(name, **changed)
 
 
 def _scalars(bench):
     """Settings that are numbers, away from their defaults; all values are float32 numbers."""
-    for p in bench.loss.settings:
-        number = p.annotation.scalar if isinstance(p.annotation, WithGradient) else p.annotation
-        if not isinstance(number, Scalar) or p.name in bench.settings:
+    changed = {}
+    for setting, number in bench.numbers().items():
+        name = f"{setting}-changed"
+        changed[setting] = value = float32_exact(sample(number, bench.rng(name), {}))
+        if setting != "temperature":
+            yield name, f"{setting} {value:g}", ["scalar"], {**bench.draw(name), setting: value}
             continue
-        if p.name == "temperature":
-            values = {"tiny": 2.0**-6, "large": 16.0, "to-zero": 2.0**-13}
-            for size, value in values.items():
-                name = f"temperature-{size}"
-                flags = ["temperature", *(["edge"] if size == "to-zero" else [])]
-                yield name, f"temperature {value:g}", flags, {**bench.draw(name), "temperature": value}
-        else:
-            name = f"{p.name}-changed"
-            value = float32_exact(sample(number, bench.rng(name), {}))
-            yield name, f"{p.name} {value:g}", ["scalar"], {**bench.draw(name), p.name: value}
+        values = {"tiny": 2.0**-6, "large": 16.0, "to-zero": 2.0**-13}
+        for size, value in values.items():
+            name = f"temperature-{size}"
+            flags = ["temperature", *(["edge"] if size == "to-zero" else [])]
+            yield name, f"temperature {value:g}", flags, {**bench.draw(name), "temperature": value}
+    if changed:  # what a number does may show only where partners are near, or where another is changed too
+        told = ", ".join(f"{n} {x:g}" for n, x in changed.items())
+        inputs = bench.near_optimum("numbers-near-optimum")
+        yield "numbers-near-optimum", f"partners nearly coincide; {told}", ["scalar", "optimum"], {**inputs, **changed}
 
 
 def _rows(bench):
@@ -256,17 +273,11 @@ def _rows(bench):
 
 
 def _optimum(bench):
-    def inputs(name):
-        return near_optimum(bench.loss, bench.draw(name), bench.rng(f"{name}/change"))
-
-    def exact(arrays):
-        return {n: float32_exact(x) for n, x in arrays.items()}
-
-    yield "near-optimum", "partners nearly coincide, classes lie apart", ["optimum"], exact(inputs("near-optimum"))
-    first = bench.loss.arrays[0].name
-    far = inputs("far-from-optimum")
+    near = bench.near_optimum("near-optimum")
+    yield "near-optimum", "partners nearly coincide, classes lie apart", ["optimum"], near
+    first, far = bench.loss.arrays[0].name, bench.near_optimum("far-from-optimum")
     far[first] = np.roll(far[first], 1, axis=0)
-    yield "far-from-optimum", "each row where another one belongs", ["optimum"], exact(far)
+    yield "far-from-optimum", "each row where another one belongs", ["optimum"], far
 
 
 def _edges(bench):
@@ -312,14 +323,14 @@ def _labels(bench):
 
 
 def _masks(bench):
-    for p in bench.of_kind(Mask):
-        inputs = bench.draw("mask")
+    for k, p in enumerate(bench.of_kind(Mask)):
+        inputs, of = bench.draw("mask"), f"{p.name}-" if k else ""
         mask = np.zeros_like(inputs[p.name])
-        yield "mask-none", "nothing is marked", ["mask", "edge"], {**inputs, p.name: mask}
-        yield "mask-all", "everything is marked", ["mask", "edge"], {**inputs, p.name: ~mask}
+        yield f"{of}mask-none", "nothing is marked", ["mask", "edge"], {**inputs, p.name: mask}
+        yield f"{of}mask-all", "everything is marked", ["mask", "edge"], {**inputs, p.name: ~mask}
         one = mask.copy()
         one[(0,) * one.ndim] = True
-        yield "mask-one", "one is marked", ["mask"], {**inputs, p.name: one}
+        yield f"{of}mask-one", "one is marked", ["mask"], {**inputs, p.name: one}
 
 
 def _layouts(bench):

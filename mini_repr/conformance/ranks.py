@@ -1,6 +1,5 @@
 """Check the loss of one rank, as a distributed training step computes it, on W virtual ranks in one process."""
 
-import json
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from mini_repr.conformance.adapters import Raised, adapter_for
 from mini_repr.conformance.binding import bind
 from mini_repr.conformance.check import resolve_settings
 from mini_repr.conformance.compare import expected_outcome
+from mini_repr.conformance.report import finite, wrapped
 from mini_repr.conformance.schemes import (
     CLOSE,
     batch_of,
@@ -79,23 +79,23 @@ class RanksReport(NamedTuple):
         lines = [f"{self.label} ({self.framework}) against {self.loss.name} on {self.where}", ""]
         width = max((len(how) for how in self.fits), default=0)
         lines += [f"{how.ljust(width)}  {f.text(self.world)}" for how, f in self.fits.items()]
-        lines += ["", f"Verdict: {self.verdict}."]
+        lines += ["", *wrapped(f"Verdict: {self.verdict}.")]
         return "\n".join(lines)
 
-    def json(self):
-        return json.dumps(
-            {
-                "target": self.label,
-                "loss": self.loss.name,
-                "ranks": self.world,
-                "where": self.where,
-                "verdict": self.verdict,
-                "exit_code": self.exit_code,
-                "value_error": self.value_error if np.isfinite(self.value_error) else None,
-                "gradients": {how: {"factor": f.factor, "left_over": f.left_over} for how, f in self.fits.items()},
+    def document(self):
+        """The same as plain values, as ``schema.REPORTS`` describes them."""
+        return {
+            "target": self.label,
+            "loss": self.loss.name,
+            "ranks": self.world,
+            "where": self.where,
+            "verdict": self.verdict,
+            "exit_code": self.exit_code,
+            "value_error": finite(self.value_error),
+            "gradients": {
+                how: {"factor": finite(f.factor), "left_over": finite(f.left_over)} for how, f in self.fits.items()
             },
-            indent=2,
-        )
+        }
 
 
 def check_ranks(target, against, world, variant=None, settings=None, mapping=None, constants=None, framework=None):

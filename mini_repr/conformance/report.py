@@ -1,6 +1,5 @@
 """What a check found: a row per case, the verdict in words and as exit code, and the report as text or JSON."""
 
-import json
 import re
 import textwrap
 from typing import NamedTuple
@@ -92,6 +91,10 @@ class Report(NamedTuple):
         return f"does not conform to {page}: agrees on ordinary rows, not on {names}"
 
     @property
+    def title(self):
+        return f"{self.label} against {self.loss.name}"
+
+    @property
     def page(self):
         inner = ", ".join(f"{n}={v!r}" for n, v in self.settings.items())
         return f"{self.loss.name}({inner})" if inner else self.loss.name
@@ -111,7 +114,7 @@ class Report(NamedTuple):
 
     def text(self, every_case=False):
         """The verdict, the cases that fail (or all), and the smallest of them as arrays to paste."""
-        lines = [*self.short(), *(line for note in self.notes for line in _wrapped(note))]
+        lines = [*self.short(), *(line for note in self.notes for line in wrapped(note))]
         shown = [row for row in self.rows if every_case or row.bad or row.verdict == "imprecise"]
         if shown:
             lines += ["", *_table(shown)]
@@ -121,13 +124,13 @@ class Report(NamedTuple):
 
     def short(self):
         """Lines: what was compared, the verdict, and the line of the formula that computes the same."""
-        lines = [f"{self.label} ({self.framework}) against {self.page}", f"Verdict: {self.verdict}."]
+        lines = [f"{self.label} ({self.framework}) against {self.page}", *wrapped(f"Verdict: {self.verdict}.")]
         for before, after in self.explanation.diff if self.explanation else ():
             lines += [f"  - {before}", f"  + {after}"]
         return lines
 
-    def junit(self):
-        """The cases as a JUnit file's text, one test for each: what build servers show."""
+    def suite(self):
+        """The cases as a test suite of a JUnit file, one test for each."""
         suite = ElementTree.Element("testsuite", name=f"{self.label} against {self.page}")
         suite.set("tests", str(len(self.rows)))
         suite.set("failures", str(sum(row.bad for row in self.rows)))
@@ -136,18 +139,18 @@ class Report(NamedTuple):
             if row.bad:
                 failure = ElementTree.SubElement(case, "failure", message=f"{row.verdict}: {row.case.comment}")
                 failure.text = "\n".join(self.short())
-        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+        return suite
 
-    def json(self):
-        """The same as JSON text."""
+    def document(self):
+        """The same as plain values, as ``schema.REPORTS`` describes them."""
         rows = [
             {
                 "case": row.case.id,
                 "flags": list(row.case.flags),
                 "verdict": row.verdict,
                 "note": row.note,
-                "errors": row.comparison and _finite(row.comparison.errors),
-                "allowed": row.comparison and _finite(row.comparison.allowed),
+                "errors": row.comparison and {part: finite(x) for part, x in row.comparison.errors.items()},
+                "allowed": row.comparison and {part: finite(x) for part, x in row.comparison.allowed.items()},
             }
             for row in self.rows
         ]
@@ -157,20 +160,24 @@ class Report(NamedTuple):
             "slips": list(self.explanation.slips),
             "diff": [{"definition": before, "yours": after} for before, after in self.explanation.diff],
         }
-        return json.dumps(
-            {
-                "target": self.label,
-                "framework": self.framework,
-                "loss": self.loss.name,
-                "settings": self.settings,
-                "verdict": self.verdict,
-                "exit_code": self.exit_code,
-                "explanation": explanation,
-                "notes": self.notes,
-                "cases": rows,
-            },
-            indent=2,
-        )
+        return {
+            "target": self.label,
+            "framework": self.framework,
+            "loss": self.loss.name,
+            "settings": self.settings,
+            "verdict": self.verdict,
+            "exit_code": self.exit_code,
+            "explanation": explanation,
+            "notes": self.notes,
+            "cases": rows,
+        }
+
+
+def junit(suites):
+    """The text of a JUnit file, as build servers read it."""
+    root = ElementTree.Element("testsuites")
+    root.extend(suites)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
 
 
 def _error_that_counts(row):
@@ -179,12 +186,13 @@ def _error_that_counts(row):
     return errors["value"] if "direction" in row.case.flags else max(errors.values())
 
 
-def _finite(numbers_by_part):
-    """JSON knows no infinity: null stands for it."""
-    return {part: x if np.isfinite(x) else None for part, x in numbers_by_part.items()}
+def finite(number):
+    """JSON knows no infinity and no NaN: null stands for them."""
+    return float(number) if np.isfinite(number) else None
 
 
-def _wrapped(text):
+def wrapped(text):
+    """Lines of a text, folded to ``WIDTH``."""
     return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
@@ -208,15 +216,14 @@ def _paste(row):
     for name, value in row.case.arguments.items():
         if isinstance(value, np.ndarray):
             numbers_text = np.array2string(
-                value, separator=", ", floatmode="unique", threshold=10**9, max_line_width=110
+                value, separator=", ", floatmode="unique", threshold=10**9, max_line_width=WIDTH, prefix="    "
             )
-            indent = " " * len(f"{name} = np.array(")
             numbers_text = re.sub(r"\b(nan|inf)\b", r"np.\1", numbers_text)
-            lines.append(f"{name} = np.array({numbers_text}, dtype=np.{value.dtype})".replace("\n", f"\n{indent}"))
+            lines += [f"{name} = np.array(", f"    {numbers_text},", f"    dtype=np.{value.dtype},", ")"]
         else:
             lines.append(f"{name} = {value!r}")
     if row.outcome is None:
-        return [*lines, *(f"# {line}" for line in _wrapped(row.note))]
+        return [*lines, *(f"# {line}" for line in wrapped(row.note))]
     lines.append(f"# value: got {row.outcome.value:.15g}, expected {row.exact.value:.15g}")
     for name, gradient in (row.outcome.gradients or {}).items():
         if row.comparison.errors.get(f"grad {name}", 0) > row.comparison.allowed.get(f"grad {name}", 0):
@@ -235,4 +242,5 @@ def _worst(name, found, expected):
         np.array2string(np.asarray(x), precision=6, separator=", ", threshold=8, max_line_width=1000)
         for x in (found, expected)
     )
-    return f"# gradient of {name}{where}: got {found}, expected {expected}".replace("\n", "\n# ")
+    text = f"# gradient of {name}{where}: got {found}, expected {expected}"
+    return textwrap.fill(text, WIDTH, subsequent_indent="#   ", break_long_words=False)

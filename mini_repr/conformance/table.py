@@ -9,6 +9,8 @@ map = { temperature = "tau" }
 
 import tomllib
 from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
 
 from mini_repr.conformance.check import check
 from mini_repr.conformance.layouts import VIEWS, Layout
@@ -96,26 +98,57 @@ def run_stated(table):
     )
 
 
-def report_of_all(tables):
-    """(text, exit code): a line for each check with its verdict, then the details of those that fail; the worst code.
+class NotRun(NamedTuple):
+    """A stated check that could not be run: wrong use, and why."""
 
-    A check that cannot be run counts as wrong use (2), the others run all the same.
+    label: str
+    loss: str
+    verdict: str
+    exit_code: int = 2
+
+    @property
+    def title(self):
+        return f"{self.label} against {self.loss}"
+
+    def document(self):
+        return {"target": self.label, "loss": self.loss, "error": self.verdict, "exit_code": self.exit_code}
+
+    def suite(self):
+        suite = ElementTree.Element("testsuite", name=self.title, tests="1", errors="1")
+        case = ElementTree.SubElement(suite, "testcase", classname=self.loss, name="the check itself")
+        ElementTree.SubElement(case, "error", message=self.verdict)
+        return suite
+
+
+def run_all(tables):
+    """The reports of all stated checks; one that cannot be run leaves the others.
+
+    Raises:
+        ValueError: a value that the check refuses, such as a variant that does not exist; names the table.
     """
-    lines, details, codes = [], [], []
-    for table in tables:
-        name = f"{table['target']} against {table['against']}"
+    reports = []
+    for number, table in enumerate(tables, start=1):
         try:
-            report = run_stated(table)
+            reports.append(run_stated(table))
         except Unusable as problem:
-            lines.append(f"{name}: {problem}")
-            codes.append(2)
-            continue
-        lines.append(f"{name}: {report.verdict}")
-        codes.append(report.exit_code)
-        if report.exit_code:
-            details += ["", report.text()]
-    worst = max(codes, key=SEVERITY.index)
-    return "\n".join([*lines, *details]), worst
+            reports.append(NotRun(table["target"], table["against"], str(problem)))
+        except ValueError as problem:
+            raise ValueError(f"{FILE}: tool.mini_repr.check, table {number}: {problem}") from None
+    return reports
+
+
+def text_of_all(reports, quiet=False, every_case=False):
+    """A line for each check with its verdict, then (unless ``quiet``) the details of those that fail, or of all."""
+    lines = [f"{report.title}: {report.verdict}" for report in reports]
+    for report in reports:
+        if not (quiet or isinstance(report, NotRun)) and (report.exit_code or every_case):
+            lines += ["", report.text(every_case)]
+    return "\n".join(lines)
+
+
+def worst_code(reports):
+    """The exit code for all: the worst of theirs."""
+    return max((report.exit_code for report in reports), key=SEVERITY.index)
 
 
 SEVERITY = (0, 3, 4, 1, 2)  # exit codes, the worst last

@@ -6,8 +6,8 @@
 (1437, 1, 8, 8)
 """
 
-from mini_repr.data.dataset import DataError, Dataset, ImageSet, PairSet, RowSet, split
-from mini_repr.data.embedded import GLOSS_PAIRS, Gloss, digits, gloss_pairs, glosses
-from mini_repr.data.loader import BalancedBatches, Batches, BoundBatches
+from mini_repr.data.dataset import DataError, Dataset, ImageSet, PairSet, RowSet, TextSet, split
+from mini_repr.data.embedded import GLOSS_PAIRS, Gloss, digits, gloss_pairs, gloss_sentences, glosses
+from mini_repr.data.loader import BalancedBatches, Batches, BoundBatches, TaskBatches
 from mini_repr.data.loading import EMBEDDED, GENERATED, load, options_of
-from mini_repr.data.views import COLOUR_VIEWS, DEFAULT_VIEWS, VIEWS, Compose, parse_views, resample
+from mini_repr.data.views import COLOUR_VIEWS, DEFAULT_VIEWS, VIEWS, Compose, default_views, parse_views, resample

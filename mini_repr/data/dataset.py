@@ -91,6 +91,8 @@ class PairSet:
     """Aligned texts: ``a[i]`` belongs with ``b[i]``. Both lists of non-empty str; the rest as ImageSet.
 
     ``negatives``: hard ones, None or a list of a text for each pair, near ``a[i]`` but not its partner.
+    ``similarity``: None or (N,) float32, how alike the two texts are, on any scale; NaN for a pair without a grade,
+    whose texts belong together.
     """
 
     name: str
@@ -99,6 +101,7 @@ class PairSet:
     labels: np.ndarray | None = None
     label_names: tuple[str, ...] = ()
     negatives: list[str] | None = None
+    similarity: np.ndarray | None = None
 
     def __post_init__(self):
         if len(self.a) != len(self.b) or not self.a:
@@ -107,6 +110,7 @@ class PairSet:
             raise DataError(
                 f"{self.name}: {len(self.negatives)} negatives, expected one for each of {len(self.a)} pairs"
             )
+        _check_similarity(self.name, self.similarity, len(self.a))
         check_labels(self.name, self.labels, self.label_names, len(self))
 
     def __len__(self):
@@ -117,16 +121,41 @@ class PairSet:
         rows = np.arange(len(self))[index]
         labels = None if self.labels is None else self.labels[rows]
         a, b, negatives = (texts and [texts[i] for i in rows] for texts in (self.a, self.b, self.negatives))
-        return PairSet(self.name, a, b, labels, self.label_names, negatives)
+        similarity = None if self.similarity is None else self.similarity[rows]
+        return PairSet(self.name, a, b, labels, self.label_names, negatives, similarity)
+
+
+@dataclass(frozen=True, eq=False)
+class TextSet:
+    """Texts one by one: ``texts``, a list of non-empty str; the rest as ImageSet."""
+
+    name: str
+    texts: list[str]
+    labels: np.ndarray | None = None
+    label_names: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if not self.texts:
+            raise DataError(f"{self.name}: no texts, expected one or more")
+        check_labels(self.name, self.labels, self.label_names, len(self))
+
+    def __len__(self):
+        return len(self.texts)
+
+    def take(self, index):
+        """The set of the rows ``index`` (integer or boolean array), in that order."""
+        rows = np.arange(len(self))[index]
+        labels = None if self.labels is None else self.labels[rows]
+        return TextSet(self.name, [self.texts[i] for i in rows], labels, self.label_names)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Two parts of one kind (``ImageSet``, ``RowSet`` or ``PairSet``) that share one list of class names."""
+    """Two parts of one kind (a set of images, rows, pairs of texts or texts) that share one list of class names."""
 
     name: str
-    train: ImageSet | RowSet | PairSet
-    test: ImageSet | RowSet | PairSet
+    train: ImageSet | RowSet | PairSet | TextSet
+    test: ImageSet | RowSet | PairSet | TextSet
 
     def __post_init__(self):
         if type(self.train) is not type(self.test):
@@ -164,6 +193,16 @@ def split(whole, by="rows"):
     is_test = np.zeros(len(whole), dtype=bool)
     is_test[order[::TEST_EVERY]] = True
     return Dataset(whole.name, whole.take(~is_test), whole.take(is_test))
+
+
+def _check_similarity(name, similarity, count):
+    if similarity is None:
+        return
+    if similarity.shape != (count,) or similarity.dtype != np.float32:
+        came = f"shape {similarity.shape} {similarity.dtype}"
+        raise DataError(f"{name}: similarity of {came} for {count} pairs, expected ({count},) float32")
+    if np.isinf(similarity).any():
+        raise DataError(f"{name}: similarity holds infinity, expected finite numbers (NaN: no grade)")
 
 
 def check_labels(name, labels, label_names, count):

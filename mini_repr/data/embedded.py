@@ -7,9 +7,10 @@ from importlib.resources import files
 
 import numpy as np
 
-from mini_repr.data.dataset import TEST_EVERY, Dataset, ImageSet, PairSet, split
+from mini_repr.data.dataset import TEST_EVERY, Dataset, ImageSet, PairSet, TextSet, split
 
-GLOSS_PAIRS = ("word-definition", "definition-example")
+GLOSS_PAIRS = ("word-definition", "definition-example", "sibling-negatives", "graded", "tasks")
+GRADED_PAIRS, GRADED_SEED = (4000, 1000), 35
 _GREY_LEVELS = 16  # a pixel counts the inked dots of a 4x4 block of the scanned digit
 
 
@@ -55,30 +56,141 @@ def gloss_pairs(kind="word-definition"):
 
     Args:
         kind: ``"word-definition"``, one pair a sense: its first lemma and its definition. A word of several senses
-            comes several times. ``"definition-example"``: one pair an example sentence.
+            comes several times. ``"definition-example"``: one pair an example sentence. ``"sibling-negatives"``: these
+            pairs with a hard negative each, an example of another sense of the same hypernym; pairs without one are
+            left out. ``"graded"``: 4,000 pairs of definitions to train on and 1,000 to test, with their ``likeness``,
+            without labels; a third each of siblings, of one category, and of any two senses. ``"tasks"``: the pairs of
+            definition and example, without a grade, and then those.
     Returns:
         Dataset of PairSet, split by sense: sense i gives test pairs iff i % 5 == 0, so no sense is on both sides.
     Raises:
         ValueError: another kind.
     """
     if kind not in GLOSS_PAIRS:
-        raise ValueError(f"gloss_pairs: kind {kind!r}, expected {' or '.join(GLOSS_PAIRS)}")
-    label_names = tuple(sorted({gloss.category for gloss in glosses()}))
-    index = {category: label for label, category in enumerate(label_names)}
+        raise ValueError(f"gloss_pairs: kind {kind!r}, expected {', '.join(GLOSS_PAIRS[:-1])} or {GLOSS_PAIRS[-1]}")
+    if kind == "tasks":
+        sets = [gloss_pairs(one) for one in ("definition-example", "graded")]
+        return Dataset("glosses", *(_joined(*parts) for parts in zip(*((x.train, x.test) for x in sets), strict=True)))
+    rng = np.random.default_rng(GRADED_SEED)
+    if kind == "graded":
+        parts = [_graded(senses, count, rng) for senses, count in zip(_senses(), GRADED_PAIRS, strict=True)]
+        return Dataset("glosses", *parts)
+    pairs_of = {
+        "word-definition": lambda senses: [(gloss, gloss.lemmas[0], gloss.definition, None) for gloss in senses],
+        "definition-example": lambda senses: [
+            (gloss, gloss.definition, example, None) for gloss in senses for example in gloss.examples
+        ],
+        "sibling-negatives": lambda senses: _with_siblings(senses, rng),
+    }[kind]
 
-    def part(is_test):
-        a, b, labels = [], [], []
-        for i, gloss in enumerate(glosses()):
-            if (i % TEST_EVERY == 0) != is_test:
-                continue
-            first = gloss.lemmas[0] if kind == "word-definition" else gloss.definition
-            for second in (gloss.definition,) if kind == "word-definition" else gloss.examples:
-                a.append(first)
-                b.append(second)
-                labels.append(index[gloss.category])
-        return PairSet("glosses", a, b, np.array(labels, dtype=np.int64), label_names)
+    def part(senses):
+        owners, a, b, negatives = map(list, zip(*pairs_of(senses), strict=True))
+        negatives = None if negatives[0] is None else negatives
+        return PairSet("glosses", a, b, _category_labels(owners), _categories(), negatives)
 
-    return Dataset("glosses", part(False), part(True))
+    return Dataset("glosses", *map(part, _senses()))
+
+
+def gloss_sentences():
+    """Sentences from the glosses, labelled by their 41 lexical categories: each definition, each example.
+
+    Returns:
+        Dataset of TextSet, split by sense as ``gloss_pairs``: 17,403 texts to train on and 4,341 to test.
+    """
+
+    def part(senses):
+        pairs = [(gloss, text) for gloss in senses for text in (gloss.definition, *gloss.examples)]
+        owners, texts = map(list, zip(*pairs, strict=True))
+        return TextSet("sentences", texts, _category_labels(owners), _categories())
+
+    return Dataset("sentences", *map(part, _senses()))
+
+
+def likeness(first, second):
+    """How alike two senses are, from 0 to 1: twice the depth of their nearest common hypernym over both their depths.
+
+    A sense's depth counts the senses from it up to a root, both included, always by the first hypernym; senses of
+    different roots have likeness 0, a sense has 1 with itself. Source: Wu and Palmer 1994, "Verb semantics and lexical
+    selection", section 4.
+    """
+    one, other = _ancestry()[first.synset], _ancestry()[second.synset]
+    shared = sum(x == y for x, y in zip(one, other, strict=False))  # once apart, two lines never meet again
+    return 2 * shared / (len(one) + len(other))
+
+
+@cache
+def _ancestry():
+    """{synset: the synsets from its root down to it}."""
+    above = {gloss.synset: gloss.hypernyms for gloss in glosses()}
+    lines = {}
+    for synset in above:
+        line = [synset]
+        while (up := next((h for h in above[line[-1]] if h in above and h not in line), None)) is not None:
+            line.append(up)
+        lines[synset] = tuple(reversed(line))
+    return lines
+
+
+def _senses():
+    """The training senses and the test senses, two tuples."""
+    test = glosses()[::TEST_EVERY]
+    return tuple(gloss for i, gloss in enumerate(glosses()) if i % TEST_EVERY), test
+
+
+@cache
+def _categories():
+    return tuple(sorted({gloss.category for gloss in glosses()}))
+
+
+def _category_labels(senses):
+    index = {category: label for label, category in enumerate(_categories())}
+    return np.array([index[gloss.category] for gloss in senses], dtype=np.int64)
+
+
+def _grouped(senses, key):
+    groups = {}
+    for gloss in senses:
+        groups.setdefault(key(gloss), []).append(gloss)
+    return groups
+
+
+def _parent(gloss):
+    """What siblings share: the synset of their first hypernym. A root shares it with no sense."""
+    line = _ancestry()[gloss.synset]
+    return line[-2] if len(line) > 1 else f"root {gloss.synset}"
+
+
+def _with_siblings(senses, rng):
+    by_parent = _grouped((gloss for gloss in senses if gloss.examples), _parent)
+    found = []
+    for gloss in senses:
+        others = [sibling for sibling in by_parent.get(_parent(gloss), ()) if sibling is not gloss]
+        for example in gloss.examples if others else ():
+            far = others[rng.integers(len(others))]
+            found.append((gloss, gloss.definition, example, far.examples[rng.integers(len(far.examples))]))
+    return found
+
+
+def _graded(senses, count, rng):
+    nearness = [_parent, lambda gloss: gloss.category, lambda gloss: None]
+    groups = [_grouped(senses, key) for key in nearness]
+    first, second = [], []
+    while len(first) < count:
+        gloss, near = senses[rng.integers(len(senses))], len(first) % len(nearness)
+        others = groups[near][nearness[near](gloss)]
+        other = others[rng.integers(len(others))]
+        if other is not gloss:
+            first.append(gloss)
+            second.append(other)
+    similarity = np.array([likeness(*pair) for pair in zip(first, second, strict=True)], dtype=np.float32)
+    texts = ([gloss.definition for gloss in side] for side in (first, second))
+    return PairSet("glosses", *texts, similarity=similarity)
+
+
+def _joined(plain, graded):
+    """One set of pairs without a grade and then pairs with one."""
+    similarity = np.concatenate([np.full(len(plain), np.nan, dtype=np.float32), graded.similarity])
+    return PairSet("glosses", plain.a + graded.a, plain.b + graded.b, similarity=similarity)
 
 
 def _gloss(synset, category, lemmas, hypernyms, count, definition, examples):

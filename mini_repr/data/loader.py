@@ -139,6 +139,42 @@ class BalancedBatches(_Epochs):
         return batches
 
 
+class TaskBatches(_Epochs):
+    """Endless batches that hold rows of one task each; the batches of all tasks come in random order.
+
+    In an epoch each task's shuffled rows are cut into batches. Rows that do not fill one are left out, others each
+    epoch.
+
+    Source: Zhang et al. 2025, arXiv 2508.11442 (CoDiEmb), whose code's sampler cuts and mixes data sets so.
+
+    Args:
+        tasks: (N,) integer task of every row (host array). batch_size: rows per batch. seed: non-negative int.
+    Raises:
+        ValueError: bad sizes, or a task with fewer rows than a batch.
+    """
+
+    def __init__(self, tasks, batch_size, seed=0):
+        name = "TaskBatches"
+        tasks = _labels(name, tasks)
+        batch_size = _whole(name, "batch_size", batch_size, 1)
+        seed = _whole(name, "seed", seed, 0)
+        self._rows = [np.flatnonzero(tasks == task) for task in np.unique(tasks)]
+        fewest = min(map(len, self._rows))
+        if fewest < batch_size:
+            raise ValueError(f"{name}: batch_size is {batch_size}, expected at most {fewest}, the rows of a task")
+        settings = {"count": len(tasks), "batch_size": batch_size, "seed": seed, "tasks": _fingerprint(tasks)}
+        super().__init__(batch_size, sum(len(rows) // batch_size for rows in self._rows), settings)
+
+    def epoch_batches(self, epoch):
+        """All batches of one epoch, a list of int64 arrays (batch_size,)."""
+        rng = np.random.default_rng([self._settings["seed"], epoch])
+        batches = []
+        for rows in self._rows:
+            order, size = rng.permutation(rows), self.batch_size
+            batches += [order[k * size : (k + 1) * size] for k in range(len(rows) // size)]
+        return [batches[k] for k in rng.permutation(len(batches))]
+
+
 class BoundBatches(_Epochs):
     """Endless shuffled batches that all end with the same rows, one per class: batch-binding.
 

@@ -4,21 +4,21 @@ import inspect
 from pathlib import Path
 
 from mini_repr.data.dataset import DataError
-from mini_repr.data.embedded import digits, gloss_pairs
+from mini_repr.data.embedded import digits, gloss_pairs, gloss_sentences
 from mini_repr.data.generated.bars import bar_images
 from mini_repr.data.generated.coloured import coloured_images
 from mini_repr.data.generated.moving import moving_clips
 from mini_repr.data.generated.permuted import permuted_images
 from mini_repr.data.generated.scenes import scene_images
-from mini_repr.data.generated.topics import topic_pairs
+from mini_repr.data.generated.topics import topic_texts
 from mini_repr.data.generated.wandering import wandering_images
 from mini_repr.data.readers.cifar import CIFAR_PICKLES, is_cifar, read_cifar, refuse_pickles
 from mini_repr.data.readers.folder import IMAGE_SUFFIXES, read_folder
 from mini_repr.data.readers.idx import mnist_file, read_idx
 from mini_repr.data.readers.npz import read_npz
-from mini_repr.data.readers.text import read_pairs
+from mini_repr.data.readers.text import read_pairs, read_texts
 
-EMBEDDED = {"digits": digits, "glosses": gloss_pairs}
+EMBEDDED = {"digits": digits, "glosses": gloss_pairs, "sentences": gloss_sentences}
 GENERATED = {
     "scenes": scene_images,
     "wandering": wandering_images,
@@ -26,12 +26,12 @@ GENERATED = {
     "coloured": coloured_images,
     "permuted": permuted_images,
     "bars": bar_images,
-    "topics": topic_pairs,
+    "topics": topic_texts,
 }
 _NAMED = EMBEDDED | GENERATED
-_TEXT = (".tsv", ".jsonl", ".ndjson")
+_TEXT = (".tsv", ".csv", ".jsonl", ".ndjson")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
-_READABLE = ".npz, IDX (plain or .gz), a folder of MNIST, CIFAR (binary) or image files, .tsv or .jsonl"
+_READABLE = ".npz, IDX (plain or .gz), a folder of MNIST, CIFAR (binary) or image files, .tsv, .csv, .jsonl or .txt"
 
 
 def load(name_or_path, **options):
@@ -40,9 +40,9 @@ def load(name_or_path, **options):
     Args:
         name_or_path: a name in ``EMBEDDED`` or ``GENERATED`` (a file or folder of that name is reached as
             ``./digits``), or a path.
-        options: those of the reader or of the generated set: ``kind`` (glosses), ``white`` (.npz), ``labels`` (IDX
-            file: the label file; CIFAR-100: fine or coarse), ``size`` (image folder), ``columns`` and ``label`` (text),
-            ``split`` (.npz, IDX, text).
+        options: those of the reader or of the generated set: ``kind`` (glosses, topics), ``white`` (.npz), ``labels``
+            (IDX file: the label file; CIFAR-100: fine or coarse), ``size`` (image folder), ``columns``, ``label`` and
+            ``similarity`` (text), ``split`` (.npz, IDX, text).
     Raises:
         DataError: nothing there, a format that is not read, an option the reader does not have, bad contents.
     """
@@ -88,6 +88,8 @@ def _reader(path):
         return read_npz
     if any(suffix in _TEXT for suffix in suffixes):
         return read_pairs
+    if any(suffix == ".txt" for suffix in suffixes):
+        return read_texts
     if any(suffix in _PICKLES for suffix in suffixes):
         raise DataError(f"{path}: a pickle by its name, expected {_READABLE}; pickle is never loaded")
     if path.name in CIFAR_PICKLES:

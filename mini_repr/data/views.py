@@ -28,6 +28,11 @@ PADDINGS = ("zero", "edge")
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
+def default_views(images):
+    """The augmentations of images (N, C, H, W) or clips (N, T, C, H, W) unless told otherwise, as text."""
+    return COLOUR_VIEWS if images.shape[-3] == 3 else DEFAULT_VIEWS
+
+
 def resample(images, maps, padding="zero"):
     """Each image seen through its affine map, by bilinear interpolation.
 

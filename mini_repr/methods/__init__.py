@@ -3,6 +3,6 @@
 Read ``method.py`` (the parts of a step), ``simclr.py`` (one method), ``build.py`` (settings to a method).
 """
 
-from mini_repr.methods.build import build_encoder, build_method, kind_of
+from mini_repr.methods.build import build_encoder, build_method, encoded_kind, kind_of
 from mini_repr.methods.encode import encode, encode_layer_codes, encode_layer_tokens, encode_layers
 from mini_repr.methods.method import Batch

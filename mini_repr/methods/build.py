@@ -1,6 +1,6 @@
 """From settings to a method: which one trains a loss, its encoder, its parts."""
 
-from mini_repr.data import ImageSet, PairSet, RowSet, parse_views
+from mini_repr.data import ImageSet, PairSet, RowSet, TextSet, parse_views
 from mini_repr.methods.method import Parts, needs_queue
 from mini_repr.methods.objective import Objective
 from mini_repr.nn import Heads
@@ -19,7 +19,12 @@ BY_DEFAULT = [
     "latent_mim",
     "capi",
     "autoencoder",
+    "flow",
     "two_tower",
+    "simcse",
+    "language",
+    "electra",
+    "unsee",
     "momentum",
 ]
 
@@ -30,7 +35,7 @@ def find_method(name, loss, takes="images"):
     An alias may stand for several methods ("siamese", "supervised"): the loss decides between them.
 
     Raises:
-        ValueError: no such method, or none of that name that trains the loss on "images" or "texts".
+        ValueError: no such method, or none of that name that trains the loss on what ``takes`` says.
     """
     methods = {page.name: page.thing for page in pages_of("method").values()}
     fit = [n for n, method in methods.items() if method.fits(loss)]
@@ -56,14 +61,25 @@ def find_method(name, loss, takes="images"):
     return methods[able[0]]
 
 
-def default_encoder(takes):
-    """Name of the encoder of "images" or "texts" that a run takes unless told otherwise."""
-    return {"images": "vit", "texts": "text"}[takes]
+def default_loss(method):
+    """Name of the loss that a run of the method called ``method`` (or None) takes unless told otherwise."""
+    page = pages_of("method").get(method)
+    return page.thing.default_loss if page and page.thing.default_loss else "infonce"
+
+
+def default_encoder(takes, method):
+    """Name of the encoder that a run of a method (a class) takes, of what it takes, unless told otherwise."""
+    return method.default_encoder or {"images": "vit", "texts": "text", "sentences": "text"}[takes]
 
 
 def kind_of(data):
-    """What a run can be trained on in a data set: "images" or "texts"; "rows" for plain rows."""
-    return {ImageSet: "images", PairSet: "texts", RowSet: "rows"}[type(data.train)]
+    """What a run can be trained on in a data set: "images", "texts" (pairs), "sentences" (one by one), else "rows"."""
+    return {ImageSet: "images", PairSet: "texts", TextSet: "sentences", RowSet: "rows"}[type(data.train)]
+
+
+def encoded_kind(data):
+    """What an encoder of this data takes: "images" or "texts", be they pairs or single ones."""
+    return "texts" if kind_of(data) == "sentences" else kind_of(data)
 
 
 def build_encoder(settings, data, rng):
@@ -75,8 +91,8 @@ def build_encoder(settings, data, rng):
     name = settings["encoder"]["name"]
     encoders = {name: page.thing for name, page in pages_of("encoder").items()}
     make, takes = encoders[name], encoders[name].takes
-    if takes != kind_of(data):
-        fit = [n for n, encoder in encoders.items() if encoder.takes == kind_of(data)]
+    if takes != encoded_kind(data):
+        fit = [n for n, encoder in encoders.items() if encoder.takes == encoded_kind(data)]
         raise ValueError(f"encoder {name}: takes {takes}, the data holds {kind_of(data)}: --encoder {' or '.join(fit)}")
     own = {name: value for name, value in settings["encoder"].items() if name != "name"}
     return make(rng, **own) if takes == "texts" else make(data.train.images.shape[1:], rng, **own)

@@ -39,6 +39,10 @@ class Classifier(Method):
         else:
             self.head = Linear(width, self.classes, rng)
 
+    @classmethod
+    def fits(cls, loss):
+        return super().fits(loss) and not {"similarity", "replaced"} & set(loss.required)
+
     def sample(self, images, rng):
         return (self.views(images, rng),)
 

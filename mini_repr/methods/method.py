@@ -48,9 +48,12 @@ class Parts(NamedTuple):
 class Method(Module):
     """Base of the methods. The arguments of a method beyond its parts are the settings ``method.*``.
 
-    ``compares``: the kinds of losses that it can train. ``takes``: "images" or "texts" (pairs of them). ``heads``: the
-    defaults of its settings ``heads.*``, None if it has no heads. ``needs_labels``: whether it hands labels to its
-    losses. ``keeps_queue``: whether it has negatives of earlier steps to give.
+    ``compares``: the kinds of losses that it can train. ``takes``: "images", "texts" (pairs of them) or "sentences"
+    (texts one by one). ``heads``: the defaults of its settings ``heads.*``, None if it has no heads. ``needs_labels``:
+    whether it hands labels to its losses. ``keeps_queue``: whether it has negatives of earlier steps to give.
+    ``parts_batch``: whether ``compare`` takes a batch apart, so that all its rows must come to it.
+    ``default_loss``, ``default_encoder``, ``default_views``: what a run of this method takes unless told otherwise,
+    where that is not what other runs take.
     """
 
     compares = ()
@@ -58,6 +61,8 @@ class Method(Module):
     heads = None
     needs_labels = False
     keeps_queue = False
+    parts_batch = False
+    default_loss = default_encoder = default_views = None
 
     def __init__(self, parts):
         loss, settings = parts.objective.loss, parts.objective.settings
@@ -78,7 +83,12 @@ class Method(Module):
         return loss.compares in cls.compares
 
     def load(self, part, backend):
-        """The arrays (N, ...) that a step draws its batches from, of a part of a data set; images lie on the device."""
+        """The arrays (N, ...) that a step draws its batches from, of a part of a data set.
+
+        Images lie on the device, words and their masks on the host.
+        """
+        if self.takes == "sentences":
+            return self.encoder.tokenise(part.texts)
         return (backend.asarray(part.images),)
 
     def step(self, batch, rng):

@@ -29,7 +29,8 @@ class Objective(Module):
     Args:
         loss: the main loss page. settings: {parameter: value} for what is not an array.
         added: list of (loss page, weight, settings). One of ``embeddings/`` acts on each set of embeddings alone, one
-            of ``labels/`` on embeddings and labels; any other takes the main loss's arrays.
+            of ``labels/`` on embeddings and labels, one of ``pairs/`` beside a loss of labels on the embeddings of two
+            views; any other takes the main loss's arrays.
         learn: names of further learned scalars of the main loss. matryoshka: numbers of leading columns.
         reweight: name of a rule of ``REWEIGHTINGS`` that weighs rows by their loss, or "" for none. Weights are uniform
             for the first tenth of the training, then the rule's, at Sow et al.'s temperature.
@@ -111,7 +112,7 @@ class Objective(Module):
             return [(z,) for z in embeddings]
         if other.compares == "labels" and self.loss.compares != "labels":
             return [(z, labels) for z in embeddings]
-        return [arrays]
+        return [embeddings] if _of_two_views(self.loss, other) else [arrays]
 
 
 def leading_columns(loss, given, columns):
@@ -165,7 +166,7 @@ def _check_added(loss, other, weight, with_labels):
         raise ValueError(f"add {other.name}: got weight {weight!r}, expected a number, such as --add {other.name}=0.5")
     if other is loss:
         raise ValueError(f"add {other.name}: got the main loss itself, expected another one")
-    if other.compares == "embeddings" or (other.compares == "labels" and with_labels):
+    if other.compares == "embeddings" or (other.compares == "labels" and with_labels) or _of_two_views(loss, other):
         return
     if other.required != loss.required or other.compares != loss.compares:
         raise ValueError(
@@ -173,6 +174,11 @@ def _check_added(loss, other, weight, with_labels):
             f"regulariser of embeddings/ or a loss that takes what {loss.name} takes"
             + (", or one of labels/ with a method that has labels" if other.compares == "labels" else "")
         )
+
+
+def _of_two_views(loss, other):
+    """Whether ``other`` compares the two views whose rows the main loss, one of labels, takes together."""
+    return loss.compares == "labels" and other.compares == "pairs" and other.required == ["a", "b"]
 
 
 def _float32(value):

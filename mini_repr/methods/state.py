@@ -11,11 +11,13 @@ import numpy as np
 
 from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.data import PairSet
+from mini_repr.data import PairSet, TextSet
 from mini_repr.kernels.log_sum_exp import similarity_logsumexp
 from mini_repr.kernels.whitening import centred
+from mini_repr.losses.pairs.corinfomax import moved_statistics
 from mini_repr.losses.pairs.isogclr import anchor_estimates
 from mini_repr.nn import Module, word_counts
+from mini_repr.pages.rows import rows_of
 
 NOISE_ROWS = 128
 
@@ -44,8 +46,10 @@ def fixed_rows(part):
     """Rows of both sides of a part's pairs by models that never change: pixels for images, counts of words for texts.
 
     Returns:
-        two host arrays (N, E); both views of an image have the image's.
+        two host arrays (N, E); both views of an image or of a single text have its own.
     """
+    if isinstance(part, TextSet):
+        return (word_counts(part.texts),) * 2
     if isinstance(part, PairSet):
         return word_counts(part.a), word_counts(part.b)
     return (part.images.reshape(len(part), -1),) * 2
@@ -78,6 +82,26 @@ class Covariance(LossState):
 
     def update(self, a, b, batch):
         self.covariance[...] = updated_covariance(self.covariance, a, **self.rule)
+
+
+class MovingStatistics(LossState):
+    """CorInfoMax's moving means, from 0, and covariances, from I, of the rows a and b."""
+
+    gives = ("covariance_a", "covariance_b", "mean_a", "mean_b")
+
+    def __init__(self, settings, data, dimensions, rng):
+        self.rule = {name: settings[name] for name in ("decay", "mean_decay", "normalize")}
+        for side in "ab":
+            self.register_buffer(f"covariance_{side}", np.eye(dimensions, dtype=np.float32))
+            self.register_buffer(f"mean_{side}", np.zeros(dimensions, dtype=np.float32))
+
+    def arrays(self, a, b, batch):
+        return {name: getattr(self, name).copy() for name in self.gives}
+
+    def update(self, a, b, batch):
+        for side, rows in (("a", a), ("b", b)):
+            mean, covariance = getattr(self, f"mean_{side}"), getattr(self, f"covariance_{side}")
+            mean[...], covariance[...] = updated_statistics(rows, covariance, mean, **self.rule)
 
 
 class SampleTemperatures(LossState):
@@ -190,7 +214,7 @@ class Queue(LossState):
         self.end[...] = (self.end + len(unit)) % len(self.rows)
 
 
-STATES = (Covariance, SampleTemperatures, Teacher, PairWeights, Noise, Order)
+STATES = (Covariance, MovingStatistics, SampleTemperatures, Teacher, PairWeights, Noise, Order)
 
 
 # --- the papers' rules of updating
@@ -202,6 +226,12 @@ def updated_covariance(covariance, a, decay=0.9, centre=False):
     moved = unit.T @ unit
     moved *= (1 - decay) / len(unit)
     return moved if covariance is None else moved + decay * covariance
+
+
+def updated_statistics(x, covariance, mean, decay=0.01, mean_decay=0.01, normalize=False):
+    """CorInfoMax's mean (D,) and covariance (D, D) of a side after a batch x (B, D): what the next one is given."""
+    _, mean, covariance = moved_statistics(rows_of(x, normalize)[0], covariance, mean, decay, mean_decay)
+    return mean, covariance
 
 
 def updated_state(

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, attention, attention_branch, broadcast_to, concatenate, mlp_branch, softmax
+from mini_repr.autograd import Tensor, attention, attention_branch, broadcast_to, mlp_branch, softmax
 from mini_repr.backend import backend_of
+from mini_repr.nn.gaps import interleaved
 from mini_repr.nn.init import truncated_normal
 from mini_repr.nn.layers import LayerNorm, Linear, at_least_one
 from mini_repr.nn.module import Module
@@ -33,11 +34,7 @@ class Decoder(Module):
         batch, shown, _ = tokens.shape
         x = self.embed(tokens)
         gaps = broadcast_to(self.mask_token, (batch, mask.shape[1] - shown, x.shape[-1]))
-        # Visible rows first, then the gaps: patch p of an image finds its row at the rank that a stable sort gives it.
-        place = np.argsort(np.argsort(mask, axis=1, kind="stable"), axis=1)
-        backend = backend_of(tokens.data)
-        x = concatenate(x, gaps, axis=1)[backend.asarray(np.arange(batch)[:, None]), backend.asarray(place)]
-        x = x + self.positions
+        x = interleaved(x, gaps, mask) + self.positions
         for block in self.blocks:
             x, _ = block(x)
         return self.pixels(self.norm(x))

@@ -7,7 +7,8 @@ import numpy as np
 from mini_repr.nn.init import zeros
 from mini_repr.nn.layers import Linear
 from mini_repr.nn.mlp import MLP
-from mini_repr.pages.arguments import Count, Flag
+from mini_repr.nn.module import Module
+from mini_repr.pages.arguments import Count, Flag, Scalar
 from mini_repr.pages.section import Section
 
 
@@ -15,18 +16,27 @@ from mini_repr.pages.section import Section
 class Heads(Section, name="heads"):
     """The settings ``heads.*``, and the heads that they describe.
 
-    hidden, layers: width and number of the projector's linear layers. dimensions: columns of the rows that the loss
-    compares. batch_norm: in the projector. predictor_hidden: width of the predictor's hidden layer.
+    hidden, layers: width and number of the projector's linear layers. With layers=0 nothing in it is trained: it
+    reweights the encoder's columns by powers of 1/kappa. dimensions: columns of the rows that the loss compares.
+    batch_norm: in the projector. predictor_hidden: width of the predictor's hidden layer.
     """
 
     hidden: Count() = 256
     dimensions: Count() = 64
-    layers: Count() = 2
+    layers: Count(least=0) = 2
+    kappa: Scalar(low=1) = 1.0
     batch_norm: Flag = False
     predictor_hidden: Count() = 64
 
     def projector(self, inputs, rng):
         """A new head from encoder rows (N, inputs) to (N, dimensions)."""
+        if self.layers and self.kappa != 1:
+            raise ValueError(f"heads.kappa: got {self.kappa:g}, which is of a head without layers: heads.layers=0")
+        if not self.layers and self.dimensions != inputs:
+            expected = f"{inputs}, the encoder's width, as the head has no layers"
+            raise ValueError(f"heads.dimensions: got {self.dimensions}, expected {expected}")
+        if not self.layers:
+            return FixedReweighting(inputs, self.kappa)
         return ProjectionHead(inputs, self.hidden, self.dimensions, rng, layers=self.layers, batch_norm=self.batch_norm)
 
     def predictor(self, rng):
@@ -51,6 +61,21 @@ class ProjectionHead(MLP):
             last_norm="batch" if last_norm else None,
             dtype=dtype,
         )
+
+
+class FixedReweighting(Module):
+    """A projection head that is not trained: column j of the rows times kappa^-j, j = 0, 1, ..., width - 1.
+
+    Later columns count less in the loss, so that the encoder can keep there what views disrupt or an easier feature
+    would suppress. kappa = 1 is no head. Source: Xue et al. 2024, arXiv 2403.11391; the scales are those of a public
+    port (SpuCo, ``ReweightProjectionHead``), read and not run.
+    """
+
+    def __init__(self, width, kappa, dtype=np.float32):
+        self.register_buffer("scales", float(kappa) ** -np.arange(width).astype(dtype))
+
+    def forward(self, x):
+        return x * self.scales
 
 
 class PredictionHead(MLP):

@@ -74,6 +74,12 @@ def check_words(name, ids, mask):
         )
 
 
+def trimmed(ids, mask):
+    """ids and mask (B, T) on the host without the places that no text of the batch reaches."""
+    longest = max(1, mask.sum(axis=1).max())
+    return ids[:, :longest], mask[:, :longest]
+
+
 def even_shares(mask):
     """(B, T) of a mask (B, T): 1 over the number of the text's words at each of them, 0 elsewhere."""
     return mask / backend_of(mask).xp.maximum(mask.sum(axis=1, keepdims=True), 1)

@@ -5,11 +5,12 @@ Source: Vaswani et al. 2017, arXiv 1706.03762, in the pre-norm form of Xiong et 
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, linear
+from mini_repr.autograd import Tensor, gelu, linear, where
 from mini_repr.backend import backend_of
 from mini_repr.nn.encoded import Encoded
+from mini_repr.nn.gaps import with_rows_at
 from mini_repr.nn.init import truncated_normal
-from mini_repr.nn.layers import Embedding, LayerNorm
+from mini_repr.nn.layers import Embedding, LayerNorm, Linear
 from mini_repr.nn.mlp import normalised
 from mini_repr.nn.module import Module
 from mini_repr.nn.text import WordEncoder, check_words
@@ -82,7 +83,7 @@ class TextTransformer(WordEncoder):
         self.norm = LayerNorm(width, dtype=dtype)
         self._pooling, self._causal = pooling, causal
 
-    def forward(self, ids, mask, layers=(), attention=False):
+    def forward(self, ids, mask, layers=(), attention=False, replace=None, mask_token=None, places=None):
         """Encode texts.
 
         Args:
@@ -90,18 +91,20 @@ class TextTransformer(WordEncoder):
                 weights' device; on the host they are checked without waiting for a GPU.
             layers: numbers of blocks, from 1 to depth, whose output tokens (before the last norm) to return.
             attention: whether to return every block's attention weights.
+            replace: booleans (B, T), True where ``mask_token`` (D,), a tensor of the caller's, takes the place of the
+                word's row, before the position is added.
+            places: integers (B, T) on the host, the places in their text of words that are not all of it; None counts
+                from 0.
+        Raises:
+            ValueError: an argument of a wrong shape or out of range.
         """
-        check_words("TextTransformer", ids, mask)
-        length = ids.shape[1]
-        if length > self.max_tokens:
-            raise ValueError(f"TextTransformer: ids: got {length} tokens, expected at most {self.max_tokens}")
-        if any(number not in range(1, self.depth + 1) for number in layers):
-            raise ValueError(f"TextTransformer: layers: got {tuple(layers)}, expected numbers from 1 to {self.depth}")
-        mask = backend_of(self.words.weight.data).asarray(mask)
+        self._check(ids, mask, layers, replace, mask_token, places)
+        backend, length = backend_of(self.words.weight.data), ids.shape[1]
+        mask = backend.asarray(mask)
         allowed = mask[:, None, None, :]
         if self._causal:
-            allowed = allowed & backend_of(mask).xp.tri(length, dtype=bool)
-        x = self.words(ids) + self.positions[:length]
+            allowed = allowed & backend.xp.tri(length, dtype=bool)
+        x = self.placed_words(ids, replace, mask_token, places)
         kept, weights_of = {}, []
         for number, block in enumerate(self.blocks, 1):
             x, weights = block(x, allowed)
@@ -110,6 +113,72 @@ class TextTransformer(WordEncoder):
                 weights_of.append(weights)
         tokens = self.norm(x)
         return Encoded(self.pool(tokens, mask), tokens, tuple(kept[number] for number in layers), tuple(weights_of))
+
+    def forward_dropping(self, ids, mask, kept, replace=None, mask_token=None):
+        """Encode texts while the middle of the stack computes some of their words only: token dropping.
+
+        Hou et al. 2022, arXiv 2203.13240, section 3.1. Of L blocks number L/2 computes the rows of the words that are
+        kept, which look at all; the next ones up to L - 1 see the kept words alone; before the last block the others
+        come back with the rows that they had before block L/2.
+
+        Args:
+            kept: integers (B, K) on the weights' device, places of the words to keep. Else as ``forward``.
+        Returns:
+            ``Encoded``: pooled and tokens (B, T, width).
+        Raises:
+            ValueError: an argument of a wrong shape, a depth of 1, or a causal encoder.
+        """
+        self._check(ids, mask, (), replace, mask_token, None)
+        if self.depth < 2 or self._causal:
+            came = f"depth {self.depth}{', causal' if self._causal else ''}"
+            raise ValueError(f"TextTransformer: kept: got {came}, expected two blocks or more, not causal")
+        backend, half = backend_of(self.words.weight.data), self.depth // 2
+        mask = backend.asarray(mask)
+        allowed = mask[:, None, None, :]
+        x = self.placed_words(ids, replace, mask_token)
+        for block in self.blocks[: half - 1]:
+            x, _ = block(x, allowed)
+        rows, _ = self.blocks[half - 1](x, allowed, kept)
+        among = backend.xp.take_along_axis(mask, kept, axis=1)[:, None, None, :]
+        for block in self.blocks[half:-1]:
+            rows, _ = block(rows, among)
+        x, _ = self.blocks[-1](with_rows_at(x, rows, kept), allowed)
+        tokens = self.norm(x)
+        return Encoded(self.pool(tokens, mask), tokens)
+
+    def placed_words(self, ids, replace=None, mask_token=None, places=None):
+        """What enters the first block, (B, T, D): the words' rows, some of them replaced, plus positions."""
+        backend = backend_of(self.words.weight.data)
+        x = self.words(ids)
+        if replace is not None:
+            x = where(backend.asarray(replace)[:, :, None], mask_token, x)
+        if places is None:
+            return x + self.positions[: ids.shape[1]]
+        return x + self.positions[backend.asarray(places).reshape(-1)].reshape(*x.shape)
+
+    def _check(self, ids, mask, layers, replace, mask_token, places):
+        check_words("TextTransformer", ids, mask)
+        if ids.shape[1] > self.max_tokens:
+            raise ValueError(f"TextTransformer: ids: got {ids.shape[1]} tokens, expected at most {self.max_tokens}")
+        if any(number not in range(1, self.depth + 1) for number in layers):
+            raise ValueError(f"TextTransformer: layers: got {tuple(layers)}, expected numbers from 1 to {self.depth}")
+        if (replace is None) != (mask_token is None):
+            raise ValueError("TextTransformer: mask_token: expected together with replace, or neither")
+        if replace is not None and (replace.dtype.kind != "b" or replace.shape != ids.shape):
+            raise ValueError(
+                f"TextTransformer: replace: got shape {replace.shape}, dtype {replace.dtype}, "
+                f"expected booleans of ids' shape {ids.shape}"
+            )
+        if places is None:
+            return
+        if places.dtype.kind not in "iu" or places.shape != ids.shape:
+            raise ValueError(
+                f"TextTransformer: places: got shape {places.shape}, dtype {places.dtype}, "
+                f"expected integers of ids' shape {ids.shape}"
+            )
+        if places.size and not (places.min() >= 0 and places.max() < self.max_tokens):
+            came = f"{places.min()} to {places.max()}"
+            raise ValueError(f"TextTransformer: places: got {came}, expected 0 to {self.max_tokens - 1}")
 
     def layer_tokens(self, ids, mask):
         """The words' rows after each block: a list of (B, T, D)."""
@@ -134,16 +203,27 @@ class LanguageHead(Module):
     """Tokens (..., D) to scores over the words (..., V).
 
     ``tied``: by the word embeddings themselves (Press, Wolf 2016, arXiv 1608.05859), otherwise by a table of its own.
+    ``inputs``: width of the tokens where, as in BERT, linear, GELU and layer norm lead from them to the words' width.
+    ``rank``: the head is a product (D, rank) (rank, V), of tables of its own (Godey et al. 2024, arXiv 2404.07647).
 
     Args:
         words: the ``Embedding`` (V, D) of the encoder.
     """
 
-    def __init__(self, words, rng, *, tied=True, dtype=np.float32):
-        self.weight = words.weight if tied else Tensor(truncated_normal(rng, words.weight.shape, dtype), True)
-        self.bias = Tensor(np.zeros(len(words.weight), dtype), True)
+    def __init__(self, words, rng, *, tied=True, inputs=None, rank=None, dtype=np.float32):
+        count, width = words.weight.shape
+        own = (count, width if rank is None else rank)
+        self.weight = words.weight if tied and rank is None else Tensor(truncated_normal(rng, own, dtype), True)
+        self.bias = Tensor(np.zeros(count, dtype), True)
+        self.narrow = None if rank is None else Linear(width, rank, rng, bias=False, dtype=dtype)
+        self.linear = None if inputs is None else Linear(inputs, width, rng, dtype=dtype)
+        self.norm = None if inputs is None else LayerNorm(width, dtype=dtype)
 
     def forward(self, tokens):
+        if self.linear is not None:
+            tokens = self.norm(gelu(self.linear(tokens)))
+        if self.narrow is not None:
+            tokens = self.narrow(tokens)
         return linear(tokens, self.weight.T, self.bias)
 
 

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from mini_repr.autograd import attention_branch, gelu, mlp_branch, softmax, sparsemax, split
+from mini_repr.autograd import attention, attention_branch, gelu, linear, mlp_branch, softmax, sparsemax, split
+from mini_repr.nn.gaps import at_places
 from mini_repr.nn.init import xavier_uniform
 from mini_repr.nn.layers import Dropout, LayerNorm, Linear, at_least_one
 from mini_repr.nn.mlp import normalised, tanh_gelu
@@ -55,14 +56,18 @@ class Block(Module):
         self._sparse = attention == "sparsemax"
         self._shortcut = shortcut
 
-    def forward(self, x, mask=None):
+    def forward(self, x, mask=None, queries=None):
         """Tokens (B, N, D) to ``(tokens, attention weights)``.
 
         Args:
             mask: boolean, broadcastable to (B, heads, N, N): True where a token (axis 2) may look (axis 3).
+            queries: integers (B, K) on the tokens' device, to compute the rows of these tokens alone; they look at all.
         Returns:
-            tokens (B, N, D), and weights (B, heads, N, N), a plain array for looking at.
+            tokens (B, N, D), and weights (B, heads, N, N), a plain array for looking at; with ``queries`` K in place of
+            the first N.
         """
+        if queries is not None:
+            return self._of_queries(x, mask, queries)
         norm1, qkv, out, norm2, expand, contract = (
             (m.gain if isinstance(m, LayerNorm) else m.weight, m.bias)
             for m in (self.norm1, self.qkv, self.out, self.norm2, self.expand, self.contract)
@@ -75,6 +80,16 @@ class Block(Module):
         x = mixed if fused else self._joined(x, mixed, 0)
         branch = mlp_branch(x, *norm2, *expand, *contract, eps=self.norm2.eps, residual=fused)
         return branch if fused else self._joined(x, branch, 1), weights.data
+
+    def _of_queries(self, x, mask, queries):
+        width, rows = x.shape[-1], self.norm1(x)
+        weight, bias = self.qkv.weight, self.qkv.bias
+        query = linear(at_places(rows, queries), weight[:, :width], bias[:width])
+        key, value = split(linear(rows, weight[:, width:], bias[width:]), (width, width), axis=-1)
+        mixed, weights = attention(query, key, value, mask=mask, heads=self._heads, sparse=self._sparse)
+        x = self._joined(at_places(x, queries), self.out(mixed), 0)
+        branch = self.contract(gelu(self.expand(self.norm2(x))))
+        return self._joined(x, branch, 1), weights.data
 
     def project(self, x):
         """Queries, keys and values (B, N, D) each that the block's attention makes of its input tokens."""

@@ -10,4 +10,4 @@ from mini_repr.optim.reweight import REWEIGHTINGS, annealed_temperature
 from mini_repr.optim.sam import SAM
 from mini_repr.optim.schedule import constant, cosine_with_warmup
 from mini_repr.optim.sgd import SGD
-from mini_repr.optim.soup import average_parameters
+from mini_repr.optim.soup import average_parameters, fuse_by_deviation

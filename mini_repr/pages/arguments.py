@@ -157,7 +157,7 @@ class Rows(_Array):
         if self.least > -math.inf and bool((value < self.least).any()):
             came = f"a number below {self.least:g}" if self.least else "a negative number"
             raise Misuse(came, f"numbers {self._bounds()}")
-        if self.above > -math.inf and not bool((value > self.above).all()):
+        if self.above > -math.inf and bool((value <= self.above).any()):
             raise Misuse(f"a number that is not above {self.above:g}", f"numbers {self._bounds()}")
         if self.no_zero_row and bool((backend_of(value).xp.abs(value).max(axis=-1) < np.finfo(value.dtype).tiny).any()):
             raise Misuse("a row of zeros", "some number other than 0 in each row")

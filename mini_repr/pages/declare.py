@@ -3,6 +3,9 @@
 import inspect
 from functools import wraps
 
+import numpy as np
+
+from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import finite
 from mini_repr.pages.page import Page
 from mini_repr.pages.registry import register
@@ -42,6 +45,22 @@ class Function(Page):
         return arguments
 
 
+class Theorem(Function):
+    """A function of arrays that say what a distribution is; they come from any device, in any precision.
+
+    It computes in float64 on the host: a theorem is to be exact, and seldom large.
+    """
+
+    def checked(self, arguments):
+        """As ``Function.checked``; arrays on the host, numbers in float64."""
+        arguments = super().checked(arguments)
+        for p in self.arrays:
+            if arguments[p.name] is not None:
+                array = backend_of(arguments[p.name]).to_numpy(arguments[p.name])
+                arguments[p.name] = array.astype(np.float64) if array.dtype.kind == "f" else array
+        return arguments
+
+
 def metric(paper=(), **declared):
     """Declare and register a metric: a function from arrays to a number."""
     return lambda function: register(Function("metric", function, paper, **declared))
@@ -60,6 +79,11 @@ def mask(paper=(), **declared):
 def procedure(paper=(), **declared):
     """Declare and register a function that acts in training or after it."""
     return lambda function: register(Function("procedure", function, paper, **declared))
+
+
+def theorem(paper=(), **declared):
+    """Declare and register a theorem: a function to a tuple with named fields, of numbers or arrays."""
+    return lambda function: register(Theorem("theorem", function, paper, **declared))
 
 
 def part(kind, name, paper=(), **declared):

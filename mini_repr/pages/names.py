@@ -1,6 +1,7 @@
 """Names that people type: find what they mean, or say what is near."""
 
 import difflib
+import re
 
 from mini_repr.pages.registry import pages_of
 
@@ -27,15 +28,23 @@ def suggestion(name, known):
     return f"; known: {', '.join(known)}" if len(known) <= MOST_NAMES else "; `mini-repr list` shows what there is"
 
 
+def folded(name):
+    """A name as it is compared: ``SupConLoss``, ``sup-con`` and ``supcon`` are one."""
+    return re.sub("[^a-z0-9]", "", name.lower()).removesuffix("loss")
+
+
 def find(kind, name):
-    """The page of a kind by its name or an alias.
+    """The page of a kind by its name or an alias; capitals, hyphens and a "loss" at the end do not count.
 
     Raises:
         UnknownName: there is none; names the nearest.
     """
     pages = pages_of(kind)
-    by_alias = {alias: page for page in pages.values() for alias in page.aliases}
-    return (by_alias | pages)[choose(kind, name, [*pages, *by_alias])]
+    named = {alias: page for page in pages.values() for alias in page.aliases} | pages
+    if isinstance(name, str) and name not in named:
+        by_fold = {folded(known): known for known in named}
+        name = by_fold.get(folded(name), name)
+    return named[choose(kind, name, named)]
 
 
 def find_loss(name):

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from mini_repr.backend import CPU, backend_of
 from mini_repr.pages.arguments import Annotation, Misuse
 
-# The kinds of pages, each with the packages that hold them. A procedure acts in training or after it: SAM, TLDR.
+# The kinds of pages, each with the packages that hold them. A procedure acts in training or after it: SAM, TLDR. A
+# theorem is a closed form or both sides of a bound, on a distribution that is known exactly.
 KINDS = {
     "loss": ("losses",),
     "method": ("methods",),
@@ -21,7 +22,8 @@ KINDS = {
     "metric": ("metrics",),
     "optimiser": ("optim",),
     "mask": ("masking",),
-    "procedure": ("optim", "methods"),
+    "procedure": ("optim", "methods", "posthoc"),
+    "theorem": ("metrics", "posthoc"),
 }
 
 
@@ -167,7 +169,8 @@ def definition(page):
         wanted = [name for name in page.__signature__.parameters if name != "tile"]
         if page.literal is not None:
             raise TypeError(f"{page.name}: has a definition already")
-        if page.kind in ("loss", "metric", "mask") and list(inspect.signature(function).parameters) != wanted:
+        is_function = page.kind in ("loss", "metric", "mask", "theorem")
+        if is_function and list(inspect.signature(function).parameters) != wanted:
             raise TypeError(f"{page.name}: the definition takes other arguments than the {page.kind}")
         page.literal = function
         return function

@@ -9,8 +9,9 @@ import copy
 import tomllib
 from dataclasses import asdict
 
-from mini_repr.methods.build import default_encoder, find_method
+from mini_repr.methods.build import default_encoder, default_loss, find_method
 from mini_repr.optim import SAM
+from mini_repr.pages.field_names import meant
 from mini_repr.pages.names import choose, find, find_loss, suggestion
 from mini_repr.pages.registry import pages_of
 from mini_repr.training import moved
@@ -40,10 +41,11 @@ def resolve(chosen, takes="images"):
         ValueError: unknown names (with the nearest known one), or a method that cannot train the loss.
     """
     check_sections(chosen)
-    loss = find_loss(chosen.get("loss", {}).get("name", "infonce"))
+    chosen = spelt_out(chosen)
+    loss = _loss_of(chosen)
     chosen = merge(recipe_of(loss), chosen)
     method = find_method(chosen.get("method", {}).get("name") or None, loss, takes)
-    encoder = find("encoder", chosen.get("encoder", {}).get("name") or default_encoder(takes))
+    encoder = find("encoder", chosen.get("encoder", {}).get("name") or default_encoder(takes, method))
     bases = pages_of("optimiser")
     names = [*bases, *(f"{CLIMBING}{name}" for name in bases)]
     optimizer = choose("optimizer", chosen.get("optimizer", {}).get("name", "adamw"), names)
@@ -89,8 +91,26 @@ def check_sections(chosen):
 
 def variant_settings(chosen, name):
     """The loss settings of a named variant of the chosen loss."""
-    loss = find_loss(chosen.get("loss", {}).get("name", "infonce"))
+    loss = _loss_of(chosen)
     return dict(loss.variants[choose(f"variant of {loss.name}", name, loss.variants)].settings)
+
+
+def spelt_out(chosen):
+    """The same settings with a name of the field (``simclr``, ``byol``) as what it stands for; what is chosen wins."""
+    name = chosen.get("loss", {}).get("name")
+    if name is None:
+        return chosen
+    stands_for = meant(name)
+    base = {"loss": {}, "method": dict(stands_for.settings)}
+    if stands_for.variant:
+        base["loss"] = dict(find_loss(stands_for.loss).variants[stands_for.variant].settings)
+    if stands_for.method:
+        base["method"]["name"] = stands_for.method
+    return merge({k: v for k, v in base.items() if v}, merge(chosen, {"loss": {"name": stands_for.loss}}))
+
+
+def _loss_of(chosen):
+    return find_loss(chosen.get("loss", {}).get("name") or default_loss(chosen.get("method", {}).get("name")))
 
 
 def merge(base, over):

@@ -7,18 +7,22 @@ from pathlib import Path
 import numpy as np
 
 from mini_repr.autograd import no_grad
-from mini_repr.backend import get_backend
-from mini_repr.data import PairSet, parse_views
+from mini_repr.backend import CPU, backend_of, get_backend
+from mini_repr.data import PairSet, default_views, parse_views
 from mini_repr.methods import (
     build_encoder,
     encode,
     encode_layer_codes,
     encode_layer_tokens,
     encode_layers,
+    encoded_kind,
     kind_of,
 )
 from mini_repr.methods.masked import spread_over_pixels
+from mini_repr.methods.method import Batch
 from mini_repr.nn import frames_of_tubes, word_counts
+from mini_repr.pages.names import choose
+from mini_repr.posthoc.loss_landscape import filter_normalised, surface
 from mini_repr.training import report
 from mini_repr.training.run import WEIGHTS, Run
 from mini_repr.training.stored import load_data, open_folder, stored_settings
@@ -35,7 +39,7 @@ def opened(path, data_name=None, device=None):
     run = Run(settings, own, get_backend(device or settings["device"]))
     run.restore(home)
     data = own if data_name is None else load_data({"name": data_name})
-    if kind_of(data) != kind_of(own):
+    if encoded_kind(data) != encoded_kind(own):
         raise ValueError(f"data {data_name}: holds {kind_of(data)}, the run in {path} takes {kind_of(own)}")
     return run, data
 
@@ -45,7 +49,7 @@ def evaluate_layers(run, data):
 
     Of two towers it is that of the texts b, compared with the same layer of that of a.
     """
-    encoders = list(_encoders(run.method).values())
+    encoders = list(_encoders(run.method, data).values())
     sides = [partial(encode_layers, encoder, backend=run.backend) for encoder in encoders]
     tokens_of = None
     if hasattr(encoders[-1], "layer_tokens"):
@@ -53,7 +57,7 @@ def evaluate_layers(run, data):
     codes_of = None
     if hasattr(encoders[-1], "layer_codes"):
         codes_of = partial(encode_layer_codes, encoders[-1], backend=run.backend)
-    views = parse_views(run.settings["method"]["views"]) if kind_of(data) == "images" else None
+    views = _views_of(run.settings, data) if kind_of(data) == "images" else None
     return report.by_layer(sides, tokens_of, data, views, codes_of)
 
 
@@ -92,27 +96,48 @@ def _looked_at(encoder, images):
     return spread_over_pixels(weights, encoder)
 
 
+def drawn_images(run, count, label=None, steps=25, guidance=1.0, seed=0):
+    """Images that a run of flow matching draws from noise.
+
+    Args:
+        count: of images; without a label they are of every class in turn. label: name of one class for all.
+        steps: of the way from noise to image. guidance: see ``Flow.velocity``. seed: of the noise.
+    Returns:
+        (images (count, C, H, W) in [0, 1], names of their classes, empty where the run has none), on the host.
+    Raises:
+        ValueError: the run draws nothing, or has no such class.
+    """
+    method = run.method
+    if not hasattr(method, "draw"):
+        raise ValueError(f"sample: a run of method {method.page.name} draws no images, expected one of --method flow")
+    known = method.classes
+    if label is not None and not known:
+        raise ValueError(f"--label {label}: the run knows no classes, leave it out")
+    if not known and guidance != 1.0:
+        raise ValueError(f"--guidance {guidance:g}: the run knows no classes to be guided to, leave it out")
+    chosen = known.index(choose("label", label, known)) if label is not None else None
+    classes = None
+    if known:
+        classes = np.arange(count) % len(known) if chosen is None else np.full(count, chosen)
+    shape = (count, *method.encoder.image_shape)
+    noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    method.eval()
+    images = method.draw(run.backend.asarray(noise), classes, steps=steps, guidance=guidance)
+    return run.backend.to_numpy(images), () if classes is None else tuple(known[c] for c in classes)
+
+
 def embed(path, data, out, device=None):
     """Write embeddings of all rows of a data set, training rows first; returns {name of the rows: their shape}.
 
     The npz holds ``z`` (N, D) float32 (pairs of texts: ``a`` and ``b``, one row per text), ``is_test`` (N,) bool and,
-    where known, ``labels`` (N,) int64.
+    where known, ``labels`` (N,) int64. Texts one by one that a run of two towers embeds pass the first tower.
     """
     if os.path.exists(out):
         raise ValueError(f"--out {out}: exists already; choose another name or remove it")
     if not Path(out).name or not Path(out).parent.is_dir():
         raise ValueError(f"--out {out}: no folder {Path(out).parent}" if out else "--out: got '', expected a file")
-    run, data = opened(path, data, device)
-    parts = (data.train, data.test)
-    encoders = _encoders(run.method)
-    arrays = {
-        name: np.concatenate([encode(encoders[name], _inputs(part)[name], run.backend) for part in parts])
-        for name in encoders
-    }
-    shapes = {name: rows.shape for name, rows in arrays.items()}
-    arrays["is_test"] = np.repeat([False, True], [len(part) for part in parts])
-    if data.train.labels is not None:
-        arrays["labels"] = np.concatenate([part.labels for part in parts])
+    arrays = embeddings(path, data, device)
+    shapes = {name: rows.shape for name, rows in arrays.items() if name in ("z", "a", "b")}
     temporary = f"{out}.{os.getpid()}.partial"
     try:
         with open(temporary, "wb") as file:
@@ -126,13 +151,74 @@ def embed(path, data, out, device=None):
     return shapes
 
 
-def _encoders(method):
+def embeddings(path, data=None, device=None):
+    """{"z" (or "a" and "b"), "is_test" and, where known, "labels"} of all rows of a data set, training rows first."""
+    run, data = opened(path, data, device)
+    parts = (data.train, data.test)
+    encoders = _encoders(run.method, data)
+    arrays = {
+        name: np.concatenate([encode(encoders[name], _inputs(part)[name], run.backend) for part in parts])
+        for name in encoders
+    }
+    arrays["is_test"] = np.repeat([False, True], [len(part) for part in parts])
+    if data.train.labels is not None:
+        arrays["labels"] = np.concatenate([part.labels for part in parts])
+    return arrays
+
+
+def landscape(path, steps, seed=0, rows=512):
+    """(len(steps), len(steps)) losses around a run's weights, along two filter-normalised directions.
+
+    In evaluation mode, on its first training rows, with the same views and masks everywhere.
+    """
+    run, _ = opened(path)
+    run.method.eval()
+    index = np.arange(min(rows, len(run.data.train)))
+    labels = None if run.labels is None else run.labels[index]
+    moved = run.backend.asarray(index)
+    inputs = tuple(array[index if backend_of(array) is CPU else moved] for array in run.inputs)
+    parameters = run.method.trained_parameters()
+    rng = np.random.default_rng(seed)
+    directions = [filter_normalised(parameters, rng) for _ in range(2)]
+
+    def loss():
+        with no_grad():
+            step = run.method.step(Batch(inputs, labels, moved), np.random.default_rng(report.VIEW_SEED))
+        return float(step.total.data)
+
+    return surface(loss, parameters, *directions, steps, steps)
+
+
+def image_encoder(path, shape):
+    """A map from images (N, *shape) to rows (N, D): the encoder of a run that was trained on images of that shape.
+
+    Raises:
+        ValueError: the run takes others.
+    """
+    run, data = opened(path)
+    found = getattr(data.train, "images", np.empty((0, 0))).shape[1:]
+    if found != shape:
+        raise ValueError(f"{path}: takes {kind_of(data)} of shape {found}, expected images of shape {shape}")
+    return lambda images: encode(run.method.encoder, images, run.backend)
+
+
+def _views_of(settings, data):
+    """What makes two views of an image: the run's augmentations, the default ones where it has none."""
+    return parse_views(settings["method"]["views"] or default_views(data.train.images))
+
+
+def _towers(method):
+    """The encoders of the two sides of pairs of texts."""
+    return getattr(method, "towers", (method.encoder, method.encoder))
+
+
+def _encoders(method, data):
     """{name of the rows: their encoder}: z, or a and b of pairs."""
-    return dict(zip("ab", method.towers, strict=True)) if method.takes == "texts" else {"z": method.encoder}
+    return dict(zip("ab", _towers(method), strict=True)) if kind_of(data) == "texts" else {"z": method.encoder}
 
 
 def _inputs(part):
-    return {"a": part.a, "b": part.b} if isinstance(part, PairSet) else {"z": part.images}
+    return {"a": part.a, "b": part.b} if isinstance(part, PairSet) else {"z": report.inputs_of(part)}
 
 
 def compare(run, data=None):
@@ -148,7 +234,7 @@ def compare(run, data=None):
     if kind_of(data) == "texts":
         return report.compare_pairs(
             {
-                TRAINED: [partial(encode, tower, backend=backend) for tower in run.method.towers],
+                TRAINED: [partial(encode, tower, backend=backend) for tower in _towers(run.method)],
                 UNTRAINED: [partial(encode, fresh, backend=backend)] * 2,
                 RAW: [word_counts] * 2,
             },
@@ -157,6 +243,8 @@ def compare(run, data=None):
     encoders = {
         TRAINED: partial(encode, run.method.encoder, backend=backend),
         UNTRAINED: partial(encode, fresh, backend=backend),
-        RAW: lambda images: images.reshape(len(images), -1),
     }
-    return report.compare(encoders, data, parse_views(settings["method"]["views"]))
+    if kind_of(data) == "sentences":
+        return report.compare({**encoders, RAW: word_counts}, data)
+    encoders[RAW] = lambda images: images.reshape(len(images), -1)
+    return report.compare(encoders, data, _views_of(settings, data))

@@ -5,7 +5,7 @@ Training rows fit the probes and are the neighbours; only test rows are scored.
 
 import numpy as np
 
-from mini_repr.data import PairSet
+from mini_repr.data import ImageSet, PairSet
 from mini_repr.metrics import (
     alignment,
     coding_rate,
@@ -20,6 +20,7 @@ from mini_repr.metrics import (
     matrix_entropy,
     mean_reciprocal_rank,
     prompt_entropy,
+    rank_agreement,
     recall_at_k,
     uniformity,
 )
@@ -31,25 +32,30 @@ DRAWS = 5
 VIEW_SEED = 20
 
 
-def compare(encoders, data, views):
+def compare(encoders, data, views=None):
     """Score several ways to represent one data set.
 
     Args:
-        encoders: {name: function from host images (N, C, H, W) to host rows (N, D)}.
-        data: data set with ``train`` and ``test`` images, labels or none.
-        views: the augmentation that makes positive pairs, for alignment.
+        encoders: {name: function from host images (N, C, H, W), or from a list of texts, to host rows (N, D)}.
+        data: data set with ``train`` and ``test`` images or texts, labels or none.
+        views: the augmentation that makes positive pairs of images, for alignment.
     Returns:
         {name: {metric: number}}; accuracies lie in [0, 1]. What the data does not allow is left out: without labels all
         that needs them, probes of one class, one of 10 labels per class where a class has fewer, directions of zero
         rows (black images), uniformity of one row.
     """
     rng = np.random.default_rng(VIEW_SEED)
-    first, second = views(data.test.images, rng), views(data.test.images, rng)
-    return {name: _scores(encode, data, first, second) for name, encode in encoders.items()}
+    pairs = [views(data.test.images, rng) for _ in range(2)] if views else []
+    return {name: _scores(encode, data, pairs) for name, encode in encoders.items()}
 
 
-def _scores(encode, data, first, second):
-    train_z, test_z = encode(data.train.images), encode(data.test.images)
+def inputs_of(part):
+    """What an encoder takes of a part of a data set: its images, or its texts one by one."""
+    return part.images if isinstance(part, ImageSet) else part.texts
+
+
+def _scores(encode, data, pairs):
+    train_z, test_z = encode(inputs_of(data.train)), encode(inputs_of(data.test))
     scores = {}
     if data.train.labels is not None:
         labelled = (train_z, data.train.labels, test_z, data.test.labels)
@@ -61,9 +67,9 @@ def _scores(encode, data, first, second):
         if len(counts) > 1 and counts.min() >= LABELS_A_CLASS:
             mean, deviation = few_label_probe(*labelled, per_class=LABELS_A_CLASS, draws=DRAWS)
             scores |= {"probe_few": mean, "probe_few_deviation": deviation}
-    a, b = encode(first), encode(second)
-    if _directed(a, b):
-        scores["alignment"] = alignment(a, b)
+    views = [encode(view) for view in pairs]
+    if views and _directed(*views):
+        scores["alignment"] = alignment(*views)
     if _directed(test_z) and len(test_z) > 1:
         scores["uniformity"] = uniformity(test_z)
     if test_z.any():
@@ -82,13 +88,13 @@ def by_layer(sides, tokens_of, data, views=None, codes_of=None):
     Skean et al. 2025, arXiv 2502.02013, measure the layers of language models so.
 
     Args:
-        sides: one function from host images to a list of host rows (N, D), one a layer; or two such functions of texts,
-            for a and for b.
+        sides: one function from host images, or from texts, to a list of host rows (N, D), one a layer; or two such
+            functions of texts, for a and for b.
         tokens_of: the last of them, but to (list of host tokens (N, T, D), mask (N, T) or None); None if the encoder
             has no tokens.
         data: data set of images, or of pairs of texts: then the two texts are the two views, b is what the probe
             classifies where there are labels, and a looks for its b.
-        views: the augmentation that makes two views of images.
+        views: the augmentation that makes two views of images; None for texts one by one, which have no second view.
         codes_of: CRATE's ``layer_codes`` to a list of (host tokens in subspaces, host tokens out, heads), one a layer;
             None for other encoders.
     Returns:
@@ -100,21 +106,22 @@ def by_layer(sides, tokens_of, data, views=None, codes_of=None):
         train, test = data.train.b, data.test.b
         a, b = data.test.a[:most], data.test.b[:most]
     else:
-        train, test = data.train.images, data.test.images
+        train, test = inputs_of(data.train), inputs_of(data.test)
         rng = np.random.default_rng(VIEW_SEED)
-        a, b = (views(test[:most], rng) for _ in range(2))
+        a, b = (views(test[:most], rng) for _ in range(2)) if views else (None, None)
     of_a, of_b = sides[0], sides[-1]
-    layers = zip(of_b(train), of_b(test), of_a(a), of_b(b), strict=True)
+    layers = list(zip(of_b(train), of_b(test), strict=True))
+    pairs = [()] * len(layers) if a is None else zip(of_a(a), of_b(b), strict=True)
     tokens, mask = tokens_of(test[:most]) if tokens_of else (None, None)
     most_tokens = 0 if not tokens else tokens[0].shape[1] if mask is None else int(mask.sum(axis=1).max())
     codes = codes_of(test[:most]) if codes_of else None
     table = {}
-    for number, (train_z, test_z, a, b) in enumerate(layers, 1):
+    for number, ((train_z, test_z), pair) in enumerate(zip(layers, pairs, strict=True), 1):
         scores = {}
         if data.train.labels is not None and len(set(data.train.labels)) > 1:
             scores["probe"] = linear_probe(train_z, data.train.labels, test_z, data.test.labels)
         if isinstance(data.test, PairSet):
-            scores["reciprocal_rank"] = mean_reciprocal_rank(a, b)
+            scores["reciprocal_rank"] = mean_reciprocal_rank(*pair)
         scores |= {"matrix_entropy": matrix_entropy(test_z), "effective_rank": effective_rank(test_z)}
         if tokens:
             scores["prompt_entropy"] = prompt_entropy(tokens[number - 1], mask)
@@ -123,14 +130,9 @@ def by_layer(sides, tokens_of, data, views=None, codes_of=None):
         if codes:
             in_subspaces, out, heads = codes[number - 1]
             scores |= {"coding_rate": coding_rate(in_subspaces, heads=heads), "zeros": float((out == 0).mean())}
-        table[f"layer {number}"] = scores | {
-            "infonce_bound": infonce_bound(a, b),
-            "lidar": lidar(a, b),
-            "dime": dime(a, b),
-            "alignment": alignment(a, b),
-            "uniformity": uniformity(test_z),
-            "dimensions": test_z.shape[1],
-        }
+        if pair:
+            scores |= {metric.name: metric(*pair) for metric in (infonce_bound, lidar, dime, alignment)}
+        table[f"layer {number}"] = scores | {"uniformity": uniformity(test_z), "dimensions": test_z.shape[1]}
     return table
 
 
@@ -142,10 +144,14 @@ def compare_pairs(towers, data):
         data: data set with ``train`` and ``test`` pairs.
     Returns:
         {name: {metric: number}}; of a representation with a zero row (a text without words) only rank and dimensions.
+        Where some pairs have a grade and others none, the ones are for the rank agreement and the others look for their
+        partners.
     """
-    scores = {}
+    scores, similarity = {}, data.test.similarity
+    graded = np.zeros(len(data.test), bool) if similarity is None else np.isfinite(similarity)
     for name, (of_a, of_b) in towers.items():
-        a, b = of_a(data.test.a), of_b(data.test.b)
+        all_a, all_b = of_a(data.test.a), of_b(data.test.b)
+        a, b = (all_a, all_b) if graded.all() else (all_a[~graded], all_b[~graded])
         both = np.concatenate([a, b])
         scores[name] = {"dimensions": a.shape[1]}
         if both.any():
@@ -158,4 +164,6 @@ def compare_pairs(towers, data):
                 "alignment": alignment(a, b),
                 "uniformity": uniformity(both),
             }
+            if graded.sum() > 1:
+                scores[name]["rank_agreement"] = rank_agreement(all_a[graded], all_b[graded], similarity[graded])
     return scores

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from mini_repr.backend import CPU, backend_of, single_threaded_products
-from mini_repr.data import BalancedBatches, Batches, BoundBatches
+from mini_repr.data import BalancedBatches, Batches, BoundBatches, TaskBatches
 from mini_repr.methods import Batch, build_method
 from mini_repr.metrics import dimension_std, effective_rank
 from mini_repr.nn import BatchNorm
@@ -176,6 +176,8 @@ def _batches(train, part):
         )
     if kind == "shuffled":
         return Batches(len(part), size, seed)
+    if kind == "tasks":
+        return TaskBatches(_tasks_of(part), size, seed)
     if part.labels is None:
         raise ValueError(f"setting train.batches: {kind} batches need labels, and the data has none")
     if kind == "bound":
@@ -187,6 +189,17 @@ def _batches(train, part):
             "for balanced batches"
         )
     return BalancedBatches(part.labels, size // samples, samples, seed)
+
+
+def _tasks_of(part):
+    """(N,) 1 for pairs with a graded similarity, 0 for those without."""
+    similarity = getattr(part, "similarity", None)
+    if similarity is None:
+        raise ValueError(
+            f"setting train.batches: tasks: {part.name} has no graded similarities, expected pairs with and without, "
+            "such as --data glosses --set data.kind=tasks"
+        )
+    return np.isfinite(similarity).astype(np.int64)
 
 
 def _require_chunks(method):

@@ -16,7 +16,8 @@ class Training(Section, name="train"):
     """How long a run trains, and on which batches.
 
     grad_cache: rows to encode at once, 0 for the batch. loss_groups: equal parts of a batch, each with its own loss.
-    batches: shuffled, balanced (samples_per_class rows of each class in it) or bound (some rows are in all).
+    batches: shuffled, balanced (samples_per_class rows of each class in it), bound (some rows are in all) or tasks (of
+    pairs with and without a graded similarity, one kind in each).
     """
 
     epochs: Count() = 100
@@ -24,7 +25,7 @@ class Training(Section, name="train"):
     seed: Count(least=0) = 0
     grad_cache: Count(least=0) = 0
     loss_groups: Count() = 1
-    batches: Choice("shuffled", "balanced", "bound") = "shuffled"
+    batches: Choice("shuffled", "balanced", "bound", "tasks") = "shuffled"
     samples_per_class: Count(least=2) = 4
 
 

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from mini_repr.data import COLOUR_VIEWS, DEFAULT_VIEWS, options_of
-from mini_repr.methods import kind_of
+from mini_repr.data import default_views, options_of
+from mini_repr.methods import encoded_kind, kind_of
 from mini_repr.methods.build import find_method
-from mini_repr.pages.names import find_loss
+from mini_repr.pages.names import find, find_loss
 from mini_repr.training import config, folder
 from mini_repr.training.distributed import ALONE
-from mini_repr.training.evaluation import compare, embed, evaluate_layers, opened, rebuilt_images  # noqa: F401
+from mini_repr.training.evaluation import compare, drawn_images, embed, evaluate_layers, opened, rebuilt_images  # noqa: F401
 from mini_repr.training.lines import collapse, facts_of, headline, line, short_line  # noqa: F401
-from mini_repr.training.pictures import draw_layers, draw_rebuilt, figures  # noqa: F401
+from mini_repr.training.pictures import draw_layers, draw_rebuilt, draw_samples, figures  # noqa: F401
 from mini_repr.training.run import Run
 from mini_repr.training.stored import load_data, open_folder, stored_settings
 from mini_repr.training.table import table
@@ -64,10 +64,11 @@ def prepare(chosen, data=None):
         own = {"name": "digits", **chosen.get("data", {})}
         chosen = {**chosen, "data": options_of(own["name"]) | own}
     settings = config.resolve(chosen, kind_of(data))
-    if kind_of(data) == "texts" and settings["method"]["views"] is not None:
+    if encoded_kind(data) == "texts" and settings["method"]["views"] is not None:
         raise config.ConfigError(f"views: got {settings['method']['views']!r}, expected none: {data.name} holds texts")
     if kind_of(data) == "images" and settings["method"]["views"] is None:
-        settings["method"]["views"] = COLOUR_VIEWS if data.train.images.shape[-3] == 3 else DEFAULT_VIEWS
+        own = find("method", settings["method"]["name"]).thing.default_views
+        settings["method"]["views"] = default_views(data.train.images) if own is None else own
     return settings, data
 
 

@@ -24,7 +24,7 @@ def load_data(chosen):
     options = {name: value for name, value in chosen.items() if name != "name"}
     data = load(chosen.get("name", "digits"), **options)
     if kind_of(data) == "rows":
-        raise ValueError(f"data {data.name}: holds plain rows; runs train on images or on pairs of texts")
+        raise ValueError(f"data {data.name}: holds plain rows; runs train on images or on texts")
     if data.train.labels is not None:
         missing = sorted(set(data.test.labels.tolist()) - set(data.train.labels.tolist()))
         if missing:

@@ -6,6 +6,7 @@ COLUMNS = {
     "recall_1": "recall@1",
     "recall_10": "recall@10",
     "reciprocal_rank": "MRR",
+    "rank_agreement": "Spearman",
     "knn": f"{NEIGHBOURS}-nn",
     "probe": "probe",
     "probe_few": f"probe, {LABELS_A_CLASS} a class",

@@ -162,6 +162,11 @@ def torch_pairs(torch):
     mask = np.tril(np.ones((5, 5), bool))
     return {
         "layer_norm": (autograd.layer_norm, lambda x, w, b: F.layer_norm(x, (6,), w, b), [(4, 6), (6,), (6,)]),
+        "modulated_norm": (
+            autograd.modulated_norm,
+            lambda x, a, b: F.layer_norm(x, (6,), eps=1e-6) * (1 + a[:, None]) + b[:, None],
+            [(3, 4, 6), (3, 6), (3, 6)],
+        ),
         "attention": (
             lambda q, k, v: autograd.attention(q, k, v, mask, heads=2)[0],
             lambda q, k, v: attention(q, k, v, torch.tensor(mask)),
@@ -195,7 +200,7 @@ def torch_pairs(torch):
     "name",
     [
         *("layer_norm", "attention", "gelu", "gelu_erf", "log_softmax", "softplus", "batch_norm", "logsumexp"),
-        *("cholesky", "log_determinant"),
+        *("cholesky", "log_determinant", "modulated_norm"),
     ],
 )
 def test_fused_primitives_equal_torch(name):

@@ -16,6 +16,7 @@ from mini_repr.training.session import prepare
 
 VIT = {"name": "vit", "width": 32, "depth": 4, "heads": 4, "patch": 2}
 TEXT_TRANSFORMER = {"name": "text_transformer", "width": 32, "depth": 4, "heads": 4}
+SENTENCES = {"data": {"name": "sentences"}, "encoder": {**TEXT_TRANSFORMER, "dropout": 0.1}}
 # What is read from the device at once is a float64 array; a share of the words of a text comes from integers.
 DOUBLE = {"cupy_copy__float32_float64", "cupy_copy__float64_float64"}
 SHARES = {"cupy_true_divide__bool_int64_float64", "cupy_copy__float64_float32"}
@@ -76,11 +77,26 @@ JOBS = {
         },
         *(170, 1),
     ),
+    "flow": Job({"method": {"name": "flow"}, "encoder": {"name": "denoiser", "depth": 2, "patch": 4}}, 400, 1),
     # The host draws which patches to hide from scores that it reads.
     "HPM": Job({"loss": {"name": "patch_order"}, "encoder": VIT}, 580, 2),
     "texts": Job(
         {"loss": {"name": "infonce"}, "data": {"name": "glosses"}, "encoder": TEXT_TRANSFORMER},
         *(620, 1, DOUBLE | SHARES),
+    ),
+    "graded pairs": Job(
+        {"loss": {"name": "cosent"}, "data": {"name": "glosses", "kind": "graded"}, "encoder": TEXT_TRANSFORMER},
+        *(620, 1, DOUBLE | SHARES),
+    ),
+    "SimCSE": Job({"loss": {"name": "infonce"}, **SENTENCES}, *(740, 1, DOUBLE | SHARES)),
+    "masked words": Job({"loss": {"name": "cross_entropy"}, **SENTENCES}, *(620, 1, DOUBLE | SHARES)),
+    "token dropping": Job(
+        {"loss": {"name": "cross_entropy"}, "method": {"keep": 4}, **SENTENCES}, *(620, 1, DOUBLE | SHARES)
+    ),
+    # The encoder checks the words that were drawn on the device.
+    "ELECTRA": Job({"loss": {"name": "replaced_tokens"}, **SENTENCES}, *(770, 2, DOUBLE | SHARES)),
+    "MAE-LM": Job(
+        {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, **SENTENCES}, *(620, 1, DOUBLE | SHARES)
     ),
 }
 

@@ -7,6 +7,10 @@ from mini_repr.pages.registry import pages_of
 from mini_repr.training import session
 
 SMALL_VIT = {"name": "vit", "width": 16, "depth": 2, "heads": 2, "patch": 4}
+SENTENCES = {
+    "data": {"name": "sentences"},
+    "encoder": {"name": "text_transformer", "width": 16, "depth": 2, "heads": 2, "buckets": 64, "dropout": 0.1},
+}
 # A run of every method; of masked images both, of encoders, optimisers and procedures each one at least.
 RUNS = {
     "simclr": {"loss": {"name": "infonce"}},
@@ -48,6 +52,15 @@ RUNS = {
     "latent_mim": {"loss": {"name": "patch_discrimination"}},
     "capi": {"loss": {"name": "cluster_prediction"}, "method": {"clusters": 8}},
     "supervised_masked": {"loss": {"name": "cross_entropy"}, "method": {"name": "supervised_masked", "codes": 8}},
+    "flow": {
+        "method": {"name": "flow"},
+        "encoder": {"name": "denoiser", "width": 16, "depth": 2, "heads": 2, "patch": 4},
+        "add": {"dispersive": {"weight": 0.5}},
+    },
+    "swycc": {
+        "method": {"name": "swycc", "decoder_width": 16, "decoder_depth": 1, "decoder_patch": 4},
+        "encoder": {"name": "mlp"},
+    },
     "autoencoder": {"loss": {"name": "ms_ssim"}},
     "jigsaw": {
         "loss": {"name": "cross_entropy"},
@@ -60,6 +73,7 @@ RUNS = {
         "encoder": {"name": "pooled_vit", "width": 16, "depth": 2, "heads": 2, "patch": 4},
     },
     "classifier": {"loss": {"name": "cross_entropy"}, "train": {"grad_cache": 4}},
+    "weight_masking": {"loss": {"name": "cross_entropy"}, "method": {"name": "weight_masking"}},
     "neighbours": {"loss": {"name": "barlow_twins"}, "method": {"name": "neighbours"}},
     "continual": {"loss": {"name": "sy_con"}},
     "hybrid_distill": {"loss": {"name": "token_relations"}, "encoder": {**SMALL_VIT, "depth": 3}},
@@ -78,6 +92,29 @@ RUNS = {
         "loss": {"name": "infonce"},
         "data": {"name": "glosses"},
         "encoder": {"name": "masked_mixer", "width": 16, "depth": 1},
+    },
+    "two_tower, graded": {
+        "loss": {"name": "pearson"},
+        "data": {"name": "glosses", "kind": "graded"},
+        "encoder": {"name": "text", "width": 16, "hidden": 16, "buckets": 64},
+    },
+    "two_tasks": {
+        "loss": {"name": "infonce"},
+        "data": {"name": "glosses", "kind": "tasks"},
+        "method": {"name": "two_tasks"},
+        "encoder": {"name": "text", "width": 16, "hidden": 16, "buckets": 64},
+    },
+    "simcse": {"loss": {"name": "infonce"}, **SENTENCES},
+    "unsee": {"loss": {"name": "corinfomax"}, "method": {"name": "unsee"}, **SENTENCES},
+    "language": {"loss": {"name": "cross_entropy"}, **SENTENCES},
+    "language, MAE-LM": {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, **SENTENCES},
+    "language, dropping": {"loss": {"name": "cross_entropy"}, "method": {"keep": 4}, **SENTENCES},
+    "electra": {"loss": {"name": "replaced_tokens"}, **SENTENCES},
+    "mined_negatives": {
+        "loss": {"name": "infonce"},
+        "data": {"name": "glosses"},
+        "method": {"name": "mined_negatives"},
+        "encoder": {"name": "text", "width": 16, "hidden": 16, "buckets": 64},
     },
     "sharpness": {"loss": {"name": "infonce"}, "optimizer": {"name": "sam:adamw", "clip_norm": 1.0}},
 }

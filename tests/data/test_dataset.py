@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mini_repr.data import DataError, Dataset, ImageSet, PairSet, RowSet, split
+from mini_repr.data import DataError, Dataset, ImageSet, PairSet, RowSet, TextSet, split
 
 IMAGES = np.zeros((4, 1, 2, 2), dtype=np.float32)
 LABELS = np.array([0, 1, 1, 0])
@@ -26,6 +26,11 @@ LABELS = np.array([0, 1, 1, 0])
         (lambda: RowSet("f", np.full((2, 1), np.inf)), "NaN or infinity"),
         (lambda: PairSet("f", ["a"], []), "1 texts a and 0 texts b"),
         (lambda: PairSet("f", [], []), "not none"),
+        (lambda: PairSet("f", ["a"], ["b"], similarity=np.zeros(2, np.float32)), "similarity of shape .* for 1 pairs"),
+        (lambda: PairSet("f", ["a"], ["b"], similarity=np.zeros(1)), "float64 for 1 pairs, expected"),
+        (lambda: PairSet("f", ["a"], ["b"], similarity=np.float32([np.inf])), "similarity holds infinity"),
+        (lambda: TextSet("f", []), "no texts, expected one or more"),
+        (lambda: TextSet("f", ["a"], np.zeros(2, np.int64), ("x",)), "labels of shape"),
         (lambda: PairSet("f", ["a"], ["b"], negatives=[]), "0 negatives, expected one for each of 1 pairs"),
         (lambda: split(ImageSet("f", IMAGES[:1])), "at least two rows"),
         (lambda: split(ImageSet("f", IMAGES), "labels"), "option split is 'labels', expected classes or rows"),
@@ -59,5 +64,9 @@ def test_every_fifth_row_is_test():
     assert data.test.a == ["a0", "a5", "a10"] and data.test.b == ["a10", "a5", "a0"]
     assert np.array_equal(data.test.labels, labels[::5])
     assert sorted(data.train.a + data.test.a) == sorted(a) and data.train.label_names == ("x", "y", "z")
+    graded = split(PairSet("f", a, a, similarity=np.arange(11, dtype=np.float32)))
+    assert graded.test.similarity.tolist() == [0, 5, 10] and len(graded.train.similarity) == 8
+    texts = split(TextSet("f", a, labels, ("x", "y", "z")))
+    assert texts.test.texts == ["a0", "a5", "a10"] and np.array_equal(texts.test.labels, labels[::5])
     rows = split(RowSet("f", np.arange(14.0).reshape(7, 2)))
     assert np.array_equal(rows.test.rows[:, 0], [0, 10]) and rows.train.labels is None

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from mini_repr.data import BalancedBatches, Batches, BoundBatches
+from mini_repr.data import BalancedBatches, Batches, BoundBatches, TaskBatches
 
 
 def make_shuffled(seed=3):
@@ -119,3 +119,22 @@ def test_bound_batches_share_one_row_a_class(drop_last):
 def test_misuse_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_batches_of_one_task_each():
+    tasks = np.repeat([3, 0, 1], [11, 7, 5])
+    batches = TaskBatches(tasks, 3, seed=1)
+    assert batches.per_epoch == 3 + 2 + 1
+    taken = [next(batches) for _ in range(12)]
+    assert all(len(set(tasks[batch])) == 1 and len(set(batch)) == 3 for batch in taken)
+    for epoch in (taken[:6], taken[6:]):
+        assert len(set(np.concatenate(epoch))) == 18
+    kinds = [[int(tasks[batch[0]]) for batch in epoch] for epoch in (taken[:6], taken[6:])]
+    assert sorted(kinds[0]) == sorted(kinds[1]) == [0, 0, 1, 3, 3, 3] and kinds[0] != kinds[1]
+    again = TaskBatches(tasks, 3, seed=1)
+    again.restore({**batches.state(), "step": 7})
+    np.testing.assert_array_equal(next(again), taken[7])
+    with pytest.raises(ValueError, match="TaskBatches: batch_size is 6, expected at most 5, the rows of a task"):
+        TaskBatches(tasks, 6)
+    with pytest.raises(ValueError, match="state has tasks"):
+        TaskBatches(tasks[::-1], 3, seed=1).restore(batches.state())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mini_repr.data import DataError, ImageSet, PairSet, RowSet, load
+from mini_repr.data import DataError, ImageSet, PairSet, RowSet, TextSet, load
 
 
 @pytest.fixture
@@ -354,9 +354,9 @@ def test_jsonl(tmp_path):
 
 
 def test_columns_that_would_not_be_used(tmp_path):
-    """A second negative, a similarity: refused with what to type, and read when that is typed."""
+    """A second negative: refused with what to type, and left out when that is typed."""
     path = tmp_path / "f.jsonl"
-    for name, value in (("negative_2", "far"), ("score", 0.0), ("negatives", ["far"]), ("score", 3)):
+    for name, value in (("negative_2", "far"), ("weight", 0.0), ("negatives", ["far"]), ("weight", 3)):
         lines = [{"query": f"q{i}", "document": f"d{i}", name: value if i else None} for i in range(6)]
         path.write_text("\n".join(map(json.dumps, lines)))
         refused(path, f"line 2: {name} would not be used.*--set data.columns=query,document")
@@ -367,7 +367,49 @@ def test_columns_that_would_not_be_used(tmp_path):
     assert load(path, columns="query,positive").test.b == ["p"]
     for score in ("0.0", "4.25", "-0.1", "1.5E2", ".5"):
         path.write_text(f"a\tb\t1\nc\td\t{score}\n")
-        refused(path, f"line 2: label is {score}, expected a class; similarities .*--set data.columns=a,b")
+        refused(path, f"line 2: label is {score}, expected a class; .* --set data.similarity=NAME")
+
+
+@pytest.mark.parametrize("name", ["f.tsv", "f.csv", "f.jsonl"])
+def test_graded_pairs(name, tmp_path):
+    path, keys = tmp_path / name, ("sentence1", "score", "sentence2")
+    rows = [(f'a "{i}", b', f"{i / 2}", f"d{i}") for i in range(6)]
+    lines = {
+        "f.jsonl": [json.dumps(dict(zip(keys, (a, float(x), b), strict=True))) for a, x, b in rows],
+        "f.tsv": ["\t".join(row) for row in (keys, *rows)],
+        "f.csv": [",".join(keys), *('"{}",{},{}'.format(a.replace('"', '""'), x, b) for a, x, b in rows)],
+    }[name]
+    path.write_text("\n".join(lines))
+    data = load(path)
+    assert data.test.a == [rows[0][0], rows[5][0]] and data.test.b == ["d0", "d5"] and data.test.labels is None
+    assert data.train.similarity.dtype == np.float32 and data.train.similarity.tolist() == [0.5, 1.0, 1.5, 2.0]
+    assert load(path, columns="sentence1,sentence2").train.similarity is None
+    named = load(path, columns="sentence2,sentence1", similarity="score")
+    assert named.test.a == ["d0", "d5"] and named.test.similarity.tolist() == [0.0, 2.5]
+    text = path.read_text()
+    path.write_text(text.replace("1.5", "null" if name == "f.jsonl" else ""))
+    assert np.isnan(load(path).train.similarity).tolist() == [False, False, True, False]
+    path.write_text(text.replace("1.5", "none" if name != "f.jsonl" else "true"))
+    refused(path, r"line [45]: score is .*, expected a number, how alike the texts are")
+
+
+def test_csv_of_more_than_a_line(tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_text('a,b\n"one\ntwo",x\ny,z\n')
+    assert load(path).test.a == ["one\ntwo"]
+    path.write_text('a,b\nx,y\n"open,x\n')
+    refused(path, "line 3: .*, expected comma-separated fields")
+
+
+def test_texts_one_a_line(tmp_path):
+    path = tmp_path / "f.txt"
+    path.write_text("  \n".join(f"sentence {i}" for i in range(6)) + "\n\n")
+    data = load(path)
+    assert isinstance(data.train, TextSet) and data.test.texts == ["sentence 0", "sentence 5"]
+    assert data.train.texts == [f"sentence {i}" for i in range(1, 5)] and data.train.labels is None
+    path.write_text(" \n\n")
+    refused(path, "no line with a text, expected at least two")
+    refused(path, "option 'columns' of read_texts, expected none", columns="a,b")
 
 
 @pytest.mark.parametrize("name", ["f.tsv", "f.jsonl"])
@@ -460,5 +502,5 @@ def test_what_is_nearly_right_is_told_what_to_type(tmp_path, rng):
 
 def test_unknown_sources(tmp_path):
     refused(tmp_path / "digts", "not there, expected a file, a folder, or one of digits, glosses")
-    (tmp_path / "f.csv").write_text("a,b")
-    refused(tmp_path / "f.csv", "of no known format, expected .npz, IDX")
+    (tmp_path / "f.md").write_text("a,b")
+    refused(tmp_path / "f.md", "of no known format, expected .npz, IDX")

@@ -78,8 +78,39 @@ CASES = {
 }
 
 
+WORDS = {"name": "text_transformer", "width": 16, "depth": 2, "heads": 2, "buckets": 64}
+SENTENCES = {"data": {"name": "topics", "kind": "sentences", "count": 240}, "encoder": WORDS}
+TEXTS = {
+    "masked words": {"loss": {"name": "cross_entropy"}, **SENTENCES},
+    "MAE-LM": {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, **SENTENCES},
+    "token dropping": {"loss": {"name": "cross_entropy"}, "method": {"keep": 6}, **SENTENCES},
+    "replaced words": {"loss": {"name": "replaced_tokens"}, "method": {"weight": 1.0}, **SENTENCES},
+    "graded pairs": {
+        "loss": {"name": "pearson"},
+        "data": {"name": "glosses", "kind": "graded"},
+        "encoder": {"name": "text", "width": 8, "hidden": 8, "buckets": 64},
+    },
+    "two tasks": {
+        "loss": {"name": "infonce"},
+        "data": {"name": "glosses", "kind": "tasks"},
+        "method": {"name": "two_tasks"},
+        "encoder": {"name": "text", "width": 8, "hidden": 8, "buckets": 64},
+        "optimizer": {"lr": 0.01},
+    },
+    "mined negatives": {
+        "loss": {"name": "infonce"},
+        "data": {"name": "topics", "count": 120},
+        "method": {"name": "mined_negatives", "every": 2},
+        "encoder": {"name": "text", "width": 8, "hidden": 8, "buckets": 64},
+    },
+}
+CASES |= TEXTS
+
+
 def settings_of(case):
     base = dict(SMALL)
+    if case in TEXTS.values():
+        return config.merge({name: SMALL[name] for name in ("optimizer", "train")}, case)
     if "encoder" in case:
         base["encoder"] = {}
     if case.get("loss", {}).get("name") in ("masked_regression", "cross_entropy"):

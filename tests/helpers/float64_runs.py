@@ -12,7 +12,7 @@ from mini_repr.training.run import Run
 
 def trained(settings, steps, world=ALONE):
     """{name: array} of all parameters and buffers after ``steps`` steps in float64, and ``loss``, that of each step."""
-    data = load(settings.get("data", {}).get("name", "digits"))
+    data = load(**{"name_or_path": "digits", **_renamed(settings.get("data", {}))})
     settings = config.resolve(settings, kind_of(data))
     run = Run(settings, data, CPU, world)
     run.inputs = tuple(x.astype(np.float64) if x.dtype.kind == "f" else x for x in run.inputs)
@@ -29,3 +29,8 @@ def trained(settings, steps, world=ALONE):
         terms, _, _ = run.train_step(index)
         losses.append(terms["loss"])
     return {**run.method.state_dict(), "loss": np.array(losses)}
+
+
+def _renamed(options):
+    """The options of a data set as ``load`` takes them."""
+    return {"name_or_path" if name == "name" else name: value for name, value in options.items()}

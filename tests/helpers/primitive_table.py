@@ -277,6 +277,12 @@ TABLE = {
         Sample("not contiguous", lambda rng: (normal(5, 4)(rng).T, *both((5,), (5,))(rng))),
         Sample("large eps", both((4, 5), (5,), (5,)), {"eps": 0.5}),
     ],
+    "modulated_norm": [
+        Sample("stack", both((2, 3, 5), (2, 5), (2, 5))),
+        Sample("one row an input", both((3, 1, 4), (3, 4), (3, 4))),
+        Sample("not contiguous", lambda rng: (normal(5, 3, 2)(rng).T, *both((2, 5), (2, 5))(rng))),
+        Sample("large eps", both((2, 3, 5), (2, 5), (2, 5)), {"eps": 0.5}),
+    ],
     "batch_norm": [
         Sample("matrix", both((6, 3), (3,), (3,)), outputs=1),
         Sample("no affine", constants(normal(6, 3), 1.0, 0.0), outputs=1),
@@ -288,25 +294,22 @@ TABLE = {
         Sample("eps", normal(6, 3), {"eps": 0.3}),
     ],
     "attention": [
-        Sample("one head", both((2, 3, 4), (2, 5, 4), (2, 5, 4)), outputs=1),
-        Sample("heads", both((2, 3, 4), (2, 3, 4), (2, 3, 4)), {"heads": 2}, outputs=1),
-        Sample("mask", lambda rng: (*both((2, 3, 4), (2, 4, 4), (2, 4, 4))(rng), ATTENTION_MASK), {"heads": 2}, 1),
-        Sample("sparse", both((2, 3, 4), (2, 7, 4), (2, 7, 4)), {"heads": 2, "sparse": True}, outputs=1),
+        Sample("one head", both((2, 3, 4), (2, 5, 4), (2, 5, 4))),
+        Sample("heads", both((2, 3, 4), (2, 3, 4), (2, 3, 4)), {"heads": 2}),
+        Sample("mask", lambda rng: (*both((2, 3, 4), (2, 4, 4), (2, 4, 4))(rng), ATTENTION_MASK), {"heads": 2}),
+        Sample("sparse", both((2, 3, 4), (2, 7, 4), (2, 7, 4)), {"heads": 2, "sparse": True}),
         Sample(
             "sparse, mask",
             lambda rng: (*both((2, 3, 4), (2, 4, 4), (2, 4, 4))(rng), ATTENTION_MASK),
             {"heads": 2, "sparse": True},
-            outputs=1,
         ),
-        Sample(
-            "strided", lambda rng: tuple(normal(2, 4, 3)(rng).swapaxes(1, 2) for _ in range(3)), {"heads": 2}, outputs=1
-        ),
+        Sample("strided", lambda rng: tuple(normal(2, 4, 3)(rng).swapaxes(1, 2) for _ in range(3)), {"heads": 2}),
     ],
     "self_attention": [
-        Sample("sparse, one place", normal(3, 1, 12), {"heads": 2, "sparse": True}, outputs=1),
-        Sample("heads", normal(2, 3, 12), {"heads": 2}, outputs=1),
-        Sample("mask", lambda rng: (normal(2, 3, 12)(rng), ATTENTION_MASK[..., :3]), {"heads": 2}, outputs=1),
-        Sample("many blocks", normal(40, 32, 48), {"heads": 4}, outputs=1, analytic=False),
+        Sample("sparse, one place", normal(3, 1, 12), {"heads": 2, "sparse": True}),
+        Sample("heads", normal(2, 3, 12), {"heads": 2}),
+        Sample("mask", lambda rng: (normal(2, 3, 12)(rng), ATTENTION_MASK[..., :3]), {"heads": 2}),
+        Sample("many blocks", normal(40, 32, 48), {"heads": 4}, analytic=False),
     ],
     "mlp_branch": [
         Sample("matrix", both((5, 4), (4,), (4,), (4, 6), (6,), (6, 4), (4,))),

@@ -61,6 +61,16 @@ def test_a_loss_of_the_same_arrays_can_be_added():
     assert float(total.data) == pytest.approx(sum(float(p.data) for p in parts), rel=1e-12)
 
 
+def test_a_loss_of_pairs_joins_a_loss_of_labels_on_its_two_views():
+    labels = np.arange(8) % 3
+    rows, twice = np.concatenate([A, B]), np.concatenate([labels, labels])
+    added = [(LOSSES["infonce"], 0.5, {})]
+    total = objective("supcon", added=added, with_labels=True)(rows, twice, embeddings=(A, B))
+    expected = LOSSES["supcon"](rows, twice).data + 0.5 * LOSSES["infonce"](A, B).data
+    assert float(total.data) == pytest.approx(float(expected), rel=1e-12)
+    assert set(total.terms) == {"supcon", "infonce"}
+
+
 def test_more_leading_columns_than_there_are_is_an_error():
     with pytest.raises(ValueError, match="got 7 columns, expected at most the 6"):
         objective(matryoshka=(2, 7))(A, B)

@@ -3,7 +3,7 @@ import pytest
 from directional import check_parameter_gradients
 
 from mini_repr.autograd import Tensor
-from mini_repr.nn import MLP, ImageMLP, LinearHead, PredictionHead, ProjectionHead
+from mini_repr.nn import MLP, Heads, ImageMLP, LinearHead, PredictionHead, ProjectionHead
 
 
 @pytest.mark.parametrize("norm", [None, "batch", "layer"])
@@ -47,6 +47,31 @@ def test_heads():
     assert len(ProjectionHead(8, 16, 4, rng, layers=1).linears) == 1
     scores = LinearHead(8, 3, rng)(x)
     assert scores.shape == (6, 3) and not scores.data.any()
+
+
+def test_a_fixed_head_weighs_columns_and_trains_nothing():
+    head = Heads(layers=0, kappa=2.0, dimensions=3).projector(3, np.random.default_rng(0))
+    x = Tensor(np.arange(6, dtype=np.float32).reshape(2, 3), True)
+    rows = head(x)
+    np.testing.assert_array_equal(rows.data, x.data * [1, 0.5, 0.25])
+    rows.sum().backward()
+    np.testing.assert_array_equal(x.grad, [[1, 0.5, 0.25]] * 2)
+    assert rows.dtype == np.float32 and not head.parameters()
+    none = Heads(layers=0, dimensions=3).projector(3, np.random.default_rng(0))
+    np.testing.assert_array_equal(none(x).data, x.data)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"layers": 0}, "heads.dimensions: got 64, expected 8, the encoder's width"),
+        ({"kappa": 1.1}, "heads.kappa: got 1.1, which is of a head without layers: heads.layers=0"),
+        ({"layers": 0, "kappa": 0.9}, "heads.kappa: got 0.9, expected a number"),
+    ],
+)
+def test_heads_that_do_not_fit_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Heads(**settings).projector(8, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(

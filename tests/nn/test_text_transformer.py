@@ -170,3 +170,24 @@ def test_runs_on_the_device():
 def test_bad_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_head_of_low_rank_is_a_product():
+    encoder = small()
+    head = LanguageHead(encoder.words, np.random.default_rng(1), rank=3, dtype=np.float64)
+    scores = head(np.random.default_rng(2).standard_normal((20, 8))).data
+    assert scores.shape == (20, 32) and np.linalg.matrix_rank(scores - head.bias.data) == 3
+    assert encoder.words.weight not in head.parameters()
+
+
+def test_a_head_of_other_inputs_is_tied_behind_a_layer_norm():
+    encoder = distinct(small())
+    head = LanguageHead(encoder.words, np.random.default_rng(1), inputs=5, dtype=np.float64)
+    tokens = np.random.default_rng(2).standard_normal((6, 5))
+    rows = head.norm(_gelu(tokens @ head.linear.weight.data + head.linear.bias.data)).data
+    np.testing.assert_allclose(head(tokens).data, rows @ encoder.words.weight.data.T, atol=1e-12)
+    assert any(p is encoder.words.weight for p in head.parameters())
+
+
+def _gelu(x):
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mini_repr.autograd import Tensor
-from mini_repr.optim.soup import average_parameters
+from mini_repr.optim.soup import average_parameters, fuse_by_deviation
 
 
 def model(seed, dtype=np.float64):
@@ -61,3 +61,33 @@ def test_linear_models_average_their_outputs():
 def test_what_does_not_go_together_is_refused(models, weights, problem):
     with pytest.raises(ValueError, match=f"^average_parameters: {problem}"):
         average_parameters(models, weights)
+
+
+@pytest.mark.parametrize("by", ["tensor", "element"])
+def test_fusion_by_deviation_is_its_definition(by):
+    start, *models = (model(seed) for seed in range(4))
+    fused = fuse_by_deviation(start, models, by)
+    for name, expected in fuse_by_deviation.definition(start, models, by).items():
+        np.testing.assert_allclose(fused[name], expected, rtol=1e-13)
+    tensors = [{name: Tensor(value) for name, value in one.items()} for one in (start, *models)]
+    np.testing.assert_array_equal(fuse_by_deviation(tensors[0], tensors[1:], by)["bias"], fused["bias"])
+
+
+@pytest.mark.parametrize("by", ["tensor", "element"])
+def test_who_moved_a_parameter_has_the_say_on_it(by):
+    start, other = model(0, np.float32), model(1, np.float32)
+    for name, value in fuse_by_deviation(start, [other, start], by).items():
+        np.testing.assert_allclose(value, other[name], rtol=1e-6)
+        assert value.dtype == np.float32
+    same = fuse_by_deviation(start, [other, other], by)
+    np.testing.assert_allclose(same["weight"], other["weight"], rtol=1e-6)
+    np.testing.assert_array_equal(fuse_by_deviation(start, [start], by)["bias"], start["bias"])
+    mirrored = {name: 2 * start[name] - other[name] for name in start}
+    np.testing.assert_allclose(fuse_by_deviation(start, [other, mirrored], by)["bias"], start["bias"], atol=1e-6)
+
+
+def test_fusion_refuses_models_of_another_kind():
+    with pytest.raises(ValueError, match=r"fuse_by_deviation: models\[0\]: bias: got nothing, expected float64"):
+        fuse_by_deviation(model(0), [{"weight": model(1)["weight"]}])
+    with pytest.raises(ValueError, match="by: got 'row', expected tensor or element"):
+        fuse_by_deviation(model(0), [model(1)], "row")

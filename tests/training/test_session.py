@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from mini_repr.methods.build import find_method
 from mini_repr.pages.registry import all_losses
 from mini_repr.training import checkpoint, session
 from mini_repr.training.step import Diverged
@@ -53,9 +54,32 @@ def assert_same_weights(one, other):
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
-@pytest.mark.parametrize("loss", list(all_losses()))
+def kind_for(loss):
+    """What a loss is trained on unless told otherwise: images where a method does, else texts; None for none."""
+    for kind in ("images", "texts", "sentences"):
+        try:
+            find_method(None, all_losses()[loss], kind)
+        except ValueError:
+            continue
+        return kind
+
+
+KINDS = {loss: kind_for(loss) for loss in all_losses()}
+
+
+def test_a_method_trains_every_loss_but_those_of_attention_maps():
+    """These steer the drawing of an image by a model that is already trained."""
+    assert {loss for loss, kind in KINDS.items() if kind is None} == {
+        loss for loss, page in all_losses().items() if page.compares == "maps"
+    }
+
+
+# Those of texts: see test_texts.py.
+@pytest.mark.parametrize("loss", [loss for loss, kind in KINDS.items() if kind == "images"])
 def test_every_loss_trains_two_epochs_and_reports(tmp_path, loss):
     settings = chosen(loss, epochs=2)
+    own = find_method(None, all_losses()[loss]).default_encoder
+    settings["encoder"] |= {"name": own} if own else {}
     if loss == "token_relations":
         settings["encoder"]["depth"] = 2
         session.start({**settings, "loss": {"name": "infonce"}}, tmp_path / "teacher")[1].close()

@@ -23,14 +23,14 @@ def attention(query, key, value, /, mask=None, heads=1, sparse=False):
             gives a zero row.
         sparse: sparsemax in place of softmax (Martins, Astudillo 2016, arXiv 1602.02068): most weights are exactly 0.
     Returns:
-        (output (B, N, D), weights (B, heads, N, M)). The weights carry no gradient: they are for looking at.
+        (output (B, N, D), weights (B, heads, N, M)). Both carry gradients.
     """
     outputs, back = _attend(query, key, value, mask, heads, sparse)
     xp = backend_of(query).xp
 
     def backward(gradients):
         g_query, g_key, g_value = xp.empty_like(query), xp.empty_like(key), xp.empty_like(value)
-        back(gradients[0], g_query, g_key, g_value)
+        back(gradients, g_query, g_key, g_value)
         return g_query, g_key, g_value
 
     return outputs, backward
@@ -46,14 +46,14 @@ def self_attention(packed, /, mask=None, heads=1, sparse=False):
 
     def backward(gradients):
         g_packed = backend_of(packed).xp.empty_like(packed)
-        back(gradients[0], *thirds(g_packed))
+        back(gradients, *thirds(g_packed))
         return g_packed
 
     return outputs, backward
 
 
 def _attend(query, key, value, mask, heads, sparse):
-    """((output, weights), back); ``back(g, g_query, g_key, g_value)`` fills the last three."""
+    """((output, weights), back); ``back(gradients of both, g_query, g_key, g_value)`` fills the last three."""
     backend = backend_of(query)
     xp = backend.xp
     q, k, v = (heads_of(x, heads) for x in (query, key, value))
@@ -63,9 +63,13 @@ def _attend(query, key, value, mask, heads, sparse):
     masks = () if mask is None else (xp.broadcast_to(mask, weights.shape),)
     backend.row_blocks(partial(attend_into, backend, sparse=sparse), q, k, v, weights, heads_of(output, heads), *masks)
 
-    def back(g, g_query, g_key, g_value):
+    def back(gradients, g_query, g_key, g_value):
+        g, g_weights = gradients
+        g = xp.zeros_like(output) if g is None else g
         split = [heads_of(x, heads) for x in (g, query, key, value, output, g_query, g_key, g_value)]
-        backend.row_blocks(partial(attend_back_into, backend, sparse=sparse), *split[:4], weights, *split[4:])
+        looked_at = () if g_weights is None else (g_weights,)
+        kernel = partial(attend_back_into, backend, sparse=sparse)
+        backend.row_blocks(kernel, *split[:4], weights, *split[4:], *looked_at)
 
     return (output, weights), back
 
@@ -127,18 +131,24 @@ def _shift(xp, scale, mask, p):
     p -= top if mask is None else xp.where(xp.isfinite(top), top, 0)
 
 
-def attend_back_into(backend, g, q, k, v, p, output, g_q, g_k, g_v, sparse=False):
-    """Fill the gradients of q, k and v from the gradient ``g`` of ``output``."""
+def attend_back_into(backend, g, q, k, v, p, output, g_q, g_k, g_v, g_weights=None, sparse=False):
+    """Fill the gradients of q, k and v from that of ``output``, ``g``, and of the weights, where there is one."""
     xp = backend.xp
     backend.matmul(p.swapaxes(-1, -2), g, out=g_v)
     g_p = xp.empty_like(p)
     backend.matmul(g, v.swapaxes(-1, -2), out=g_p)
+    if g_weights is not None:
+        g_p += g_weights
     if sparse:
         # Sparsemax: on the support g_p less its mean over the support.
         support = p > 0
         g_p *= support
         size = xp.maximum(support.sum(axis=-1, keepdims=True, dtype=p.dtype), 1)
         g_p -= support * (g_p.sum(axis=-1, keepdims=True) / size)
+        g_p *= 1 / sqrt(q.shape[-1])
+    elif g_weights is not None:  # p·g_p is then no longer g·output
+        g_p -= (p * g_p).sum(axis=-1, keepdims=True)
+        g_p *= p
         g_p *= 1 / sqrt(q.shape[-1])
     else:
         scaled_softmax_back(backend, 1 / sqrt(q.shape[-1]), p, g, output, g.shape[-1], g_p)

@@ -135,6 +135,45 @@ def layer_norm(x, gain, bias, /, eps=1e-5):
     return output.reshape(x.shape), backward
 
 
+@primitive
+def modulated_norm(x, scale, shift, /, eps=1e-6):
+    """(x - mean) / sqrt(var + eps) * (1 + scale) + shift over the last axis: a layer norm whose input chooses both.
+
+    Peebles, Xie 2022, arXiv 2212.09748, section 3.2 (adaptive layer norm). x (B, N, D); scale, shift (B, D), one of
+    each for all rows of an input. Gradient: as ``layer_norm``'s, and sums over the rows of an input.
+    """
+    backend = backend_of(x)
+    xp = backend.xp
+    x = xp.ascontiguousarray(x)
+    normal, output = xp.empty_like(x), xp.empty_like(x)
+    rstd = xp.empty((*x.shape[:2], 1), dtype=x.dtype)
+
+    def rows(*arrays):  # (B, N, D) as (B N, D), views
+        return [array.reshape(-1, array.shape[-1]) for array in arrays]
+
+    def forward(x, scale, shift, normal, rstd, output):
+        x, *written = rows(x, normal, rstd)
+        normalise_into(backend, x, eps, *written)
+        xp.multiply(normal, 1 + scale[:, None], out=output)
+        output += shift[:, None]
+
+    backend.row_blocks(forward, x, scale, shift, normal, rstd, output)
+
+    def backward(g):
+        g_x, g_scale, g_shift = (xp.empty_like(array) for array in (normal, scale, shift))
+
+        def kernel(g, scale, normal, rstd, g_x, g_scale, g_shift):
+            g_scale[...] = (g * normal).sum(axis=1)
+            g_shift[...] = g.sum(axis=1)
+            normal, rstd, g, g_x = rows(normal, rstd, g * (1 + scale[:, None]), g_x)
+            normalise_back_into(backend, normal, rstd, None, g, g_x)
+
+        backend.row_blocks(kernel, g, scale, normal, rstd, g_x, g_scale, g_shift)
+        return g_x, g_scale, g_shift
+
+    return output, backward
+
+
 @by_rows(
     "T rows, number eps",
     "T normal, T rstd",

@@ -134,7 +134,7 @@ def attention_branch(
                 g_parts = backend.empty_heads(qkv[block].shape, x.dtype)
                 g_heads, rows = heads_of(g_mixed, heads), heads_of(mixed[block], heads)
                 attend_back_into(
-                    backend, g_heads, *parts_of(qkv[block]), weights[block], rows, *parts_of(g_parts), sparse
+                    backend, g_heads, *parts_of(qkv[block]), weights[block], rows, *parts_of(g_parts), sparse=sparse
                 )
                 g_qkv = g_parts.reshape(len(g_block), -1)
                 g_folded = _plus(g_folded, flat(normal[block]).T @ g_qkv)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mini_repr.data.dataset import Dataset, PairSet
+from mini_repr.data.dataset import Dataset, PairSet, TextSet
 
 FAMILIES, TOPICS_EACH = 5, 4
 FUNCTION_WORDS, OWN_WORDS, FAMILY_WORDS, NOISE_WORDS = 20, 14, 24, 60
@@ -15,6 +15,7 @@ TOPICS = FAMILIES * TOPICS_EACH
 SHARES = (0.35, 0.20, 0.25, 0.20)
 FOLLOWS = 0.75
 LANGUAGE_SEED = 2024
+KINDS = ("halves", "sentences", "graded")
 
 
 class Sentences(NamedTuple):
@@ -107,19 +108,41 @@ def graded_pairs(topics, count, rng):
     return first, second, grades
 
 
-def topic_pairs(count=4000, seed=0, length=16, chained=False):
-    """Pairs of texts, the first and the second half of a sentence, labelled by their topic.
+def topic_texts(kind="halves", count=4000, seed=0, length=16, chained=False):
+    """Texts of the language of topics.
 
     Args:
-        count: training pairs; a quarter as many test pairs, of other sentences.
+        kind: ``"halves"``, pairs of the first and the second half of a sentence, labelled by their topic;
+            ``"sentences"``, whole sentences with these labels; ``"graded"``, pairs of sentences with their
+            ``similarity``, a third each of one topic, of one family, and of two families.
+        count: training texts or pairs; a quarter as many to test, of other sentences.
         seed, length, chained: as in ``topic_sentences``. ``mini-repr train --data topics --set data.chained=true``
+    Raises:
+        ValueError: another kind, or too few words or sentences for it.
     """
-    words, parts = np.array(vocabulary()), []
+    if kind not in KINDS:
+        raise ValueError(f"topics: kind {kind!r}, expected {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    names, parts = tuple(str(topic) for topic in range(TOPICS)), []
     for stream, number in enumerate((count, max(10, count // 4))):
-        drawn = topic_sentences(number, np.random.default_rng([seed, stream]), length, chained)
-        halves = [[" ".join(words[row]) for row in drawn.ids[:, side]] for side in _halves(length)]
-        parts.append(PairSet("topics", *halves, drawn.topics, tuple(str(topic) for topic in range(TOPICS))))
+        rng = np.random.default_rng([seed, stream])
+        drawn = topic_sentences(number, rng, length, chained)
+        if kind == "halves":
+            halves = [texts_of(drawn.ids[:, side]) for side in _halves(length)]
+            parts.append(PairSet("topics", *halves, drawn.topics, names))
+        elif kind == "sentences":
+            parts.append(TextSet("topics", texts_of(drawn.ids), drawn.topics, names))
+        else:
+            texts = texts_of(drawn.ids)
+            first, second, grades = graded_pairs(drawn.topics, number, rng)
+            sides = ([texts[i] for i in side] for side in (first, second))
+            parts.append(PairSet("topics", *sides, similarity=grades.astype(np.float32)))
     return Dataset("topics", *parts)
+
+
+def texts_of(ids):
+    """Sentences (N, T) of word numbers as a list of texts."""
+    words = np.array(vocabulary())
+    return [" ".join(words[row]) for row in ids]
 
 
 def _halves(length):

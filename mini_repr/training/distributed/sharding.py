@@ -35,7 +35,7 @@ class BatchSharding:
         self._groups = groups
         self._near = world.near(max(1, world.size // groups))  # the ranks that share a group
         self._parts = max(1, groups // world.size)  # groups on this rank
-        self._in_ring = self._near.size > 1 and _has_ring_form(method.objective)
+        self._in_ring = self._near.size > 1 and not method.parts_batch and _has_ring_form(method.objective)
         self._norms = [m for m in method.named_modules().values() if isinstance(m, BatchNorm)]
         self._drops = any(isinstance(m, Dropout) and m.rate > 0 for m in method.named_modules().values())
         self.loss = partial(ring_infonce, world=self._near) if self._in_ring else method.objective.loss

@@ -34,9 +34,8 @@ def test_a_run_trains_on_it(name, tmp_path):
 
 
 def test_errors_name_the_sets():
-    with pytest.raises(
-        DataError, match="one of digits, glosses, scenes, wandering, moving, coloured, permuted, bars, topics"
-    ):
+    known = "digits, glosses, sentences, scenes, wandering, moving, coloured, permuted, bars, topics"
+    with pytest.raises(DataError, match=f"one of {known}"):
         load("scene")
     with pytest.raises(DataError, match="option 'size' of wandering_images, expected count, seed, canvas, clutter"):
         load("wandering", size=3)

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mini_repr.data import load
+from mini_repr.data import TextSet, load
 from mini_repr.data.generated.topics import (
     FOLLOWS,
     FUNCTION_WORDS,
@@ -79,3 +79,19 @@ def test_as_pairs_of_texts():
     assert set(" ".join(data.train.a).split()) <= set(vocabulary())
     with pytest.raises(ValueError, match="length is 1"):
         load("topics", length=1)
+    with pytest.raises(ValueError, match="topics: kind 'x', expected halves, sentences or graded"):
+        load("topics", kind="x")
+
+
+def test_as_sentences_and_as_graded_pairs():
+    data = load("topics", kind="sentences", count=200, length=10)
+    assert isinstance(data.train, TextSet) and len(data.train) == 200 and len(data.test) == 50
+    number = {word: k for k, word in enumerate(vocabulary())}
+    own = [set(content_words(topic).tolist()) for topic in range(TOPICS)]
+    ids = [[number[word] for word in text.split()] for text in data.train.texts]
+    assert {len(row) for row in ids} == {10}
+    likeliest = [max(range(TOPICS), key=lambda topic, row=row: sum(word in own[topic] for word in row)) for row in ids]
+    assert np.mean(likeliest == data.train.labels) > 0.8
+    graded = load("topics", kind="graded", count=300)
+    assert graded.train.labels is None and graded.train.similarity.dtype == np.float32
+    assert np.bincount(graded.train.similarity.astype(int)).tolist() == [100, 100, 100]

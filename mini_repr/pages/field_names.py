@@ -1,0 +1,66 @@
+"""Names by which the field knows a loss with settings and a way to train it: SimCLR is InfoNCE, NT-Xent, two views."""
+
+from typing import NamedTuple
+
+from mini_repr.pages.names import UnknownName, choose, find_loss, folded
+from mini_repr.pages.registry import all_losses
+
+
+class Meant(NamedTuple):
+    """What a name stands for: a loss, and where the name says so its variant, the method, and settings of that."""
+
+    loss: str
+    variant: str | None = None
+    method: str | None = None
+    settings: dict = {}  # noqa: RUF012  (never changed)
+
+    def options(self):
+        """As one types it: the loss, then options of ``mini-repr train``."""
+        parts = [self.loss]
+        parts += [f"--variant {self.variant}"] if self.variant else []
+        parts += [f"--method {self.method}"] if self.method else []
+        return " ".join([*parts, *(f"--set method.{name}={value}" for name, value in self.settings.items())])
+
+
+FIELD_NAMES = {
+    "simclr": Meant("infonce", "nt_xent", "simclr"),
+    "nt_xent": Meant("infonce", "nt_xent"),
+    "clip": Meant("infonce"),
+    "moco": Meant("infonce", "moco", "momentum"),
+    "dcl": Meant("infonce", "decoupled"),
+    "multiple_negatives_ranking": Meant("infonce", "one_direction"),
+    "mnrl": Meant("infonce", "one_direction"),
+    "simcse": Meant("infonce", "one_direction", "simcse"),
+    "byol": Meant("negative_cosine", "byol", "momentum"),
+    "simsiam": Meant("negative_cosine", None, "simsiam"),
+    "barlow": Meant("barlow_twins"),
+    "supervised_contrastive": Meant("supcon"),
+    "triplet_margin": Meant("triplet"),
+    "batch_hard": Meant("triplet", "batch_hard"),
+    "am_softmax": Meant("circle_scores", "am_softmax"),
+    "normface": Meant("circle_scores", "normface"),
+    "ce": Meant("cross_entropy"),
+    "label_smoothing": Meant("cross_entropy", "smoothed"),
+    "sne": Meant("icon", "sne"),
+    "t_sne": Meant("icon", "t_sne"),
+    "mae": Meant("masked_regression", None, "masked"),
+    "simmim": Meant("masked_regression", "simmim", "masked", {"style": "simmim"}),
+    "ddpm": Meant("flow_matching", "noise", "flow"),
+    "rectified_flow": Meant("flow_matching", None, "flow"),
+    "mlm": Meant("cross_entropy", None, "language"),
+    "mae_lm": Meant("cross_entropy", None, "language", {"style": "mae_lm"}),
+}
+
+
+def meant(name):
+    """What a name stands for: a loss of that name, else what the field means by it.
+
+    Raises:
+        UnknownName: neither; names the nearest loss.
+    """
+    try:
+        return Meant(find_loss(name).name)
+    except UnknownName:
+        by_fold = {folded(known): known for known in FIELD_NAMES}
+        known = by_fold.get(folded(name), name) if isinstance(name, str) else name
+        return FIELD_NAMES[choose("loss", known, [*all_losses(), *FIELD_NAMES])]
