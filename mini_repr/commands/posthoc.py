@@ -33,6 +33,8 @@ def posthoc(name, source, assignments, names, load, out, rows):
     if isinstance(page.thing, type) and not issubclass(page.thing, Estimator):
         raise ValueError(f"posthoc {name}: acts in training, not on saved rows; mini-repr show {name}")
     if not isinstance(page.thing, type):
+        if len(page.parameters) < len(page.__signature__.parameters):
+            raise ValueError(f"posthoc {name}: takes more than arrays and settings, from Python; mini-repr show {name}")
         if load or rows:
             raise ValueError(f"posthoc {name}: makes no rows; --load and --rows are for procedures that are fitted")
         arrays = mapped(_arrays(source), names, source)
@@ -44,6 +46,8 @@ def posthoc(name, source, assignments, names, load, out, rows):
         click.echo(report(made))
         return
     arrays = mapped(_arrays(source), names, source)
+    if arrays.get("z") is None or not arrays["z"].ndim:
+        raise ValueError(f"{source}: no rows z (N, D); holds {', '.join(arrays) or 'nothing'}; see --map")
     procedure = _loaded(load, page) if load else _fitted(page, settings_of(page, assignments), arrays, source)
     if out:
         procedure.save(out)
@@ -73,15 +77,30 @@ def _fitted(page, settings, arrays, source):
     import inspect
 
     procedure = page.thing(**settings)
-    train = ~arrays["is_test"] if "is_test" in arrays else slice(None)
+    train = _training_rows(arrays, source)
     given = {}
     for p in list(inspect.signature(procedure.fit).parameters.values()):
+        if p.name in arrays and len(arrays[p.name]) != len(train):
+            raise ValueError(f"{source}: {p.name}: got {len(arrays[p.name])} rows, expected {len(train)}, as z has")
         if p.name in arrays:
             given[p.name] = arrays[p.name][train]
         elif p.default is p.empty:
-            held = ", ".join(arrays) or "nothing"
-            raise ValueError(f"{source}: no array {p.name!r}, which {page.name} needs; holds {held}; see --map")
+            raise ValueError(
+                f"{source}: no array {p.name!r}, which {page.name} needs; holds {', '.join(arrays)}; see --map"
+            )
     return procedure.fit(**given)
+
+
+def _training_rows(arrays, source):
+    """(N,) bool: the rows of z that are no test rows."""
+    import numpy as np
+
+    rows = len(arrays["z"])
+    is_test = arrays.get("is_test", np.zeros(rows, bool))
+    if is_test.dtype.kind != "b" or is_test.shape != (rows,) or is_test.all():
+        got = "test rows alone" if is_test.dtype.kind == "b" and is_test.all() else f"{is_test.dtype} {is_test.shape}"
+        raise ValueError(f"{source}: is_test: got {got}, expected booleans ({rows},), some of them false")
+    return ~is_test
 
 
 def _made(procedure, arrays):

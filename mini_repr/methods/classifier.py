@@ -12,6 +12,9 @@ from mini_repr.methods.method import Method, Step
 from mini_repr.nn import Linear, LinearHead, truncated_normal
 from mini_repr.pages.declare import part
 
+# What a loss may ask for, see the class.
+KNOWN = {"x", "scores", "labels", "is_number", "targets", "values", "w", "predictions"}
+
 
 @part("method", "classifier", aliases=("supervised",))
 class Classifier(Method):
@@ -41,7 +44,7 @@ class Classifier(Method):
 
     @classmethod
     def fits(cls, loss):
-        return super().fits(loss) and not {"similarity", "replaced"} & set(loss.required)
+        return super().fits(loss) and set(loss.required) <= KNOWN
 
     def sample(self, images, rng):
         return (self.views(images, rng),)

@@ -5,7 +5,7 @@ Source: Vaswani et al. 2017, arXiv 1706.03762, in the pre-norm form of Xiong et 
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, gelu, linear, where
+from mini_repr.autograd import Tensor, broadcast_to, concatenate, gelu, linear, where
 from mini_repr.backend import backend_of
 from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.gaps import with_rows_at
@@ -38,6 +38,7 @@ class TextTransformer(WordEncoder):
         causal: whether a word sees only itself and the words before it.
         attention: "softmax", or "sparsemax": most weights exactly 0 (Martins, Astudillo 2016, arXiv 1602.02068).
         dropout: rate on the branches of every block.
+        prompt: learned rows without a position in front of every text, which take no part in pooling and in tokens.
         start: "xavier"; "scaled": the last weight of each branch times 1 / sqrt(2 depth), as in GPT-2; "zero": it is 0.
     """
 
@@ -58,6 +59,7 @@ class TextTransformer(WordEncoder):
         causal: Flag = False,
         attention: Choice("softmax", "sparsemax") = "softmax",
         dropout: FractionBelowOne = 0.0,
+        prompt: Count(least=0) = 0,
         start: Choice("xavier", "scaled", "zero") = "xavier",
     ):
         self.width, self.depth, self.max_tokens = width, depth, max_tokens
@@ -82,8 +84,11 @@ class TextTransformer(WordEncoder):
         ]
         self.norm = LayerNorm(width, dtype=dtype)
         self._pooling, self._causal = pooling, causal
+        if prompt and causal:
+            raise ValueError("TextTransformer: prompt: got one with causal, expected 0: nothing stands before a text")
+        self.prompt = Tensor(truncated_normal(rng, (prompt, width), dtype), True) if prompt else None
 
-    def forward(self, ids, mask, layers=(), attention=False, replace=None, mask_token=None, places=None):
+    def forward(self, ids, mask, layers=(), attention=False, replace=None, mask_token=None, places=None, prompted=True):
         """Encode texts.
 
         Args:
@@ -95,6 +100,7 @@ class TextTransformer(WordEncoder):
                 word's row, before the position is added.
             places: integers (B, T) on the host, the places in their text of words that are not all of it; None counts
                 from 0.
+            prompted: whether the prompt stands in front, where there is one.
         Raises:
             ValueError: an argument of a wrong shape or out of range.
         """
@@ -105,13 +111,18 @@ class TextTransformer(WordEncoder):
         if self._causal:
             allowed = allowed & backend.xp.tri(length, dtype=bool)
         x = self.placed_words(ids, replace, mask_token, places)
+        front = len(self.prompt) if prompted and self.prompt is not None else 0
+        if front:
+            x = concatenate(broadcast_to(self.prompt, (len(ids), *self.prompt.shape)), x, axis=1)
+            shown = backend.xp.ones((len(ids), 1, 1, front), dtype=bool)
+            allowed = backend.xp.concatenate([shown, allowed], axis=3)
         kept, weights_of = {}, []
         for number, block in enumerate(self.blocks, 1):
             x, weights = block(x, allowed)
-            kept[number] = x
+            kept[number] = x[:, front:] if front else x
             if attention:
                 weights_of.append(weights)
-        tokens = self.norm(x)
+        tokens = self.norm(x[:, front:] if front else x)
         return Encoded(self.pool(tokens, mask), tokens, tuple(kept[number] for number in layers), tuple(weights_of))
 
     def forward_dropping(self, ids, mask, kept, replace=None, mask_token=None):
@@ -126,12 +137,12 @@ class TextTransformer(WordEncoder):
         Returns:
             ``Encoded``: pooled and tokens (B, T, width).
         Raises:
-            ValueError: an argument of a wrong shape, a depth of 1, or a causal encoder.
+            ValueError: an argument of a wrong shape, a depth of 1, a causal encoder, or one with a prompt.
         """
         self._check(ids, mask, (), replace, mask_token, None)
-        if self.depth < 2 or self._causal:
-            came = f"depth {self.depth}{', causal' if self._causal else ''}"
-            raise ValueError(f"TextTransformer: kept: got {came}, expected two blocks or more, not causal")
+        if self.depth < 2 or self._causal or self.prompt is not None:
+            came = f"depth {self.depth}{', causal' * self._causal}{', a prompt' * (self.prompt is not None)}"
+            raise ValueError(f"TextTransformer: kept: got {came}, expected two blocks or more, not causal, no prompt")
         backend, half = backend_of(self.words.weight.data), self.depth // 2
         mask = backend.asarray(mask)
         allowed = mask[:, None, None, :]
@@ -190,10 +201,13 @@ def text_transformer_definition(encoder, ids, mask):
     state, pooled = encoder.state_dict(), []
     for words, kept in zip(ids, mask, strict=True):
         x = state["words.weight"][words] + state["positions"][: len(words)]
+        front = len(state.get("prompt", ()))
+        x = np.concatenate([state["prompt"], x]) if front else x
+        kept, text = np.concatenate([np.ones(front, bool), kept]), kept
         sees = np.array([[kept[j] and (j <= i or not encoder._causal) for j in range(len(x))] for i in range(len(x))])
         for block in encoder.blocks:
             x = block_definition(block, x, sees)
-        rows = normalised(x, state["norm.gain"], state["norm.bias"])[kept]
+        rows = normalised(x[front:], state["norm.gain"], state["norm.bias"])[text]
         chosen = {"mean": rows, "first": rows[:1], "last": rows[-1:]}[encoder._pooling]
         pooled.append(sum(chosen, 0 * x[0]) / max(len(chosen), 1))
     return np.stack(pooled)

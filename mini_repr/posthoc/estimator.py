@@ -78,7 +78,7 @@ class Estimator:
             np.savez(
                 file,
                 procedure=np.array(self.page.name),
-                settings=np.array(json.dumps(self.get_params())),
+                settings=np.array(json.dumps(self.checked_settings())),
                 **{name.removesuffix("_"): np.asarray(value) for name, value in self._require_fitted().items()},
             )
 

@@ -56,6 +56,8 @@ def test_a_procedure_that_is_a_function(tmp_path):
     [
         (("inpl",), "no such procedure; did you mean 'inlp'?"),
         (("sam",), "posthoc sam: acts in training, not on saved rows"),
+        (("linupper",), "posthoc linupper: takes more than arrays and settings"),
+        (("unlearn",), "posthoc unlearn: takes more than arrays and settings, from Python"),
         (("inlp",), "no array 'attribute', which inlp needs; holds z, labels, is_test; see --map"),
         (("inlp", "--map", "attribute"), "--map attribute: expected ARGUMENT=ARRAY"),
         (("inlp", "--map", "attribute=colour"), "--map attribute=colour:"),
@@ -68,4 +70,19 @@ def test_a_procedure_that_is_a_function(tmp_path):
 def test_a_mistake_is_one_line(source, words, part):
     name, *rest = (word.format(source=source) for word in words)
     done = run(name, source, *rest)
+    assert done.exit_code == 2 and part in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    "arrays, words, part",
+    [
+        ({"x": np.ones((4, 2))}, ("--load", "none.npz"), "no rows z (N, D); holds x; see --map"),
+        ({"z": np.ones((4, 2)), "attribute": np.arange(3)}, (), "attribute: got 3 rows, expected 4, as z has"),
+        ({"z": np.ones((4, 2)), "is_test": np.ones(4, bool)}, (), "is_test: got test rows alone"),
+        ({"z": np.ones((4, 2)), "is_test": np.ones(4)}, (), "is_test: got float64 (4,), expected booleans (4,)"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_one_line(tmp_path, arrays, words, part):
+    np.savez(tmp_path / "rows.npz", **arrays)
+    done = run("inlp", tmp_path / "rows.npz", *words)
     assert done.exit_code == 2 and part in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr

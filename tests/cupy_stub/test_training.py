@@ -109,6 +109,12 @@ RUNS = {
     "language": {"loss": {"name": "cross_entropy"}, **SENTENCES},
     "language, MAE-LM": {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, **SENTENCES},
     "language, dropping": {"loss": {"name": "cross_entropy"}, "method": {"keep": 4}, **SENTENCES},
+    "infoprompt": {
+        "loss": {"name": "cross_entropy"},
+        "method": {"name": "infoprompt"},
+        **SENTENCES,
+        "encoder": {**SENTENCES["encoder"], "prompt": 2},
+    },
     "electra": {"loss": {"name": "replaced_tokens"}, **SENTENCES},
     "mined_negatives": {
         "loss": {"name": "infonce"},

@@ -123,7 +123,7 @@ def test_sentences_are_all_definitions_and_examples():
 def test_load_knows_the_embedded_names():
     assert len(load("digits").train) == 1437
     assert load("glosses", kind="definition-example").train.b == gloss_pairs("definition-example").train.b
-    with pytest.raises(ValueError, match=r"kind 'x', expected word-definition, .* or graded"):
+    with pytest.raises(ValueError, match=r"kind 'x', expected word-definition, .* or tasks"):
         gloss_pairs("x")
     with pytest.raises(DataError, match="option 'size' of digits, expected none"):
         load("digits", size=3)

@@ -84,6 +84,12 @@ TEXTS = {
     "masked words": {"loss": {"name": "cross_entropy"}, **SENTENCES},
     "MAE-LM": {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, **SENTENCES},
     "token dropping": {"loss": {"name": "cross_entropy"}, "method": {"keep": 6}, **SENTENCES},
+    "soft prompt": {
+        "loss": {"name": "cross_entropy"},
+        "method": {"name": "infoprompt"},
+        "data": SENTENCES["data"],
+        "encoder": {**WORDS, "prompt": 2},
+    },
     "replaced words": {"loss": {"name": "replaced_tokens"}, "method": {"weight": 1.0}, **SENTENCES},
     "graded pairs": {
         "loss": {"name": "pearson"},

@@ -16,7 +16,12 @@ SETTINGS = {
     "text": [{}, {"depth": 3, "buckets": 7}],
     "masked_mixer": [{}, {"pooling": "mean", "depth": 1}, {"pooling": "first", "max_tokens": 3}],
     "vit": [*TRANSFORMER, {"pooling": "mean", "patch": 4, "heads": 2}],
-    "text_transformer": [*TRANSFORMER, {"pooling": "last", "causal": True}, {"pooling": "first", "heads": 2}],
+    "text_transformer": [
+        *TRANSFORMER,
+        {"pooling": "last", "causal": True},
+        {"pooling": "first", "heads": 2},
+        {"prompt": 3},
+    ],
 }
 CASES = [pytest.param(n, s, id=f"{n}-{k}") for n in ENCODERS for k, s in enumerate(SETTINGS.get(n, [{}]))]
 TEXTS = ["small dog", "?!", "a much longer text than the others", "one"]

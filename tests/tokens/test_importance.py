@@ -103,5 +103,7 @@ def test_where_nothing_can_be_dropped(change):
         ValueError, match=r"method language: keep: got .*, expected --set method.style=mlm and two blocks"
     ):
         method_for(**change)
-    with pytest.raises(ValueError, match="kept: got depth 2, causal, expected two blocks or more, not causal"):
+    with pytest.raises(
+        ValueError, match="kept: got depth 2, causal, expected two blocks or more, not causal, no prompt"
+    ):
         encoder_of(2, causal=True).forward_dropping(np.zeros((1, 3), int), np.ones((1, 3), bool), np.zeros((1, 1), int))

@@ -4,7 +4,7 @@
     TA   accuracy on test rows                        MIA  share of forget rows judged to be no training rows
 
 The judge is a threshold on the loss of the true label: the one that best tells retain rows (below) from test rows
-(above), both kinds counting half. No number is good by itself: a network that was retrained on the retain rows alone
+(above), both kinds counting half. No number is good alone: a network that was retrained on the retain rows alone
 says what each should be.
 
 Source: the measures of Jia et al. 2023, arXiv 2304.04934, and Fan et al. 2023, arXiv 2310.12508, whose attack is a
