@@ -34,9 +34,10 @@ class HardPatchesMining(Method):
 
     Wang et al. 2023, arXiv 2312.13714, do the same with clips, and find that the second decoder alone (``mine`` false)
     already makes better rows. ``target="features"``: the first decoder predicts the teacher's tokens of the whole image
-    y* in place of pixels, by L = |y/|y| - y*/|y*||², 0 to 4, as in the official code (models_mae_learn_feature_loss.py,
-    whose teacher may also be CLIP). ``tubes``: of clips whole places are hidden, by the mean of their scores over time;
-    the code of their experiments on clips is not public, and which of the two it does could not be told.
+    y* in place of pixels, by L = |y/|y| - y*/|y*||², 0 to 4; checked in numbers against the official code
+    (models_mae_learn_feature_loss.py, whose teacher may also be CLIP). ``tubes``: of clips whole places are hidden, by
+    the mean of their scores over time; the code of their experiments on clips is not public, and whether it mines
+    places or tokens could not be told.
     """
 
     compares = ("reconstruction",)

@@ -16,11 +16,11 @@ from mini_repr.tokens import least_redundant
 class HybridDistill(Method):
     """Hybrid Distill: a student learns a masked autoencoder's token relations and another teacher's features.
 
-    Shi et al. 2023, arXiv 2306.15876. ``relations_of`` and ``features_of``: folders of runs of a ViT as wide, deep and
-    with as many heads as the student, the first of masked images, the second contrastive or supervised; both stay as
-    they are. L = relations * (the loss ``token_relations`` of queries with keys and of values with values, in the last
-    block but one) + features * (smooth L1 distance of the student's tokens from the second teacher's, each normalised
-    to mean 0 and variance 1).
+    Shi et al. 2023, arXiv 2306.15876. Two teachers that stay as they are, both a ViT as wide and deep as the student,
+    with as many heads: ``--set method.relations_of=RUN``, of masked images, and ``--set method.features_of=RUN``,
+    contrastive or supervised. L = relations * (the loss ``token_relations``, of queries with keys and of values with
+    values in the last block but one) + features * (smooth L1 distance of the student's tokens from the second
+    teacher's, which are normalised to mean 0 and variance 1 each).
 
     ``drop``: the share of the tokens that the student is not given, those most alike to others in the second teacher's
     output; it rises evenly from 0 over the run, and what is compared is that of the tokens that are left. The block,

@@ -100,7 +100,7 @@ def constraints(weights, drawn):
     Args:
         weights: of each layer, tensors (B, N, N), the mean over heads. drawn: (B, N, N), 1 from visible to hidden.
     """
-    visible = drawn.any(axis=2).sum(axis=1)  # (B,)
+    visible = drawn.max(axis=2).sum(axis=1)  # (B,), of the weights' dtype
     attention = entropy = 0.0
     for number, a in enumerate(weights):
         taken = a * drawn

@@ -54,6 +54,29 @@ JOBS = {
     "masked contrast": Job(
         {"loss": {"name": "infonce"}, "encoder": VIT, "method": {"name": "masked_contrast"}}, 1040, 1
     ),
+    "masked clips": Job(
+        {"loss": {"name": "masked_regression"}, "data": {"name": "moving", "count": 80}, "encoder": VIT}, 430, 1
+    ),
+    "masked token optimisation": Job(
+        {"loss": {"name": "masked_regression"}, "encoder": VIT, "method": {"name": "mto"}}, 720, 1
+    ),
+    "adaptive length": Job(
+        {
+            "loss": {"name": "masked_regression", "normalize_target": False},
+            "encoder": {"name": "alit"},
+            "method": {"name": "alit", "halting": 0.1},
+        },
+        *(1620, 1),
+    ),
+    "jigsaw": Job(
+        {
+            "loss": {"name": "cross_entropy"},
+            "data": {"name": "coloured", "count": 80},
+            "encoder": {"name": "tiles"},
+            "method": {"name": "jigsaw", "views": ""},
+        },
+        *(170, 1),
+    ),
     "flow": Job({"method": {"name": "flow"}, "encoder": {"name": "denoiser", "depth": 2, "patch": 4}}, 400, 1),
     # The host draws which patches to hide from scores that it reads.
     "HPM": Job({"loss": {"name": "patch_order"}, "encoder": VIT}, 580, 2),

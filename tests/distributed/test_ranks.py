@@ -55,6 +55,13 @@ CASES = {
     "groups, supcon": {"loss": {"name": "supcon"}, "train": {"loss_groups": 6, "batch_size": 48}},
     "groups, learned": {"loss": {"name": "siglip"}, "train": {"loss_groups": 6, "grad_cache": 5}},
     "masked": {"loss": {"name": "masked_regression"}, "method": {"style": "mae"}},
+    "masked token": {"loss": {"name": "masked_regression"}, "method": {"name": "mto"}},
+    "jigsaw": {
+        "loss": {"name": "cross_entropy"},
+        "data": {"name": "coloured", "count": 120},
+        "encoder": {"name": "tiles", "features": 8, "hidden": 16},
+        "method": {"name": "jigsaw", "views": ""},
+    },
     "neighbours": {
         "loss": {"name": "barlow_twins"},
         "encoder": {"name": "linear", "width": 8},

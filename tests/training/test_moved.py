@@ -15,7 +15,7 @@ HEADS = {"hidden": 24, "dimensions": 8, "layers": 3, "batch_norm": True, "predic
 
 def older(settings, method):
     """config.json as it was when heads stood in every method's section and pipelines shared a method."""
-    heads = dict(settings.pop("heads"))
+    heads = {name: value for name, value in settings.pop("heads").items() if name in HEADS}
     settings["method"] |= heads or {name: HEADS[name] for name in HEADS if method == "supervised"}
     settings["method"] |= {"name": method} | ({"relu": False} if method == "supervised" else {})
     return settings

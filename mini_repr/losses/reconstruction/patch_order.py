@@ -33,7 +33,7 @@ _HIDDEN = [[True, True, True, False]]
 
 
 @loss(
-    paper="002",
+    paper=("002", "031"),
     variants={"absolute": variant("squared distance from the standardised error", form="absolute")},
     invariants=[
         permutation("B"),
