@@ -133,7 +133,10 @@ def test_encoders_follow_their_seed_and_stay_float32(encoder):
     pooled = one(*inputs).pooled
     assert pooled.shape == (3, one.width) and pooled.dtype == np.float32
     (pooled * pooled).sum().backward()
-    assert all(p.grad.dtype == np.float32 and p.grad.shape == p.shape for p in one.parameters())
+    reached = [p for p in one.parameters() if p.grad is not None]
+    # A denoiser's features come from the middle of it.
+    assert encoder.name == "denoiser" or len(reached) == len(list(one.parameters()))
+    assert reached and all(p.grad.dtype == np.float32 and p.grad.shape == p.shape for p in reached)
 
 
 def test_dropout_does_not_change_the_weights_that_a_seed_gives():

@@ -106,5 +106,5 @@ def test_a_decoder_is_no_head():
 
 
 def test_values_are_checked_by_the_heads():
-    with pytest.raises(ValueError, match=r"setting heads\.layers: got 0, expected a whole number from 1"):
-        session.start({"heads": {"layers": 0}}, "nowhere")
+    with pytest.raises(ValueError, match=r"setting heads\.hidden: got 0, expected a whole number from 1"):
+        session.start({"heads": {"hidden": 0}}, "nowhere")
