@@ -4,29 +4,32 @@ from functools import cache
 
 from mini_repr.backend import CPU
 from mini_repr.claims.bench.trained import trained
+from mini_repr.claims.bench.word_start import word_start
 from mini_repr.data import load
 from mini_repr.methods import encode
 from mini_repr.metrics import effective_rank, few_label_probe, rank_agreement, uniformity
 
-ENCODER = {"name": "text_transformer", "width": 48, "depth": 1, "buckets": 2048, "max_tokens": 16}
+ENCODER = {"name": "text_transformer", "width": 48, "depth": 2, "buckets": 2048, "max_tokens": 16}
 COUNT = 6400
 
 
 @cache
-def sentences(seed):
+def sentences(seed, chained=False):
     """Training and test sentences with their topics; other sentences for each seed."""
-    return load("topics", kind="sentences", count=COUNT, seed=seed)
+    return load("topics", kind="sentences", count=COUNT, seed=seed, chained=chained)
 
 
 def pretrained(seed, **encoder):
-    """An encoder after eight epochs of masked language modelling; ``encoder`` changes its settings."""
+    """An encoder after six epochs of masked language modelling; ``encoder`` changes its settings."""
+    settings = {**ENCODER, **encoder}
     run = trained(
         seed,
         data=sentences(seed),
+        start=word_start(seed, settings),
         loss={"name": "cross_entropy"},
         method={"name": "language"},
-        encoder={**ENCODER, **encoder},
-        train={"epochs": 8, "batch_size": 64},
+        encoder=settings,
+        train={"epochs": 6, "batch_size": 64},
         optimizer={"lr": 3e-3},
     )
     return run.method.encoder

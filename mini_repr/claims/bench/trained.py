@@ -11,17 +11,20 @@ from mini_repr.training.session import prepare
 SMALL = {"encoder": {"name": "mlp", "width": 64, "hidden": 256, "depth": 2}, "train": {"epochs": 20}}
 
 
-def trained(seed, each_epoch=None, data=None, **sections):
+def trained(seed, each_epoch=None, data=None, start=None, **sections):
     """A finished ``Run`` on the CPU, as ``mini-repr train`` with these settings would train it.
 
     Args:
         seed: of weights, views and order.
         each_epoch: called with (run, record) after every epoch.
         data: a Dataset in place of the one that the settings name.
+        start: the ``state_dict`` of another run's method, whose encoder this run goes on from.
         sections: settings by section, such as ``loss={"name": "infonce"}, train={"epochs": 5}``.
     """
     settings, own = prepare(merge(sections, {"train": {"seed": seed}}), data)
     run = Run(settings, own, CPU)
+    if start is not None:
+        run.method.start_from(start)
     while not run.finished:
         record = run.train_epoch()
         if each_epoch:
