@@ -129,15 +129,35 @@ def _silent(ranks):
     return ", ".join(str(rank) for rank, process in enumerate(ranks) if process.poll() is None)
 
 
+# What gloo says on a rank whose peer is gone: the cause lies with the peer.
+LOST = ("closed by peer", "reset by peer", "remote worker crashing")
+SECONDS_TO_FOLLOW = 0.5  # for ranks that fail because another did
+
+
 def _raise_failure(folder, target, ranks):
-    failed = [rank for rank, process in enumerate(ranks) if process.poll() not in (None, 0)]
-    # A rank that says why comes before those that only lost their connection to it.
-    for rank in sorted(failed, key=lambda rank: not (folder / f"{rank}.error").exists()):
+    """Unusable for the rank that failed by itself, where some did."""
+    if all(process.poll() in (None, 0) for process in ranks):
+        return
+    deadline = time.monotonic() + SECONDS_TO_FOLLOW
+    while any(process.poll() is None for process in ranks) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    said = {}
+    for rank in range(len(ranks)):
         with contextlib.suppress(FileNotFoundError):
-            raise Unusable((folder / f"{rank}.error").read_text())
-        lines = [line for line in (folder / f"{rank}.log").read_text().splitlines() if line.strip()]
-        ended = f"rank {rank} ended with code {ranks[rank].returncode}"
-        raise Unusable(f"{target}: {ended}: {lines[-1].strip()[:200] if lines else 'nothing was printed'}")
+            said[rank] = (folder / f"{rank}.error").read_text()
+
+    def order(rank):
+        """A rank that says why, one that was ended, one that did not say why, and one that lost another."""
+        if rank in said:
+            return 3 if any(words in said[rank] for words in LOST) else 0
+        return 1 if ranks[rank].returncode != 1 else 2
+
+    first = min((rank for rank, process in enumerate(ranks) if process.poll() not in (None, 0)), key=order)
+    if first in said:
+        raise Unusable(said[first])
+    lines = [line for line in (folder / f"{first}.log").read_text().splitlines() if line.strip()]
+    ended = f"rank {first} ended with code {ranks[first].returncode}"
+    raise Unusable(f"{target}: {ended}: {lines[-1].strip()[:200] if lines else 'nothing was printed'}")
 
 
 # What runs in the process of one rank.
