@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 from click.testing import CliRunner
 
 from mini_repr.cli import main
-from mini_repr.conformance.spawned import check_spawned
+from mini_repr.conformance.spawned import _raise_failure, check_spawned
 from mini_repr.conformance.user_code import Unusable
 
 pytestmark = pytest.mark.crosscheck
@@ -58,6 +58,31 @@ def test_a_rank_that_fails_is_one_line_and_code_2(function, words):
     result = CliRunner().invoke(main, ["check", f"{FILE}:{function}", *options])
     assert result.exit_code == 2
     assert words in result.output and len(result.output.strip().splitlines()) == 1
+
+
+class Ended:
+    """A process that has ended with a code."""
+
+    def __init__(self, code):
+        self.returncode, self.poll = code, lambda: code
+
+
+@pytest.mark.parametrize(
+    "codes, said, words",
+    [
+        ((1, 9), {0: "rank 0: remote worker crashing"}, "rank 1 ended with code 9"),
+        ((1, 1), {0: "rank 0: Connection closed by peer", 1: "rank 1: ValueError: no"}, "rank 1: ValueError"),
+        ((1, -6), {0: "rank 0: ValueError: no"}, "rank 0: ValueError"),
+        ((1, 1), {0: "rank 0: Connection reset by peer"}, "rank 1 ended with code 1"),
+    ],
+)
+def test_the_rank_that_failed_by_itself_is_named(tmp_path, codes, said, words):
+    for rank in range(len(codes)):
+        (tmp_path / f"{rank}.log").write_text("last words\n")
+    for rank, text in said.items():
+        (tmp_path / f"{rank}.error").write_text(text)
+    with pytest.raises(Unusable, match=words):
+        _raise_failure(tmp_path, "mine.py:loss", [Ended(code) for code in codes])
 
 
 def test_ranks_that_wait_for_each_other_are_ended(tmp_path, monkeypatch):
