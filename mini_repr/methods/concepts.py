@@ -6,9 +6,8 @@ from mini_repr.autograd import Tensor
 from mini_repr.backend import backend_of
 from mini_repr.data.generated.scenes import SLOTS
 from mini_repr.losses.maps.map_in_mask import map_in_mask
-from mini_repr.losses.reconstruction.flow_matching import flow_matching
-from mini_repr.methods.flow import mixed
-from mini_repr.nn import patchify
+from mini_repr.methods.flow import denoising_loss, middling_times
+from mini_repr.nn.denoiser import mean_map
 from mini_repr.optim import AdamW
 from mini_repr.pages.declare import part
 
@@ -36,14 +35,12 @@ def fitted_rows(rows, loss_of, *, steps, lr):
 
 def inversion_loss(denoiser, images, caption, rng, batch=8):
     """The loss of ``fitted_rows`` for textual inversion: images (N, C, H, W) in [0, 1] are denoised under a caption."""
-    backend, clean = backend_of(denoiser.embed.weight.data), 2 * images - 1
+    clean = 2 * images - 1
 
     def loss_of(slots):
         x = clean[rng.integers(len(clean), size=batch)]
-        times, noise = 1 / (1 + np.exp(-rng.standard_normal(batch))), rng.standard_normal(x.shape, dtype=np.float32)
-        noised = backend.asarray(mixed(x, noise, times).astype(np.float32))
-        denoised = denoiser.denoise(noised, times, text=denoiser.read(denoiser.ids([caption] * batch), slots))
-        return flow_matching(denoised.patches, *(backend.asarray(patchify(y, denoiser.patch)) for y in (x, noise)))
+        times, noise = middling_times(rng, batch), rng.standard_normal(x.shape, dtype=np.float32)
+        return denoising_loss(denoiser, x, noise, times, denoiser.read(denoiser.ids([caption] * batch), slots))[0]
 
     return loss_of
 
@@ -85,18 +82,15 @@ def extracted_concepts(
             sizes = rng.integers(1, len(masks) + 1, size=batch)
             shown = rng.random((batch, len(masks))).argsort(axis=1).argsort(axis=1) < sizes[:, None]
         captions = [" and ".join(f"a {w}" for w, there in zip(words, row, strict=True) if there) for row in shown]
-        times = 1 / (1 + np.exp(-rng.standard_normal(batch)))
-        noise = rng.standard_normal(clean.shape, dtype=np.float32)
+        times, noise = middling_times(rng, batch), rng.standard_normal(clean.shape, dtype=np.float32)
         ids = denoiser.ids(captions)
-        noised = backend.asarray(mixed(clean, noise, times))
-        denoised = denoiser.denoise(noised, times, text=denoiser.read(ids, slots))
         within = (shown @ masks.reshape(len(masks), -1)).reshape(batch, 1, *masks.shape[1:]) > 0
         within = np.repeat(within, clean.shape[1], axis=1).astype(np.float32)
-        x, n, m = (backend.asarray(patchify(y, denoiser.patch)) for y in (clean, noise, within))
-        total = flow_matching(denoised.patches, x, n, m if masked else None)
+        text = denoiser.read(ids, slots)
+        total, denoised = denoising_loss(denoiser, clean, noise, times, text, within if masked else None)
         if not attention_weight:
             return total
-        mean = sum((w.mean(axis=1) for w in denoised.maps[1:]), denoised.maps[0].mean(axis=1)) / len(denoised.maps)
+        mean = mean_map(denoised.maps)
         for k, word in enumerate(words):
             rows = np.flatnonzero(shown[:, k])
             if len(rows):

@@ -4,6 +4,7 @@ import numpy as np
 
 from mini_repr.autograd import no_grad
 from mini_repr.backend import backend_of
+from mini_repr.losses.reconstruction.flow_matching import flow_matching
 from mini_repr.methods.method import Method, Step
 from mini_repr.nn import Denoiser, Embedding, copy_of, patchify, unpatchify
 from mini_repr.pages.arguments import Choice, Flag, Fraction, FractionBelowOne
@@ -62,7 +63,7 @@ class Flow(Method):
         noise = backend_of(images).asarray(rng.standard_normal(images.shape, dtype=np.float32), dtype=images.dtype)
         times = rng.random(len(images))
         if self.times == "logit_normal":
-            times = 1 / (1 + np.exp(-rng.standard_normal(len(images))))
+            times = middling_times(rng, len(images))
         hidden = rng.random(len(images)) < self.unlabelled
         return images, noise, times, np.where(hidden, len(self.classes), labels)
 
@@ -117,6 +118,24 @@ class Flow(Method):
         """
         classes = np.full(len(noise), len(self.classes)) if classes is None else classes
         return denoised_from(noise, lambda x, t: self.velocity(x, t, classes, guidance), steps, before_step)
+
+
+def middling_times(rng, count):
+    """(count,) times 1 / (1 + e^-z), z ~ N(0, 1): more often in the middle (Esser et al. 2024, arXiv 2403.03206)."""
+    return 1 / (1 + np.exp(-rng.standard_normal(count)))
+
+
+def denoising_loss(denoiser, clean, noise, times, text, mask=None):
+    """(``flow_matching`` of what a denoiser of captions says of images mixed with noise, its ``Denoised``).
+
+    Args:
+        clean, noise: (B, C, H, W) host arrays, the images on the scale of 2 x - 1. times: (B,). text: as ``denoise``
+            takes it. mask: (B, C, H, W) host array, see ``flow_matching``, or None.
+    """
+    asarray = backend_of(denoiser.embed.weight.data).asarray
+    denoised = denoiser.denoise(asarray(mixed(clean, noise, times)), times, text=text)
+    x, n, m = (None if y is None else asarray(patchify(y, denoiser.patch)) for y in (clean, noise, mask))
+    return flow_matching(denoised.patches, x, n, m), denoised
 
 
 def mixed(images, noise, times):

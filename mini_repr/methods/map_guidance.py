@@ -8,6 +8,7 @@ from mini_repr.data.generated.scenes import ATTRIBUTES, parse
 from mini_repr.losses.maps.entity_missing import entity_missing
 from mini_repr.losses.maps.map_overlap import map_overlap
 from mini_repr.losses.maps.spatial_relation import spatial_relation
+from mini_repr.nn.denoiser import mean_map
 from mini_repr.pages.declare import part
 
 
@@ -43,7 +44,7 @@ class Layout:
             maps: tensors (B, heads, P, T), one a block. grid: (rows, columns) of the patches.
         """
         total = 0.0
-        mean = sum((m.mean(axis=1) for m in maps[1:]), maps[0].mean(axis=1)) / len(maps)  # (B, P, T)
+        mean = mean_map(maps)
         every = np.arange(len(self.nouns))
 
         def of(rows, places):

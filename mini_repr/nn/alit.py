@@ -10,7 +10,7 @@ from mini_repr.nn.mlp import normalised
 from mini_repr.nn.module import Module
 from mini_repr.nn.patches import patchify
 from mini_repr.nn.transformer import Block, block_definition, branch_scale
-from mini_repr.nn.vit import choose_patch
+from mini_repr.nn.vit import patch_grid
 from mini_repr.pages.arguments import Count
 from mini_repr.pages.declare import part
 from mini_repr.pages.page import definition
@@ -56,10 +56,7 @@ class Alit(Module):
         if len(image_shape) != 3:
             raise ValueError(f"encoder alit: got clips of shape {tuple(image_shape)}, expected images (C, H, W)")
         channels, height, across = self.image_shape = tuple(image_shape)
-        self.patch = choose_patch(height, across) if patch is None else patch
-        if height % self.patch or across % self.patch:
-            raise ValueError(f"Alit: patch: got {patch}, expected a common divisor of {height} and {across}")
-        self.grid = (height // self.patch, across // self.patch)
+        self.patch, self.grid = patch_grid("Alit", patch, height, across)
         self.patch_count, self.width, self.rounds = self.grid[0] * self.grid[1], width, rounds
         self.embed = Linear(self.patch**2 * channels, width, rng, dtype=dtype)
         self.positions = learned(rng, dtype, self.patch_count, width)

@@ -18,7 +18,7 @@ from mini_repr.nn.mlp import tanh_gelu
 from mini_repr.nn.module import Module
 from mini_repr.nn.patches import patchify
 from mini_repr.nn.transformer import three_square
-from mini_repr.nn.vit import choose_patch, sine_positions
+from mini_repr.nn.vit import patch_grid, sine_positions
 from mini_repr.pages.arguments import Count, Fraction, Positive
 from mini_repr.pages.declare import part
 from mini_repr.pages.page import definition
@@ -77,12 +77,9 @@ class Denoiser(Module):
         if len(image_shape) != 3:
             raise ValueError(f"Denoiser: image_shape: got {tuple(image_shape)}, expected (C, H, W): it takes no clips")
         channels, height, across = self.image_shape = tuple(image_shape)
-        self.patch = choose_patch(height, across) if patch is None else patch
-        if height % self.patch or across % self.patch:
-            raise ValueError(f"Denoiser: patch: got {patch}, expected a common divisor of {height} and {across}")
+        self.patch, self.grid = patch_grid("Denoiser", patch, height, across)
         if feature_layer > depth:
             raise ValueError(f"Denoiser: feature_layer: got {feature_layer}, expected at most the {depth} blocks")
-        self.grid = (height // self.patch, across // self.patch)
         self.patch_count, self.width, self.depth = math.prod(self.grid), width, depth
         self.feature_layer, self.feature_time = feature_layer or (depth + 1) // 2, feature_time
         pixels = self.patch**2 * channels
@@ -181,6 +178,11 @@ class AdaptiveBlock(Module):
             x = x + self.said(told) * gate3.reshape(len(x), 1, -1)
         hidden = gelu(self.expand(modulated_norm(x, scale2, shift2, eps=EPS)))
         return x + self.contract(hidden) * gate2.reshape(len(x), 1, -1), weights
+
+
+def mean_map(maps):
+    """(B, P, T): the mean over blocks and heads of the ``maps`` of a ``Denoised``."""
+    return sum((m.mean(axis=1) for m in maps[1:]), maps[0].mean(axis=1)) / len(maps)
 
 
 def time_features(times, width):

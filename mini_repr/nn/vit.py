@@ -77,14 +77,12 @@ class ViT(Module):
     def _build(self, image_shape, rng, dtype, patch, width, depth, positions, pooling, block, tube=None):
         """All parts, the blocks by ``block(k)``."""
         *times, channels, height, across = self.image_shape = tuple(image_shape)
-        self.patch = choose_patch(height, across) if patch is None else patch
-        if height % self.patch or across % self.patch:
-            raise ValueError(f"ViT: patch: got {patch}, expected a common divisor of {height} and {across}")
+        self.patch, places = patch_grid("ViT", patch, height, across)
         self.tube = 1 if not times else 2 - times[0] % 2 if tube is None else tube
         if times and times[0] % self.tube:
             raise ValueError(f"ViT: tube: got {tube}, expected a divisor of {times[0]} frames")
         # (rows, columns) of patches; of clips (times, rows, columns).
-        self.grid = (*(count // self.tube for count in times), height // self.patch, across // self.patch)
+        self.grid = (*(count // self.tube for count in times), *places)
         self.width, self.depth = width, depth
         self.patch_count = math.prod(self.grid)
 
@@ -246,6 +244,18 @@ def placed(rows, positions, first, /):
         return g[:, 1:], g[:, 1:], g[:, 0]
 
     return output, backward
+
+
+def patch_grid(owner, patch, height, width):
+    """(side of a patch, (rows, columns) of patches) of images; a ``patch`` of None is chosen.
+
+    Raises:
+        ValueError: a patch that does not divide both sides; names the owner.
+    """
+    side = choose_patch(height, width) if patch is None else patch
+    if height % side or width % side:
+        raise ValueError(f"{owner}: patch: got {patch}, expected a common divisor of {height} and {width}")
+    return side, (height // side, width // side)
 
 
 def choose_patch(height, width):

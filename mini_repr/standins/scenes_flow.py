@@ -5,10 +5,10 @@ import numpy as np
 from mini_repr.autograd import no_grad
 from mini_repr.data import digits
 from mini_repr.data.generated.scenes import CAPTIONS, NULL, NUMBERS, parse, scene
-from mini_repr.losses.reconstruction.flow_matching import flow_matching
-from mini_repr.methods.flow import denoised_from, mixed
-from mini_repr.nn import patchify, unpatchify
+from mini_repr.methods.flow import denoised_from, denoising_loss, middling_times, mixed
+from mini_repr.nn import unpatchify
 from mini_repr.nn.caption_denoiser import CaptionDenoiser
+from mini_repr.nn.denoiser import mean_map
 from mini_repr.standins.agreement import agreement
 from mini_repr.standins.fitting import fit
 
@@ -36,10 +36,8 @@ def train(denoiser, seed, watch=None, steps=STEPS, scenes=SCENES):
         chosen = rng.integers(len(clean), size=BATCH)
         x, told = clean[chosen], ids[chosen]
         told[rng.random(BATCH) < UNTOLD] = null
-        times = 1 / (1 + np.exp(-rng.standard_normal(BATCH)))
-        noise = rng.standard_normal(x.shape, dtype=np.float32)
-        denoised = denoiser.denoise(mixed(x, noise, times), times, text=denoiser.read(told))
-        return flow_matching(denoised.patches, *(patchify(y, denoiser.patch) for y in (x, noise)))
+        times, noise = middling_times(rng, BATCH), rng.standard_normal(x.shape, dtype=np.float32)
+        return denoising_loss(denoiser, x, noise, times, denoiser.read(told))[0]
 
     fit(denoiser, loss_of, np.random.default_rng([seed, 2]), steps=steps, lr=2e-3, watch=watch)
 
@@ -102,7 +100,7 @@ def localisation(denoiser, rng, t=0.3, count=200):
     with no_grad():
         text = denoiser.read(denoiser.ids([s.caption for s in scenes]))
         maps = denoiser.denoise(mixed(x, noise, np.full(count, t)), np.full(count, t), text=text).maps
-    mean = np.mean([m.data.mean(axis=1) for m in maps], axis=0)  # (B, P, T)
+    mean = mean_map(maps).data
     cells = mean.reshape(count, 2, denoiser.grid[0] // 2, 2, denoiser.grid[1] // 2, -1).sum(axis=(2, 4))
     for one, s in zip(cells.reshape(count, 4, -1), scenes, strict=True):
         own, other = (o.cell for o in s.objects)

@@ -6,7 +6,7 @@ import pytest
 from mini_repr.autograd import Tensor
 from mini_repr.data import digits
 from mini_repr.data.generated.scenes import scene
-from mini_repr.methods import concepts
+from mini_repr.methods import flow
 from mini_repr.methods.concepts import extracted_concepts, fitted_rows
 from mini_repr.standins import scenes_flow
 
@@ -53,9 +53,9 @@ def test_a_row_for_each_mask_the_same_for_one_seed_and_nothing_else_moves(denois
 def captions_of(denoiser, monkeypatch, masks, **settings):
     """The captions of the steps, and the masks that the denoising loss was given."""
     said, given = [], []
-    read, loss = denoiser.ids, concepts.flow_matching
+    read, loss = denoiser.ids, flow.flow_matching
     monkeypatch.setattr(denoiser, "ids", lambda captions: said.append(captions) or read(captions))
-    monkeypatch.setattr(concepts, "flow_matching", lambda *a: given.append(a[3]) or loss(*a))
+    monkeypatch.setattr(flow, "flow_matching", lambda *a: given.append(a[3]) or loss(*a))
     extracted_concepts(denoiser, IMAGE, masks, START, np.random.default_rng(0), steps=40, **settings)
     return [c for step in said for c in step], given
 
