@@ -3,10 +3,10 @@
 Du et al. 2024, arXiv 2407.00608. The concept: a class of test digits turned by 20 degrees, five scenes of one of them;
 the stand-in ``scenes-flow`` (two trainings of it, by the parity of the seed), four hundred steps on one row, or on the
 weights of the 3, 6 or 12 nearest of the 17 useful words; learning rate: for each arm the best of three by the denoising
-loss of two of the five scenes, fitted on the other three. The word starts as the class's number word, or (*wrong*) as
-another. *loss*: of denoising thirty other scenes of the concept, 200 draws; *edit*: both digits are there in images of
-"a s1 left of a two" and the like (another class than the concept's), guidance 2; the spotter knows upright digits: it
-sees 0.91 of true scenes whole.
+loss of two of the five scenes, fitted on the other three in a quarter of the steps. The word starts as the class's
+number word, or (*wrong*) as another. *loss*: of denoising thirty other scenes of the concept, 200 draws; *edit*: both
+digits are there in images of "a s1 left of a two" and the like (another class than the concept's), guidance 2; the
+spotter knows upright digits: it sees 0.91 of true scenes whole.
 """
 
 import numpy as np
