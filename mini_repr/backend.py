@@ -20,7 +20,7 @@ from threading import Lock
 
 import numpy as np
 
-from mini_repr.fused import sum_of_squares
+from mini_repr.fused import by_rows, elementwise, sum_of_squares
 
 # Elementwise kernels run on blocks of rows of about this many bytes: small enough that a kernel of several passes
 # finds its operands in the second-level cache, large enough that the cost of a call does not show.
@@ -29,6 +29,11 @@ BLOCK_BYTES = 256 * 1024
 PRODUCT_BYTES = 512 * 1024
 # Below this size one call on one thread is faster than handing blocks to a pool.
 SERIAL_BYTES = 1024 * 1024
+# On a GPU: the threads of a sum over rows, and how many elements CuPy's own sum is as fast for.
+_SUMMING = 256 * 1024
+_SMALL_SUM = 32 * 1024
+# Characters of dtypes that CUDA kernels take.
+_SINGLE, _DOUBLE, _COUNTS = {"f"}, {"d"}, {"?", "l", "q"}
 
 
 class DeviceError(ValueError):
@@ -102,6 +107,18 @@ class NumpyBackend:
     def matmul(self, x, y, out):
         """Products of stacks of matrices (..., N, K) and (..., K, M) into ``out`` (..., N, M), views included."""
         self.xp.matmul(x, y, out=out)
+
+    def product(self, x, y):
+        """The product of two matrices, as a new array."""
+        return x @ y
+
+    def for_products(self, stack):
+        """A stack of matrices as several ``matmul`` can take it, without a copy for each."""
+        return stack
+
+    def column_sums(self, array, axes=1):
+        """The sum over the first ``axes`` axes."""
+        return array.sum(axis=tuple(range(axes)))
 
     def empty_heads(self, shape, dtype):
         """An array (B, N, parts, heads, D) without values, in the order of memory that suits products head by head."""
@@ -242,21 +259,43 @@ class CupyBackend(NumpyBackend):
         return solve_triangular(matrix, right, lower=lower, trans=int(transposed), check_finite=False)
 
     def matmul(self, x, y, out):
-        # CuPy's own copies what is not contiguous: every transposed operand.
-        if out.flags.c_contiguous and self._have_kernels((x, y, out)) and out.size:
+        # CuPy's own copies what is not contiguous, every transposed operand, and takes the host twice as long.
+        if out.dtype.char in "fd" and x.dtype == y.dtype == out.dtype and out.flags.c_contiguous and out.size:
             _strided_products(self.xp, x, y, out)
         else:
             super().matmul(x, y, out)
+
+    def product(self, x, y):
+        out = self.xp.empty((x.shape[0], y.shape[1]), x.dtype)
+        self.matmul(x, y, out)
+        return out
+
+    def for_products(self, stack):
+        return self.xp.ascontiguousarray(stack)
+
+    def column_sums(self, array, axes=1):
+        # CuPy's own reads a tall array a column at a time, twenty times slower than the memory allows.
+        count, shape = math.prod(array.shape[:axes]), array.shape[axes:]
+        width = math.prod(shape)
+        if width == 1 or array.size < _SMALL_SUM or not self._have_kernels((array,)):
+            return super().column_sums(array, axes)
+        shares = min(count, 1024, max(1, _SUMMING // width))
+        parts = self.xp.empty((shares, width), array.dtype)
+        sums = self.xp.empty((width, 1), array.dtype)
+        sums_of_shares(self, array, count, shares, width, parts)
+        sums_of_parts(self, parts, shares, width, sums)
+        return sums.reshape(shape)
 
     def empty_heads(self, shape, dtype):
         batch, tokens, parts, heads, width = shape
         return self.xp.empty((parts, batch, heads, tokens, width), dtype=dtype).transpose(1, 3, 0, 2, 4)
 
     def linear_into(self, rows, weight, bias, heads):
-        self.xp.add((rows @ weight).reshape(heads.shape), bias.reshape(heads.shape[2:]), out=heads)
+        self.xp.add(self.product(rows, weight).reshape(heads.shape), bias.reshape(heads.shape[2:]), out=heads)
 
     def fused(self, kernel, arguments):
-        if self._have_kernels(arguments):
+        written = arguments[len(kernel.reads) :]
+        if self._have_kernels(arguments) and all(x is None or x.flags.c_contiguous for x in written):
             kernel.launch(self.xp, arguments)
         else:
             super().fused(kernel, arguments)
@@ -281,8 +320,9 @@ class CupyBackend(NumpyBackend):
 
     def _have_kernels(self, arguments):
         """Whether CUDA kernels take the arrays among ``arguments``: of one real type, masks and int64 besides."""
-        kinds = {x.dtype.char for x in arguments if isinstance(x, self.xp.ndarray)} - {"?", "l", "q"}
-        return kinds in ({"f"}, {"d"})
+        array = self.xp.ndarray
+        kinds = {x.dtype.char for x in arguments if isinstance(x, array)} - _COUNTS
+        return kinds in (_SINGLE, _DOUBLE)
 
     def row_blocks(self, kernel, *arrays):
         kernel(*arrays)
@@ -436,23 +476,64 @@ def _add_segments(cupy):
     )
 
 
+@elementwise(
+    "raw T array, int64 count, int64 shares, int64 width",
+    "T parts",
+    """
+    const long long column = i % width;
+    T sum = 0;
+    #pragma unroll 4
+    for (long long row = i / width; row < count; row += shares) sum += array[row * width + column];
+    parts = sum;
+    """,
+)
+def sums_of_shares(backend, array, count, shares, width, parts):
+    """Fill row k of ``parts`` (shares, width) with the sum of every ``shares``-th row of ``array`` from k on."""
+    rows = array.reshape(count, width)
+    for k in range(shares):
+        parts[k] = rows[k::shares].sum(axis=0)
+
+
+@by_rows(
+    "T parts, int64 shares, int64 columns",
+    "T sums",
+    """
+    T sum = 0;
+    for (long long k = lane; k < shares; k += 32) sum += parts[k * columns + row];
+    sum = warp_sum(sum);
+    if (lane == 0) sums[row] = sum;
+    """,
+)
+def sums_of_parts(backend, parts, shares, columns, sums):
+    """Fill ``sums`` (columns, 1) with the sums of the columns of ``parts`` (shares, columns)."""
+    parts.sum(axis=0, out=sums[:, 0])
+
+
 def _strided_products(cupy, x, y, out):
     """``matmul`` into contiguous ``out`` by one call of cuBLAS, which reads transposed matrices as they are."""
-    from cupy.cuda import cublas, device, runtime
+    from cupy.cuda import cublas, device
 
-    x, y = (cupy.broadcast_to(one, out.shape[:-2] + one.shape[-2:]) for one in (x, y))
+    stack = out.shape[:-2]
+    x, y = (one if one.shape[:-2] == stack else cupy.broadcast_to(one, stack + one.shape[-2:]) for one in (x, y))
     (x, x_turned, x_row, x_step), (y, y_turned, y_row, y_step) = _as_stack(cupy, x), _as_stack(cupy, y)
     rows, columns = out.shape[-2:]
-    kind = runtime.CUDA_R_32F if out.dtype == np.float32 else runtime.CUDA_R_64F
-    one, zero = np.ones(1, out.dtype), np.zeros(1, out.dtype)
+    kind, one, zero = _blas_numbers(out.dtype.char)
     # cuBLAS counts by columns, and so sees every matrix transposed: out.T = y.T @ x.T.
     cublas.gemmStridedBatchedEx(
         device.get_cublas_handle(),
         *(y_turned, x_turned, columns, rows, x.shape[-1], one.ctypes.data),
         *(y.data.ptr, kind, y_row, y_step, x.data.ptr, kind, x_row, x_step, zero.ctypes.data),
-        *(out.data.ptr, kind, columns, rows * columns, out.size // (rows * columns), kind),
+        *(out.data.ptr, kind, columns, rows * columns, math.prod(stack), kind),
         cublas.CUBLAS_GEMM_DEFAULT,
     )
+
+
+@cache
+def _blas_numbers(char):
+    """(cuBLAS's name of a dtype's character, 1 and 0 of it, which live on)."""
+    from cupy.cuda import runtime
+
+    return runtime.CUDA_R_32F if char == "f" else runtime.CUDA_R_64F, np.ones(1, char), np.zeros(1, char)
 
 
 def _as_stack(cupy, x):
@@ -460,14 +541,29 @@ def _as_stack(cupy, x):
 
     x itself where its matrices lie at equal distances, else a contiguous copy.
     """
-    size = x.itemsize
-    evenly = all(x.strides[i] == x.strides[i + 1] * x.shape[i + 1] for i in range(x.ndim - 3) if x.shape[i] > 1)
-    rows_lie = x.strides[-1] == size and x.strides[-2] >= x.shape[-1] * size
-    columns_lie = x.strides[-2] == size and x.strides[-1] >= x.shape[-2] * size
-    if not evenly or not (rows_lie or columns_lie):
-        x, rows_lie = cupy.ascontiguousarray(x), True
-    step = x.strides[-3] if x.ndim > 2 else 0
-    return x, int(not rows_lie), x.strides[-2 if rows_lie else -1] // size, step // size
+    size, strides = x.itemsize, x.strides
+    *stack, rows, columns = x.shape
+    step = _even_step(stack, strides)
+    down, across = strides[-2:]
+    if step is not None and across == size and down >= columns * size:
+        return x, 0, down // size, step // size
+    if step is not None and down == size and across >= rows * size:
+        return x, 1, across // size, step // size
+    return cupy.ascontiguousarray(x), 0, columns, rows * columns
+
+
+def _even_step(shape, strides):
+    """The bytes from one matrix to the next in a stack of them, the same throughout; None where they differ."""
+    step, reach = 0, None
+    for length, stride in zip(reversed(shape), reversed(strides[: len(shape)]), strict=True):
+        if length == 1:  # its stride can be anything
+            continue
+        if reach is None:
+            step = stride
+        elif stride != reach:
+            return None
+        reach = stride * length
+    return step
 
 
 def _adds_rows(target, index, values):

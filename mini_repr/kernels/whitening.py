@@ -6,7 +6,7 @@ from mini_repr.backend import backend_of
 
 def centred(x):
     """(x - mean, mean) of rows x (N, D). A constant column is exactly 0, whatever its mean rounds to."""
-    mean = x.mean(axis=0)
+    mean = backend_of(x).column_sums(x) / len(x)
     return (x - mean) * (x != x[0]).any(axis=0), mean
 
 
@@ -48,7 +48,7 @@ def whitened(x, /, eps=0.0):
         inner *= -keep
         inner += g
         g_x = inner @ whitening
-        g_x -= g_x.mean(axis=0)
+        g_x -= backend.column_sums(g_x) / rows
         return g_x
 
     return z, backward

@@ -4,9 +4,11 @@ import numpy as np
 
 import mini_repr.autograd.primitives.transformer
 import mini_repr.data.views
+import mini_repr.kernels.log_sum_exp
 import mini_repr.kernels.supervision
 import mini_repr.losses.embeddings.t_regs
 import mini_repr.losses.pairs.best_alignment
+import mini_repr.losses.pairs.siglip
 import mini_repr.losses.scores.harmonic
 import mini_repr.optim  # noqa: F401  (the rooms that declare formulas)
 from mini_repr.fused import KERNELS
@@ -38,12 +40,25 @@ def cases(dtype):
         for one in (None, mask):
             case("scaled_softmax", 0.3, one, 10 * rows)
         g, output = normal(7, 6), normal(7, 6)
-        case("scaled_softmax_back", 0.3, weights, g, output, 6, normal(7, width))
+        g_weights = normal(7, width)
+        g_weights += ((g * output).sum(axis=1) - (weights * g_weights).sum(axis=1))[:, None] / weights.sum(1)[:, None]
+        case("scaled_softmax_back", 0.3, weights, g, output, g_weights)
+        top, tops = normal(7), normal(width)
+        case("add_shares", top, rows, normal(7))
+        by_row, by_column = np.abs(normal(7)), np.abs(normal(width))  # of one sign: nothing cancels
+        for column_top, column_weight in ((None, None), (None, by_column), (tops, by_column)):
+            case("weigh_shares", top, by_row, column_top, column_weight, normal(7, width))
+        for shares in (1, 3, 40):
+            parts = normal(shares, 4)
+            case("sums_of_shares", normal(40, 4), 40, shares, 4, empty(parts))
+            case("sums_of_parts", parts, shares, 4, empty(parts[:1].T))
         apart = weights**2
         apart[:, 0] = np.inf  # from a row to itself
         case("of_entropy", apart, normal(7) ** 2 + 1, np.log(2.5), empty(rows))
         gain, bias = normal(7, 1), normal(7, 1)
         written = empty(rows), empty(gain[:, 0]), empty(gain[:, 0])
+        numbers = np.abs(normal(7)), np.abs(normal(7)), np.abs(rows), np.abs(normal(width))  # nothing cancels
+        case("fold_into", *numbers, 7, width, empty(rows[:1].T), empty(rows))
         case("unfold_into", gain, bias, normal(7, width), normal(7, width), normal(width), *written)
         inside, newest = np.arange(7) == 2, np.array([4])
         inside[4] = width == 5  # the newest row is inside already, or comes in
@@ -70,6 +85,7 @@ def cases(dtype):
     sizes = (rows * rows).sum(axis=1)[:, None] + (centres * centres).sum(axis=1)
     case("recompute_close", rows, centres, sizes, 3, 5, sizes - 2 * rows @ centres.T)
     case("squared_gaps", normal(4, 3, 5), normal(4, 2, 5), 3, 5, 2, empty(normal(4, 3, 2)))
+    case("sigmoid_and_softplus", 4 * normal(9), *empty(normal(2, 9)))
     case("scale_by", 0.3, normal(9))
     case("moving_average", 0.9, 0.1, normal(9), normal(9))
     case("adamw_update", 1e-3, 1e-8, 0.9, 0.1, 0.999, 0.001, 0.99, normal(9), normal(9), normal(9), np.abs(normal(9)))
