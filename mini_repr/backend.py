@@ -113,7 +113,7 @@ class NumpyBackend:
         return x @ y
 
     def for_products(self, stack):
-        """A stack of matrices as several ``matmul`` can take it, without a copy for each."""
+        """A stack of matrices (B, heads, N, D) as several ``matmul`` can take it, without a copy for each."""
         return stack
 
     def column_sums(self, array, axes=1):
@@ -129,6 +129,10 @@ class NumpyBackend:
         flat = heads.reshape(len(rows), -1)
         self.xp.matmul(rows, weight, out=flat)
         flat += bias
+
+    def rows_of_heads(self, heads):
+        """The rows (B * N, parts * heads * D) of ``heads``, of ``empty_heads``."""
+        return heads.reshape(heads.shape[0] * heads.shape[1], -1)
 
     def fused(self, kernel, arguments):
         """Run one ``Fused`` formula."""
@@ -262,6 +266,10 @@ class CupyBackend(NumpyBackend):
         # CuPy's own copies what is not contiguous, every transposed operand, and takes the host twice as long.
         if out.dtype.char in "fd" and x.dtype == y.dtype == out.dtype and out.flags.c_contiguous and out.size:
             _strided_products(self.xp, x, y, out)
+        elif out.ndim == 4 and self._have_kernels((x, y, out)) and out.swapaxes(1, 2).flags.c_contiguous:
+            stacked = self.xp.empty(out.shape, out.dtype)
+            self.matmul(x, y, stacked)
+            rows_from_heads(self, stacked, 1, *out.shape[:3], out.swapaxes(1, 2))
         else:
             super().matmul(x, y, out)
 
@@ -271,7 +279,12 @@ class CupyBackend(NumpyBackend):
         return out
 
     def for_products(self, stack):
-        return self.xp.ascontiguousarray(stack)
+        rows = stack.swapaxes(1, 2)
+        if not (self._have_kernels((stack,)) and rows.flags.c_contiguous):
+            return self.xp.ascontiguousarray(stack)
+        stacked = self.xp.empty(stack.shape, stack.dtype)
+        heads_from_rows(self, rows, None, 1, *stack.shape[:3], stacked)
+        return stacked
 
     def column_sums(self, array, axes=1):
         # CuPy's own reads a tall array a column at a time, twenty times slower than the memory allows.
@@ -291,7 +304,15 @@ class CupyBackend(NumpyBackend):
         return self.xp.empty((parts, batch, heads, tokens, width), dtype=dtype).transpose(1, 3, 0, 2, 4)
 
     def linear_into(self, rows, weight, bias, heads):
-        self.xp.add(self.product(rows, weight).reshape(heads.shape), bias.reshape(heads.shape[2:]), out=heads)
+        batch, tokens, parts, count, _ = heads.shape
+        stacked = heads.transpose(2, 0, 3, 1, 4)
+        heads_from_rows(self, self.product(rows, weight), bias, parts, batch, count, tokens, stacked)
+
+    def rows_of_heads(self, heads):
+        batch, tokens, parts, count, _ = heads.shape
+        rows = self.xp.empty(heads.shape, heads.dtype)
+        rows_from_heads(self, heads.transpose(2, 0, 3, 1, 4), parts, batch, count, tokens, rows)
+        return rows.reshape(batch * tokens, -1)
 
     def fused(self, kernel, arguments):
         written = arguments[len(kernel.reads) :]
@@ -509,31 +530,79 @@ def sums_of_parts(backend, parts, shares, columns, sums):
     parts.sum(axis=0, out=sums[:, 0])
 
 
+@by_rows(
+    "T rows, T bias, int64 parts, int64 batch, int64 heads, int64 tokens",
+    "T stacked",
+    """
+    const long long token = row % tokens, head = row / tokens % heads;
+    const long long sample = row / tokens / heads % batch, part = row / tokens / heads / batch;
+    const long long column = (part * heads + head) * width, from = (sample * tokens + token) * parts * heads * width;
+    for (long long c = lane; c < width; c += 32) {
+    #ifdef WITH_BIAS
+        stacked[row * width + c] = rows[from + column + c] + bias[column + c];
+    #else
+        stacked[row * width + c] = rows[from + column + c];
+    #endif
+    }
+    """,
+)
+def heads_from_rows(backend, rows, bias, parts, batch, heads, tokens, stacked):
+    """Fill ``stacked`` (parts, batch, heads, tokens, D), perhaps flatter, with rows (batch, tokens, parts, heads, D).
+
+    ``bias``: (parts, heads, D), perhaps flatter, added to them; None for none.
+    """
+    width = stacked.shape[-1]
+    rows = rows.reshape(batch, tokens, parts, heads, width)
+    rows = rows if bias is None else rows + bias.reshape(parts, heads, width)
+    stacked.reshape(parts, batch, heads, tokens, width)[...] = rows.transpose(2, 0, 3, 1, 4)
+
+
+@by_rows(
+    "T stacked, int64 parts, int64 batch, int64 heads, int64 tokens",
+    "T rows",
+    """
+    const long long head = row % heads, part = row / heads % parts;
+    const long long token = row / heads / parts % tokens, sample = row / heads / parts / tokens;
+    const long long from = (((part * batch + sample) * heads + head) * tokens + token) * width;
+    for (long long c = lane; c < width; c += 32) rows[row * width + c] = stacked[from + c];
+    """,
+)
+def rows_from_heads(backend, stacked, parts, batch, heads, tokens, rows):
+    """The other way: fill rows (batch, tokens, parts, heads, D), perhaps flatter, with ``stacked``."""
+    width = rows.shape[-1]
+    stacked = stacked.reshape(parts, batch, heads, tokens, width)
+    rows.reshape(batch, tokens, parts, heads, width)[...] = stacked.transpose(1, 3, 0, 2, 4)
+
+
 def _strided_products(cupy, x, y, out):
     """``matmul`` into contiguous ``out`` by one call of cuBLAS, which reads transposed matrices as they are."""
-    from cupy.cuda import cublas, device
-
     stack = out.shape[:-2]
     x, y = (one if one.shape[:-2] == stack else cupy.broadcast_to(one, stack + one.shape[-2:]) for one in (x, y))
     (x, x_turned, x_row, x_step), (y, y_turned, y_row, y_step) = _as_stack(cupy, x), _as_stack(cupy, y)
     rows, columns = out.shape[-2:]
-    kind, one, zero = _blas_numbers(out.dtype.char)
+    cublas, handle, kind, one, zero = _blas(out.dtype.char)
     # cuBLAS counts by columns, and so sees every matrix transposed: out.T = y.T @ x.T.
     cublas.gemmStridedBatchedEx(
-        device.get_cublas_handle(),
-        *(y_turned, x_turned, columns, rows, x.shape[-1], one.ctypes.data),
-        *(y.data.ptr, kind, y_row, y_step, x.data.ptr, kind, x_row, x_step, zero.ctypes.data),
+        handle(),
+        *(y_turned, x_turned, columns, rows, x.shape[-1], one),
+        *(y.data.ptr, kind, y_row, y_step, x.data.ptr, kind, x_row, x_step, zero),
         *(out.data.ptr, kind, columns, rows * columns, math.prod(stack), kind),
         cublas.CUBLAS_GEMM_DEFAULT,
     )
 
 
 @cache
-def _blas_numbers(char):
-    """(cuBLAS's name of a dtype's character, 1 and 0 of it, which live on)."""
-    from cupy.cuda import runtime
+def _blas(char):
+    """(cuBLAS, what gives its handle, its name of a dtype's character, the addresses of 1 and 0 of it)."""
+    from cupy.cuda import cublas, device, runtime
 
-    return runtime.CUDA_R_32F if char == "f" else runtime.CUDA_R_64F, np.ones(1, char), np.zeros(1, char)
+    _ONES_AND_ZEROS[char] = numbers = np.array([1, 0], char)
+    kind = runtime.CUDA_R_32F if char == "f" else runtime.CUDA_R_64F
+    return cublas, device.get_cublas_handle, kind, numbers.ctypes.data, numbers.ctypes.data + numbers.itemsize
+
+
+# By the character of a dtype: cuBLAS reads them at their addresses.
+_ONES_AND_ZEROS = {}
 
 
 def _as_stack(cupy, x):

@@ -103,28 +103,38 @@ class Fused:
 
     def launch(self, cupy, arguments):
         """The CUDA form on CuPy's arrays, of which those that are written are contiguous."""
-        shape = arguments[len(self.reads)].shape
-        passed, layouts, kind = self._launch_numbers(shape), [], None
+        written = arguments[len(self.reads)]
+        shape, kind = written.shape, written.dtype.char
+        passed, layouts = self._launch_numbers(shape), []
         for of, one in zip(self._kinds, arguments, strict=True):
             if one is None or of == "form T":
                 layouts.append(None)
-            elif of == "number" or of == "int64":
+            elif of == "number":
                 layouts.append(of)
-                passed.append(float(one) if of == "number" else int(one))
+                passed.append(float(one))
+            elif of == "int64":
+                layouts.append(of)
+                passed.append(int(one))
             else:
                 one, layout = self._laid_out(cupy, of, one, shape)
                 layouts.append(layout)
-                passed += [one, one.size] if layout == "tail" else [one]
-                kind = one.dtype.char if of.endswith("T") else kind
+                passed.append(one)
+                if layout == "tail":
+                    passed.append(one.size)
         size = passed[0]
         if size:
-            kernel = self._cached((kind, *layouts), lambda: cupy.RawKernel(self.source(kind, layouts), self.name))
+            key = (kind, *layouts)
+            kernel = self._compiled.get(key)
+            if kernel is None:
+                kernel = self._compiled[key] = cupy.RawKernel(self.source(kind, layouts), self.name)
             kernel((-(-size // (_BLOCK if size < _MANY else _BLOCK * _EACH)),), (_BLOCK,), tuple(passed))
 
     def launch_each(self, cupy, table):
         """The CUDA form on every entry: one launch for all whose arrays, contiguous, have one dtype."""
         for kind, rows in _tables(table).items():
-            kernel = self._cached(kind, lambda kind=kind: self._table_kernel(cupy, kind))
+            kernel = self._compiled.get(kind)
+            if kernel is None:
+                kernel = self._compiled[kind] = self._table_kernel(cupy, kind)
             kernel(cupy.asarray(rows), len(rows), size=int(rows[-1, 0]))
 
     def text(self, given):
@@ -192,11 +202,6 @@ extern "C" __global__ void {self.name}({", ".join(parameters)}) {{
 
     def _table_kernel(self, cupy, kind):
         return cupy.ElementwiseKernel("raw uint64 table, int64 entries", "", self.table_text(kind), f"{self.name}_each")
-
-    def _cached(self, key, make):
-        if key not in self._compiled:
-            self._compiled[key] = make()
-        return self._compiled[key]
 
 
 class FusedRows(Fused):

@@ -379,6 +379,7 @@ def loss_speed():
     sys.path.insert(0, str(ROOT / "scripts"))
     import bench
 
+    from mini_repr.autograd import Tensor
     from mini_repr.pages.registry import all_losses
 
     backend, losses = gpu(), all_losses()
@@ -386,8 +387,11 @@ def loss_speed():
     a, b, labels = (backend.asarray(x) for x in (*host, classes))
     for name, options in bench.LOSSES.items():
         loss = losses[bench.NAME.get(name, name)]
-        inputs = (a, labels) if loss.compares == "labels" else (a, b)
-        work = partial(loss.value_and_grad, *inputs, **options)
+
+        def work(loss=loss, options=options):
+            second = labels if loss.compares == "labels" else Tensor(b, requires_grad=True)
+            loss(Tensor(a, requires_grad=True), second, **options).backward()
+
         yield tried({"loss": name, "shape": LOSS_SHAPE}, speed, backend, {"ours": work})
     if find_spec("torch") is None:
         return

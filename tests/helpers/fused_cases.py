@@ -64,6 +64,12 @@ def cases(dtype):
         inside[4] = width == 5  # the newest row is inside already, or comes in
         distance = np.where(inside, np.inf, np.abs(normal(7)) * width).astype(dtype)[:, None]
         case("take_in", rows, newest, width, distance, np.arange(7), inside)
+    for parts, one in ((1, None), (3, normal(3 * 2 * 5))):
+        case("heads_from_rows", normal(4 * 7, parts * 2 * 5), one, parts, 4, 2, 7, empty(normal(parts, 4, 2, 7, 5)))
+        case("rows_from_heads", normal(parts, 4, 2, 7, 5), parts, 4, 2, 7, empty(normal(4, 7, parts, 2, 5)))
+    wide = normal(7, 200)
+    for one in (None, rng.random((7, 200)) < 0.5):
+        case("scaled_softmax", 0.3, one, 10 * wide)
     x, bias = 4 * normal(9, 5), normal(5)
     case("biased_gelu", bias, 4 * x, empty(x))
     case("gelu_and_slope", x, empty(x), empty(x))

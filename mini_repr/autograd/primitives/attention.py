@@ -92,25 +92,40 @@ def attend_into(backend, q, k, v, p, output, mask=None, sparse=False):
     "number scale, bool mask",
     "T p",
     """
-    T top = -INFINITY, total = 0;
-    for (long long c = lane; c < width; c += 32) {
-        T logit = p[row * width + c] * scale;
+    const int HELD = 4;  // elements of a lane that stay in registers; of longer rows the rest comes from memory again
+    T held[HELD], top = -INFINITY, total = 0;
+    #define LOGIT(c) (GIVEN(c) ? p[row * width + c] * scale : -INFINITY)
     #ifdef WITH_MASK
-        if (!mask[row * width + c]) logit = -INFINITY;
+        #define GIVEN(c) (c < width && mask[row * width + c])
+    #else
+        #define GIVEN(c) (c < width)
     #endif
-        p[row * width + c] = logit;
-        top = fmax(top, logit);
+    #pragma unroll
+    for (int k = 0; k < HELD; ++k) {
+        held[k] = LOGIT(lane + 32 * k);
+        top = fmax(top, held[k]);
     }
+    for (long long c = lane + 32 * HELD; c < width; c += 32) top = fmax(top, LOGIT(c));
     top = warp_max(top);
     if (!isfinite(top)) top = 0;
-    for (long long c = lane; c < width; c += 32) {
-        const T share = exp(p[row * width + c] - top);
-        p[row * width + c] = share;
-        total += share;
+    #pragma unroll
+    for (int k = 0; k < HELD; ++k) {
+        held[k] = exp(held[k] - top);
+        total += held[k];
+    }
+    for (long long c = lane + 32 * HELD; c < width; c += 32) {
+        p[row * width + c] = exp(LOGIT(c) - top);
+        total += p[row * width + c];
     }
     total = warp_sum(total);
     if (total == 0) total = 1;
-    for (long long c = lane; c < width; c += 32) p[row * width + c] /= total;
+    #pragma unroll
+    for (int k = 0; k < HELD; ++k) {
+        if (lane + 32 * k < width) p[row * width + lane + 32 * k] = held[k] / total;
+    }
+    for (long long c = lane + 32 * HELD; c < width; c += 32) p[row * width + c] /= total;
+    #undef LOGIT
+    #undef GIVEN
     """,
 )
 def scaled_softmax(backend, scale, mask, p):

@@ -138,7 +138,7 @@ def attention_branch(
                 attend_back_into(
                     backend, g_heads, *parts_of(qkv[block]), weights[block], rows, *parts_of(g_parts), sparse=sparse
                 )
-                g_qkv = g_parts.reshape(len(g_block), -1)
+                g_qkv = backend.rows_of_heads(g_parts)
                 g_folded = _plus(g_folded, backend.product(flat(normal[block]).T, g_qkv))
                 g_folded_bias = _plus(g_folded_bias, backend.column_sums(g_qkv))
                 normalise_back_into(
