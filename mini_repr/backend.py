@@ -14,13 +14,13 @@ import platform
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 
-from mini_repr.fused import by_rows, elementwise, sum_of_squares
+from mini_repr.fused import by_rows, sum_of_squares
 
 # Elementwise kernels run on blocks of rows of about this many bytes: small enough that a kernel of several passes
 # finds its operands in the second-level cache, large enough that the cost of a call does not show.
@@ -29,9 +29,6 @@ BLOCK_BYTES = 256 * 1024
 PRODUCT_BYTES = 512 * 1024
 # Below this size one call on one thread is faster than handing blocks to a pool.
 SERIAL_BYTES = 1024 * 1024
-# On a GPU: the threads of a sum over rows, and how many elements CuPy's own sum is as fast for.
-_SUMMING = 256 * 1024
-_SMALL_SUM = 32 * 1024
 # Characters of dtypes that CUDA kernels take.
 _SINGLE, _DOUBLE, _COUNTS = {"f"}, {"d"}, {"?", "l", "q"}
 
@@ -103,6 +100,10 @@ class NumpyBackend:
         from scipy.linalg import solve_triangular
 
         return solve_triangular(matrix, right, lower=lower, trans=int(transposed), check_finite=False)
+
+    def inverse_of_lower(self, factor):
+        """The inverse of a lower triangular matrix (D, D)."""
+        return self.xp.linalg.inv(factor)
 
     def matmul(self, x, y, out):
         """Products of stacks of matrices (..., N, K) and (..., K, M) into ``out`` (..., N, M), views included."""
@@ -267,9 +268,9 @@ class CupyBackend(NumpyBackend):
         if out.dtype.char in "fd" and x.dtype == y.dtype == out.dtype and out.flags.c_contiguous and out.size:
             _strided_products(self.xp, x, y, out)
         elif out.ndim == 4 and self._have_kernels((x, y, out)) and out.swapaxes(1, 2).flags.c_contiguous:
-            stacked = self.xp.empty(out.shape, out.dtype)
+            stacked, (batch, heads, tokens, _) = self.xp.empty(out.shape, out.dtype), out.shape
             self.matmul(x, y, stacked)
-            rows_from_heads(self, stacked, 1, *out.shape[:3], out.swapaxes(1, 2))
+            rows_from_heads(self, stacked, 1, batch, heads, tokens, out.swapaxes(1, 2).reshape(batch * tokens, -1))
         else:
             super().matmul(x, y, out)
 
@@ -282,22 +283,25 @@ class CupyBackend(NumpyBackend):
         rows = stack.swapaxes(1, 2)
         if not (self._have_kernels((stack,)) and rows.flags.c_contiguous):
             return self.xp.ascontiguousarray(stack)
-        stacked = self.xp.empty(stack.shape, stack.dtype)
-        heads_from_rows(self, rows, None, 1, *stack.shape[:3], stacked)
+        stacked, (batch, heads, tokens, _) = self.xp.empty(stack.shape, stack.dtype), stack.shape
+        flat = batch * tokens, -1
+        heads_from_rows(self, rows.reshape(flat), None, 1, batch, heads, tokens, stacked.reshape(flat))
         return stacked
 
     def column_sums(self, array, axes=1):
-        # CuPy's own reads a tall array a column at a time, twenty times slower than the memory allows.
+        # CuPy's own reads a tall array a column at a time, twenty times slower than the memory allows: a product with
+        # ones does not.
         count, shape = math.prod(array.shape[:axes]), array.shape[axes:]
-        width = math.prod(shape)
-        if width == 1 or array.size < _SMALL_SUM or not self._have_kernels((array,)):
+        if not shape or not array.size or array.dtype.char not in "fd":
             return super().column_sums(array, axes)
-        shares = min(count, 1024, max(1, _SUMMING // width))
-        parts = self.xp.empty((shares, width), array.dtype)
-        sums = self.xp.empty((width, 1), array.dtype)
-        sums_of_shares(self, array, count, shares, width, parts)
-        sums_of_parts(self, parts, shares, width, sums)
-        return sums.reshape(shape)
+        return self.product(self._ones(count, array.dtype.char), array.reshape(count, -1)).reshape(shape)
+
+    @lru_cache(maxsize=16)  # noqa: B019 (there is one backend a device, for good)
+    def _ones(self, count, char):
+        return self.xp.ones((1, count), char)
+
+    def inverse_of_lower(self, factor):
+        return self.solve_triangular(factor, self.xp.eye(len(factor), dtype=factor.dtype))
 
     def empty_heads(self, shape, dtype):
         batch, tokens, parts, heads, width = shape
@@ -305,14 +309,14 @@ class CupyBackend(NumpyBackend):
 
     def linear_into(self, rows, weight, bias, heads):
         batch, tokens, parts, count, _ = heads.shape
-        stacked = heads.transpose(2, 0, 3, 1, 4)
+        stacked = heads.transpose(2, 0, 3, 1, 4).reshape(batch * tokens, -1)
         heads_from_rows(self, self.product(rows, weight), bias, parts, batch, count, tokens, stacked)
 
     def rows_of_heads(self, heads):
         batch, tokens, parts, count, _ = heads.shape
-        rows = self.xp.empty(heads.shape, heads.dtype)
+        rows = self.xp.empty((batch * tokens, heads.size // (batch * tokens)), heads.dtype)
         rows_from_heads(self, heads.transpose(2, 0, 3, 1, 4), parts, batch, count, tokens, rows)
-        return rows.reshape(batch * tokens, -1)
+        return rows
 
     def fused(self, kernel, arguments):
         written = arguments[len(kernel.reads) :]
@@ -497,81 +501,52 @@ def _add_segments(cupy):
     )
 
 
-@elementwise(
-    "raw T array, int64 count, int64 shares, int64 width",
-    "T parts",
-    """
-    const long long column = i % width;
-    T sum = 0;
-    #pragma unroll 4
-    for (long long row = i / width; row < count; row += shares) sum += array[row * width + column];
-    parts = sum;
-    """,
-)
-def sums_of_shares(backend, array, count, shares, width, parts):
-    """Fill row k of ``parts`` (shares, width) with the sum of every ``shares``-th row of ``array`` from k on."""
-    rows = array.reshape(count, width)
-    for k in range(shares):
-        parts[k] = rows[k::shares].sum(axis=0)
-
-
-@by_rows(
-    "T parts, int64 shares, int64 columns",
-    "T sums",
-    """
-    T sum = 0;
-    for (long long k = lane; k < shares; k += 32) sum += parts[k * columns + row];
-    sum = warp_sum(sum);
-    if (lane == 0) sums[row] = sum;
-    """,
-)
-def sums_of_parts(backend, parts, shares, columns, sums):
-    """Fill ``sums`` (columns, 1) with the sums of the columns of ``parts`` (shares, columns)."""
-    parts.sum(axis=0, out=sums[:, 0])
+# Where a warp finds the elements of each head of a token, in rows and in matrices head by head.
+_EACH_HEAD = """
+    const long long sample = row / tokens, token = row % tokens, depth = width / (parts * heads);
+    for (long long part = 0; part < parts; ++part) {
+        #pragma unroll 4
+        for (long long head = 0; head < heads; ++head) {
+            const long long column = (part * heads + head) * depth, here = row * width + column;
+            const long long there = (((part * batch + sample) * heads + head) * tokens + token) * depth;
+            for (long long d = lane; d < depth; d += 32) { MOVE }
+        }
+    }
+"""
 
 
 @by_rows(
     "T rows, T bias, int64 parts, int64 batch, int64 heads, int64 tokens",
     "T stacked",
-    """
-    const long long token = row % tokens, head = row / tokens % heads;
-    const long long sample = row / tokens / heads % batch, part = row / tokens / heads / batch;
-    const long long column = (part * heads + head) * width, from = (sample * tokens + token) * parts * heads * width;
-    for (long long c = lane; c < width; c += 32) {
+    f"""
     #ifdef WITH_BIAS
-        stacked[row * width + c] = rows[from + column + c] + bias[column + c];
+        #define ADDED + bias[column + d]
     #else
-        stacked[row * width + c] = rows[from + column + c];
+        #define ADDED
     #endif
-    }
+    {_EACH_HEAD.replace("MOVE", "stacked[there + d] = rows[here + d] ADDED;")}
+    #undef ADDED
     """,
 )
 def heads_from_rows(backend, rows, bias, parts, batch, heads, tokens, stacked):
-    """Fill ``stacked`` (parts, batch, heads, tokens, D), perhaps flatter, with rows (batch, tokens, parts, heads, D).
+    """Fill matrices of heads, (parts, batch, heads, tokens, D) in memory, with rows (batch * tokens, parts heads D).
 
-    ``bias``: (parts, heads, D), perhaps flatter, added to them; None for none.
+    ``bias`` (parts * heads * D,) is added to the rows; None for none. ``stacked`` is handed over in the rows' shape.
     """
-    width = stacked.shape[-1]
-    rows = rows.reshape(batch, tokens, parts, heads, width)
-    rows = rows if bias is None else rows + bias.reshape(parts, heads, width)
-    stacked.reshape(parts, batch, heads, tokens, width)[...] = rows.transpose(2, 0, 3, 1, 4)
+    rows = rows if bias is None else rows + bias
+    rows = rows.reshape(batch, tokens, parts, heads, -1)
+    stacked.reshape(parts, batch, heads, tokens, -1)[...] = rows.transpose(2, 0, 3, 1, 4)
 
 
 @by_rows(
     "T stacked, int64 parts, int64 batch, int64 heads, int64 tokens",
     "T rows",
-    """
-    const long long head = row % heads, part = row / heads % parts;
-    const long long token = row / heads / parts % tokens, sample = row / heads / parts / tokens;
-    const long long from = (((part * batch + sample) * heads + head) * tokens + token) * width;
-    for (long long c = lane; c < width; c += 32) rows[row * width + c] = stacked[from + c];
-    """,
+    _EACH_HEAD.replace("MOVE", "rows[here + d] = stacked[there + d];"),
 )
 def rows_from_heads(backend, stacked, parts, batch, heads, tokens, rows):
-    """The other way: fill rows (batch, tokens, parts, heads, D), perhaps flatter, with ``stacked``."""
-    width = rows.shape[-1]
-    stacked = stacked.reshape(parts, batch, heads, tokens, width)
-    rows.reshape(batch, tokens, parts, heads, width)[...] = stacked.transpose(1, 3, 0, 2, 4)
+    """The other way: fill rows (batch * tokens, parts * heads * D) with ``stacked``."""
+    stacked = stacked.reshape(parts, batch, heads, tokens, -1)
+    rows.reshape(batch, tokens, parts, heads, -1)[...] = stacked.transpose(1, 3, 0, 2, 4)
 
 
 def _strided_products(cupy, x, y, out):

@@ -38,7 +38,7 @@ def whitened(x, /, eps=0.0):
             f"got {rows} rows with a singular covariance of {width} columns, expected more than {width} rows and "
             "columns that vary each in its own way, or a larger eps"
         )
-    whitening = xp.linalg.inv(factor)
+    whitening = backend.inverse_of_lower(factor)
     z = apart @ whitening.T
 
     def backward(g):

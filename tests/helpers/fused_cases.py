@@ -39,19 +39,14 @@ def cases(dtype):
         case("unit_rows_back_into", normal(7, width), normal(7, width), normal(7, 1), small, empty(rows))
         for one in (None, mask):
             case("scaled_softmax", 0.3, one, 10 * rows)
-        g, output = normal(7, 6), normal(7, 6)
-        g_weights = normal(7, width)
-        g_weights += ((g * output).sum(axis=1) - (weights * g_weights).sum(axis=1))[:, None] / weights.sum(1)[:, None]
-        case("scaled_softmax_back", 0.3, weights, g, output, g_weights)
+        g = normal(7, 6)
+        shares, values = weights / weights.sum(axis=1, keepdims=True), normal(width, 6)
+        case("scaled_softmax_back", 0.3, shares, g, shares @ values, g @ values.T)
         top, tops = normal(7), normal(width)
         case("add_shares", top, rows, normal(7))
         by_row, by_column = np.abs(normal(7)), np.abs(normal(width))  # of one sign: nothing cancels
         for column_top, column_weight in ((None, None), (None, by_column), (tops, by_column)):
             case("weigh_shares", top, by_row, column_top, column_weight, normal(7, width))
-        for shares in (1, 3, 40):
-            parts = normal(shares, 4)
-            case("sums_of_shares", normal(40, 4), 40, shares, 4, empty(parts))
-            case("sums_of_parts", parts, shares, 4, empty(parts[:1].T))
         apart = weights**2
         apart[:, 0] = np.inf  # from a row to itself
         case("of_entropy", apart, normal(7) ** 2 + 1, np.log(2.5), empty(rows))
@@ -65,8 +60,9 @@ def cases(dtype):
         distance = np.where(inside, np.inf, np.abs(normal(7)) * width).astype(dtype)[:, None]
         case("take_in", rows, newest, width, distance, np.arange(7), inside)
     for parts, one in ((1, None), (3, normal(3 * 2 * 5))):
-        case("heads_from_rows", normal(4 * 7, parts * 2 * 5), one, parts, 4, 2, 7, empty(normal(parts, 4, 2, 7, 5)))
-        case("rows_from_heads", normal(parts, 4, 2, 7, 5), parts, 4, 2, 7, empty(normal(4, 7, parts, 2, 5)))
+        rows = normal(4 * 7, parts * 2 * 5)
+        case("heads_from_rows", rows, one, parts, 4, 2, 7, empty(rows))
+        case("rows_from_heads", normal(parts, 4, 2, 7, 5), parts, 4, 2, 7, empty(rows))
     wide = normal(7, 200)
     for one in (None, rng.random((7, 200)) < 0.5):
         case("scaled_softmax", 0.3, one, 10 * wide)
