@@ -18,8 +18,14 @@ from mini_repr.commands.errors import plain_errors
     metavar="FILE.png",
     help="Draw it too: with --layers the measures, else what a run of masked images rebuilds (extra plot).",
 )
+@click.option(
+    "--topics",
+    type=int,
+    metavar="N",
+    help="Print the first N words of each topic of a topic model instead, how coherent they are and how different.",
+)
 @plain_errors
-def evaluate(run, data, device, as_json, layers, plot):
+def evaluate(run, data, device, as_json, layers, plot, topics):
     """Print the comparison table of a finished or interrupted RUN (its folder).
 
     \b
@@ -27,12 +33,19 @@ def evaluate(run, data, device, as_json, layers, plot):
     mini-repr eval runs/infonce-digits-001 --json
     mini-repr eval runs/infonce-digits-001 --layers
     mini-repr eval runs/masked_regression-digits-001 --plot rebuilt.png
+    mini-repr eval runs/topic_elbo-documents-001 --topics 10
     """
     from mini_repr.training import session
 
     if plot:
         session.figures()  # refuses, where it must, before the work
     run, data = session.opened(run, data, device)
+    if topics is not None:
+        found = session.topics_of(run, data, topics)
+        lines = [f"topic {number}: {' '.join(words)}" for number, words in enumerate(found["topics"], 1)]
+        lines.append(f"coherence {found['coherence']:.3f} (NPMI over all texts), diversity {found['diversity']:.3f}")
+        click.echo(json.dumps(found, indent=2) if as_json else "\n".join(lines))
+        return
     panels = session.rebuilt_images(run, data) if plot and not layers else None
     report = session.evaluate_layers(run, data) if layers else session.compare(run, data)
     if panels:

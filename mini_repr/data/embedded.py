@@ -1,6 +1,7 @@
 """The two sets inside the package: 8x8 handwritten digits, and WordNet glosses. Origin: ``embedded/LICENCES.md``."""
 
 import gzip
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -104,6 +105,36 @@ def gloss_sentences():
         return TextSet("sentences", texts, _category_labels(owners), _categories())
 
     return Dataset("sentences", *map(part, _senses()))
+
+
+def gloss_documents(words=25):
+    """Documents from the glosses: all that WordNet says of the senses of one hypernym, labelled by their category.
+
+    Their lemmas, definitions and examples, one sense after the other; the category is that of most of them.
+
+    Args:
+        words: a document of fewer words is left out.
+    Returns:
+        Dataset of TextSet, split by hypernym: every fifth of them, in the order of the file, is a test document.
+    Raises:
+        ValueError: fewer than 1 word, or so many that no document is left to train or to test.
+    """
+    if words < 1:
+        raise ValueError(f"documents: words: got {words}, expected 1 or more")
+    parts = ([], [])
+    for number, senses in enumerate(_grouped(glosses(), _parent).values()):
+        text = " ".join(" ".join((*gloss.lemmas, gloss.definition, *gloss.examples)) for gloss in senses)
+        if len(text.split()) >= words:
+            most = Counter(gloss.category for gloss in senses).most_common(1)[0][0]
+            parts[number % TEST_EVERY == 0].append((text, _categories().index(most)))
+    if not all(parts):
+        raise ValueError(f"documents: words: got {words}, expected fewer: no document is left")
+
+    def part(documents):
+        texts, labels = zip(*documents, strict=True)
+        return TextSet("documents", list(texts), np.array(labels, dtype=np.int64), _categories())
+
+    return Dataset("documents", *map(part, parts))
 
 
 def likeness(first, second):

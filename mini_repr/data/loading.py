@@ -4,7 +4,7 @@ import inspect
 from pathlib import Path
 
 from mini_repr.data.dataset import DataError
-from mini_repr.data.embedded import digits, gloss_pairs, gloss_sentences
+from mini_repr.data.embedded import digits, gloss_documents, gloss_pairs, gloss_sentences
 from mini_repr.data.generated.bars import bar_images
 from mini_repr.data.generated.coloured import coloured_images
 from mini_repr.data.generated.moving import moving_clips
@@ -18,7 +18,7 @@ from mini_repr.data.readers.idx import mnist_file, read_idx
 from mini_repr.data.readers.npz import read_npz
 from mini_repr.data.readers.text import read_pairs, read_texts
 
-EMBEDDED = {"digits": digits, "glosses": gloss_pairs, "sentences": gloss_sentences}
+EMBEDDED = {"digits": digits, "glosses": gloss_pairs, "sentences": gloss_sentences, "documents": gloss_documents}
 GENERATED = {
     "scenes": scene_images,
     "wandering": wandering_images,

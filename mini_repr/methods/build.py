@@ -19,6 +19,7 @@ BY_DEFAULT = [
     "latent_mim",
     "capi",
     "autoencoder",
+    "topic_model",
     "flow",
     "two_tower",
     "simcse",

@@ -52,6 +52,7 @@ class Method(Module):
     (texts one by one). ``heads``: the defaults of its settings ``heads.*``, None if it has no heads. ``needs_labels``:
     whether it hands labels to its losses. ``keeps_queue``: whether it has negatives of earlier steps to give.
     ``parts_batch``: whether ``compare`` takes a batch apart, so that all its rows must come to it.
+    ``one_process``: whether its backward pass compares gradients of the whole batch, which several ranks do not have.
     ``default_loss``, ``default_encoder``, ``default_views``: what a run of this method takes unless told otherwise,
     where that is not what other runs take.
     """
@@ -62,6 +63,7 @@ class Method(Module):
     needs_labels = False
     keeps_queue = False
     parts_batch = False
+    one_process = False
     default_loss = default_encoder = default_views = None
 
     def __init__(self, parts):

@@ -25,4 +25,5 @@ from mini_repr.metrics.retrieval import label_ndcg, mean_reciprocal_rank, ndcg, 
 from mini_repr.metrics.sparsity import expected_flops
 from mini_repr.metrics.subclass_share import subclass_share
 from mini_repr.metrics.tolerance import tolerance
+from mini_repr.metrics.topics import topic_coherence, topic_diversity
 from mini_repr.metrics.uniformity import uniformity

@@ -23,6 +23,11 @@ from mini_repr.pages.page import definition
 _WORD = re.compile(r"\w+")
 
 
+def words_of(text):
+    """The words of a text in lower case: runs of letters, digits and underscores."""
+    return _WORD.findall(text.lower())
+
+
 def tokenise(texts, buckets, max_tokens):
     """Words in lower case, hashed: ``(ids (B, T) int64, mask (B, T) bool)`` on the host.
 
@@ -58,7 +63,7 @@ def _padded(name, texts, max_tokens, number):
         raise ValueError(f"{name}: max_tokens: got {max_tokens}, expected 1 or more")
     if not len(texts):
         raise ValueError(f"{name}: texts: got none, expected one or more")
-    rows = [[number(word) for word in _WORD.findall(text.lower())[:max_tokens]] for text in texts]
+    rows = [[number(word) for word in words_of(text)[:max_tokens]] for text in texts]
     longest = max(1, *map(len, rows))
     ids, mask = np.zeros((len(rows), longest), np.int64), np.zeros((len(rows), longest), bool)
     for i, row in enumerate(rows):

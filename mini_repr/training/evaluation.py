@@ -20,6 +20,8 @@ from mini_repr.methods import (
 )
 from mini_repr.methods.masked import spread_over_pixels
 from mini_repr.methods.method import Batch
+from mini_repr.methods.topic_model import counts_of
+from mini_repr.metrics import topic_coherence, topic_diversity
 from mini_repr.nn import frames_of_tubes, word_counts
 from mini_repr.pages.names import choose
 from mini_repr.posthoc.loss_landscape import filter_normalised, surface
@@ -94,6 +96,28 @@ def _looked_at(encoder, images):
     """(B, H, W): the weight that the class token of a ViT gives each patch in the last block, the mean over heads."""
     weights = encoder(images, attention=True).attention[-1][:, :, 0, 1:].mean(axis=1)
     return spread_over_pixels(weights, encoder)
+
+
+def topics_of(run, data, words):
+    """{"topics": [the first ``words`` words of each], "coherence", "diversity"} of a run of a topic model.
+
+    Coherence is over all texts of a data set, training and test.
+
+    Raises:
+        ValueError: a run of another method, or more words than its vocabulary has.
+    """
+    method = run.method
+    if not hasattr(method, "topics"):
+        raise ValueError(f"--topics: a run of method {method.page.name} has no topics, expected one of topic_model")
+    if not 2 <= words <= len(method.vocabulary):
+        raise ValueError(f"--topics: got {words}, expected 2 to {len(method.vocabulary)}, the words of the run")
+    topics = run.backend.to_numpy(method.topics())
+    counts = counts_of(method.word_numbers([*data.train.texts, *data.test.texts]), len(method.vocabulary))
+    return {
+        "topics": [[method.vocabulary[v] for v in row.argsort()[::-1][:words]] for row in topics],
+        "coherence": topic_coherence(topics, counts, top=words),
+        "diversity": topic_diversity(topics, top=words),
+    }
 
 
 def drawn_images(run, count, label=None, steps=25, guidance=1.0, seed=0):

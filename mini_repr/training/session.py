@@ -8,7 +8,15 @@ from mini_repr.methods.build import find_method
 from mini_repr.pages.names import find, find_loss
 from mini_repr.training import config, folder
 from mini_repr.training.distributed import ALONE
-from mini_repr.training.evaluation import compare, drawn_images, embed, evaluate_layers, opened, rebuilt_images  # noqa: F401
+from mini_repr.training.evaluation import (  # noqa: F401
+    compare,
+    drawn_images,
+    embed,
+    evaluate_layers,
+    opened,
+    rebuilt_images,
+    topics_of,
+)
 from mini_repr.training.lines import collapse, facts_of, headline, line, short_line  # noqa: F401
 from mini_repr.training.pictures import draw_layers, draw_rebuilt, draw_samples, figures  # noqa: F401
 from mini_repr.training.run import Run

@@ -15,6 +15,7 @@ VARIANTS = [(name, v) for name, loss in LOSSES.items() for v in ("default", *los
 REFUSED = {
     "mrl_kl": ("odd", "wide"),  # an odd number of columns: not as many variances as means
     "ms_ssim": ("odd", "tall"),  # images narrower than the window
+    "topic_elbo": ("large",),  # the exponential of a log variance is beyond float32
     "wmse": ("wide",),  # the covariance of fewer rows than columns is singular: no whitening
 }
 

@@ -95,6 +95,11 @@ JOBS = {
     ),
     # The encoder checks the words that were drawn on the device.
     "ELECTRA": Job({"loss": {"name": "replaced_tokens"}, **SENTENCES}, *(770, 2, DOUBLE | SHARES)),
+    # That no count is negative and no variance too large is read from the device.
+    "topics of documents": Job(
+        {"loss": {"name": "topic_elbo"}, "data": {"name": "documents"}, "encoder": {"name": "text"}},
+        *(530, 3, DOUBLE | SHARES),
+    ),
     "MAE-LM": Job(
         {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, **SENTENCES}, *(520, 1, DOUBLE | SHARES)
     ),
@@ -128,6 +133,7 @@ WAITING = {
         "isogclr": ["with_state", "official_code", "two_modalities"],
         "sparsemax_multilabel": ["default", "sum"],
         "flow_matching": ["masked", "over_mask"],
+        "topic_elbo": ["default", "per_word"],
         "entity_missing": ["default", "official_code"],
         "map_in_mask": ["default"],
         "map_overlap": ["default", "together", "iou"],

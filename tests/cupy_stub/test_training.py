@@ -116,6 +116,11 @@ RUNS = {
         "encoder": {**SENTENCES["encoder"], "prompt": 2},
     },
     "electra": {"loss": {"name": "replaced_tokens"}, **SENTENCES},
+    "topic_model": {
+        "loss": {"name": "topic_elbo"},
+        "data": {"name": "documents"},
+        "encoder": {"name": "text", "width": 16, "hidden": 16, "buckets": 64},
+    },
     "mined_negatives": {
         "loss": {"name": "infonce"},
         "data": {"name": "glosses"},

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mini_repr.data import DataError, digits, gloss_pairs, gloss_sentences, glosses, load
-from mini_repr.data.embedded import likeness
+from mini_repr.data.embedded import gloss_documents, likeness
 
 
 def test_digits_have_the_fixed_split():
@@ -118,6 +118,21 @@ def test_sentences_are_all_definitions_and_examples():
         names = [gloss.category for gloss in senses for _ in range(1 + len(gloss.examples))]
         assert [part.label_names[label] for label in part.labels] == names
     assert load("sentences").train.texts == data.train.texts
+
+
+def test_documents_hold_all_senses_of_one_hypernym():
+    data = gloss_documents()
+    texts = [*data.train.texts, *data.test.texts]
+    assert min(len(text.split()) for text in texts) >= 25 and len(set(texts)) == len(texts)
+    assert len(gloss_documents(words=60).train) < len(data.train) < len(gloss_documents(words=1).train)
+    everything = gloss_documents(words=1)
+    definitions = [gloss.definition for gloss in glosses()]
+    joined = " | ".join([*everything.train.texts, *everything.test.texts])
+    assert all(definition in joined for definition in definitions[::200])
+    assert load("documents", words=30).train.labels.max() < 41
+    for words in (0, 10**6):
+        with pytest.raises(ValueError, match=f"documents: words: got {words}, expected"):
+            gloss_documents(words=words)
 
 
 def test_load_knows_the_embedded_names():

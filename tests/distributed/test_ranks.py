@@ -91,6 +91,12 @@ TEXTS = {
         "encoder": {**WORDS, "prompt": 2},
     },
     "replaced words": {"loss": {"name": "replaced_tokens"}, "method": {"weight": 1.0}, **SENTENCES},
+    "topics of documents": {
+        "loss": {"name": "topic_elbo", "per_word": True},
+        "method": {"topics": 4, "set_size": 3, "balance": "sum"},
+        "data": SENTENCES["data"],
+        "encoder": {"name": "text", "width": 8, "hidden": 8, "buckets": 64},
+    },
     "graded pairs": {
         "loss": {"name": "pearson"},
         "data": {"name": "glosses", "kind": "graded"},

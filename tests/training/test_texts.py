@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from device_double import DOUBLE
 
 from mini_repr.backend import CPU
+from mini_repr.cli import main
 from mini_repr.pages.registry import all_losses
 from mini_repr.training import session
 from mini_repr.training.run import Run
@@ -17,6 +19,11 @@ RUNS = {
     "mae_lm": {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, "encoder": TRANSFORMER},
     "dropping": {"loss": {"name": "cross_entropy"}, "method": {"keep": 3}, "encoder": {**TRANSFORMER, "depth": 4}},
     "electra": {"loss": {"name": "replaced_tokens"}, "method": {"ratio": 0.4}, "encoder": TRANSFORMER},
+    "topics": {
+        "loss": {"name": "topic_elbo"},
+        "method": {"topics": 3, "set_size": 2, "least_documents": 2, "most_frequent": 0},
+        "encoder": {"name": "text", "width": 8, "hidden": 8, "buckets": 32},
+    },
     "mined": {
         "loss": {"name": "infonce"},
         "method": {"name": "mined_negatives", "negatives": 2, "skip": 1, "every": 3},
@@ -109,6 +116,22 @@ def test_chunks_give_the_gradient_of_the_whole_batch(name, files, monkeypatch):
     assert chunked[0]["loss"] == pytest.approx(whole[0]["loss"], rel=1e-5)
     for key, gradient in whole[2].items():
         np.testing.assert_allclose(chunked[2][key], gradient, atol=1e-4 * max(1e-3, np.abs(gradient).max()))
+
+
+def test_topics_have_words(files):
+    finished(*session.start(chosen("topics", files), files / "run"))
+    run, data = session.opened(files / "run")
+    found = session.topics_of(run, data, 4)
+    assert [len(set(words)) for words in found["topics"]] == [4] * 3
+    assert {word for words in found["topics"] for word in words} <= set(run.method.vocabulary)
+    assert -1 <= found["coherence"] <= 1 and 1 / 3 <= found["diversity"] <= 1
+    printed = CliRunner().invoke(main, ["eval", str(files / "run"), "--topics", "4"])
+    assert printed.output.startswith(f"topic 1: {' '.join(found['topics'][0])}\n") and "coherence" in printed.output
+    with pytest.raises(ValueError, match="--topics: got 1, expected 2 to"):
+        session.topics_of(run, data, 1)
+    finished(*session.start(chosen("simcse", files), files / "other"))
+    with pytest.raises(ValueError, match="--topics: a run of method simcse has no topics, expected one of topic_model"):
+        session.topics_of(*session.opened(files / "other"), 4)
 
 
 OF_TEXTS = [name for name, loss in all_losses().items() if {"similarity", "replaced"} & set(loss.required)]

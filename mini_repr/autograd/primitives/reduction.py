@@ -53,7 +53,7 @@ def min(x, /, axis=None, keepdims=False):
 def _extreme(x, axis, keepdims, method):
     best = getattr(x.real, method)(axis=axis, keepdims=True)
     hits = x.real == best
-    share = hits / hits.sum(axis=axis, keepdims=True)
+    share = hits / hits.sum(axis=axis, keepdims=True, dtype=best.dtype)
     output = (x * share).sum(axis=axis, keepdims=keepdims)
 
     def backward(g):

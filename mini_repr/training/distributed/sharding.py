@@ -149,6 +149,10 @@ def _check(method, batch_size, ranks, groups):
     for what, count in (("ranks", ranks), ("loss groups", groups)):
         if batch_size % count:
             raise ValueError(f"batch size {batch_size} cannot be shared out evenly over {count} {what}")
+    if ranks > 1 and method.one_process:
+        raise ValueError(
+            f"{method.page.title}: compares gradients of the whole batch: got {ranks} ranks, expected one process"
+        )
     if math.gcd(ranks, groups) != min(ranks, groups):
         raise ValueError(f"train.loss_groups: got {groups}, expected a divisor or a multiple of the {ranks} ranks")
     if groups > 1 and batch_size // groups < 2:
