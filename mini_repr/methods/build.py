@@ -19,6 +19,7 @@ BY_DEFAULT = [
     "latent_mim",
     "capi",
     "autoencoder",
+    "variational",
     "flow",
     "two_tower",
     "simcse",

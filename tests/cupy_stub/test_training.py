@@ -62,6 +62,7 @@ RUNS = {
         "encoder": {"name": "mlp"},
     },
     "autoencoder": {"loss": {"name": "ms_ssim"}},
+    "variational, cMIM": {"loss": {"name": "a_mim"}, "add": {"cmim_contrast": {"weight": 1.0}}},
     "jigsaw": {
         "loss": {"name": "cross_entropy"},
         "data": {"name": "coloured", "count": 64},
