@@ -128,6 +128,7 @@ OF_LEARNED = [
 # Why some losses wait all the same, and with which variants.
 WAITING = {
     "numbers that come with the rows must be in their range": {
+        "a_mim": ["default", "vae", "sum"],
         "dclr": ["weighted", "weights_only", "official_code"],
         "icon": ["supcon", "cross_entropy", "sne", "t_sne", "clustering", "debiased", "cross_term"],
         "isogclr": ["with_state", "official_code", "two_modalities"],

@@ -21,6 +21,7 @@ SETTINGS = {
         {"pooling": "last", "causal": True},
         {"pooling": "first", "heads": 2},
         {"prompt": 3},
+        {"rank": 3, "channels": 5, "low_rank_share": 0.7},
     ],
 }
 CASES = [pytest.param(n, s, id=f"{n}-{k}") for n in ENCODERS for k, s in enumerate(SETTINGS.get(n, [{}]))]
@@ -31,7 +32,8 @@ def made(name, **settings):
     """The encoder, with parameters and buffers of full size, and inputs for it."""
     images, rng = ENCODERS[name].thing.takes == "images", np.random.default_rng(0)
     encoder = ENCODERS[name].thing(*([(2, 8, 8)] if images else []), rng, np.float64, **settings)
-    encoder.load_state_dict({n: x + rng.uniform(0.2, 0.4, x.shape) for n, x in encoder.state_dict().items()})
+    state = {n: x for n, x in encoder.state_dict().items() if x.dtype.kind == "f"}
+    encoder.load_state_dict(encoder.state_dict() | {n: x + rng.uniform(0.2, 0.4, x.shape) for n, x in state.items()})
     return encoder.eval(), (rng.random((3, 2, 8, 8)),) if images else encoder.tokenise(TEXTS)
 
 
