@@ -90,12 +90,9 @@ class Flow(Method):
             classes: (B,) host integers, ``len(self.classes)`` for none in particular. guidance: w in v_none + w (v -
                 v_none); 1 follows the classes alone.
         """
+        none = np.full_like(classes, len(self.classes))
         with no_grad():
-            v = self._velocity(noised, time, classes)
-            if guidance != 1.0:
-                free = self._velocity(noised, time, np.full_like(classes, len(self.classes)))
-                v = free + guidance * (v - free)
-        return v
+            return guided(lambda told: self._velocity(noised, time, told), classes, none, guidance)
 
     def _velocity(self, noised, time, classes):
         encoder = self.teacher_encoder
@@ -142,6 +139,18 @@ def mixed(images, noise, times):
     """x_t = (1 - t) x + t n, the times (B,) on the host."""
     share = backend_of(images).asarray(times.astype(images.dtype))[:, None, None, None]
     return (1 - share) * images + share * noise
+
+
+def guided(velocity, told, untold, guidance):
+    """v_none + guidance (v - v_none) of ``velocity(told)`` and ``velocity(untold)``, which 1 does not ask for.
+
+    Source: Ho, Salimans 2022, arXiv 2207.12598, eq. 6, with the weight 1 + w.
+    """
+    v = velocity(told)
+    if guidance == 1.0:
+        return v
+    free = velocity(untold)
+    return free + guidance * (v - free)
 
 
 def denoised_from(noise, velocity, steps, before_step=None):

@@ -5,7 +5,7 @@ import numpy as np
 from mini_repr.autograd import no_grad
 from mini_repr.data import digits
 from mini_repr.data.generated.scenes import CAPTIONS, NULL, NUMBERS, parse, scene
-from mini_repr.methods.flow import denoised_from, denoising_loss, middling_times, mixed
+from mini_repr.methods.flow import denoised_from, denoising_loss, guided, middling_times, mixed
 from mini_repr.nn import unpatchify
 from mini_repr.nn.caption_denoiser import CaptionDenoiser
 from mini_repr.nn.denoiser import mean_map
@@ -57,12 +57,11 @@ def sample(denoiser, noise, captions, *, steps=20, guidance=2.0, before_step=Non
     with no_grad():
         told, untold = (denoiser.read(denoiser.ids(c), slots) for c in (captions, [NULL] * len(captions)))
 
-    def guided(x, t):
+    def guided_velocity(x, t):
         with no_grad():
-            v, free = (velocity(denoiser, x, t, text).data for text in (told, untold))
-        return free + guidance * (v - free)
+            return guided(lambda text: velocity(denoiser, x, t, text).data, told, untold, guidance)
 
-    return denoised_from(noise, guided, steps, before_step)
+    return denoised_from(noise, guided_velocity, steps, before_step)
 
 
 def gate(denoiser, get):
