@@ -51,7 +51,7 @@ def train_options(command):
         click.option("--grad-cache", type=int, metavar="CHUNK", help="Encode CHUNK rows at once. Default: the batch."),
         click.option("--seed", type=int, help="Seed of weights, views and order. Default: 0."),
         click.option("--device", metavar="NAME", help="cpu, gpu, gpu:N or auto. Default: cpu."),
-        click.option("--config", "config_file", metavar="FILE", help="Settings from a TOML file."),
+        click.option("--config", "config_file", metavar="FILE", help="Settings from a TOML file, or a config.json."),
         click.option(
             "--set", "assignments", multiple=True, metavar="SECTION.NAME=VALUE", help="Any setting; repeatable."
         ),
@@ -110,8 +110,11 @@ def settings_from_flags(flags, variant, add, config_file, assignments, device):
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, with its own settings.")
 @click.option("--init-from", metavar="RUN", help="Start a new run from another run's weights, or from its encoder.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
+@click.option(
+    "--seeds", type=click.IntRange(2), metavar="N", help="N runs, of seed --seed and the next, in OUT-1 to OUT-N."
+)
 @plain_errors
-def train(out, resume, init_from, overwrite, variant, add, config_file, assignments, device, **flags):
+def train(out, resume, init_from, overwrite, seeds, variant, add, config_file, assignments, device, **flags):
     """Train an encoder and compare it with the same encoder untrained and with the raw pixels.
 
     \b
@@ -119,6 +122,7 @@ def train(out, resume, init_from, overwrite, variant, add, config_file, assignme
     mini-repr train --loss vicreg --encoder mlp --epochs 20 --out runs/vicreg
     mini-repr train --loss infonce --variant nt_xent --set loss.temperature=0.1 --add uniformity=0.5
     mini-repr train --resume --out runs/vicreg
+    mini-repr train --loss vicreg --seeds 5 --out runs/many
     mpiexec -n 4 mini-repr train --loss infonce --batch-size 512
     """
     from mini_repr.training.distributed import joined
@@ -129,7 +133,25 @@ def train(out, resume, init_from, overwrite, variant, add, config_file, assignme
             raise click.UsageError("--resume goes on with a run as it is: leave out --overwrite and --init-from")
         if resume and out is None:
             raise click.UsageError("--resume needs --out FOLDER, the run to go on with")
-        _train(world, chosen, out, resume, overwrite, init_from)
+        if seeds is None:
+            _train(world, chosen, out, resume, overwrite, init_from)
+        elif resume or out is None:
+            raise click.UsageError("--seeds needs --out FOLDER and starts new runs: leave out --resume")
+        else:
+            _train_seeds(world, chosen, out, seeds, overwrite, init_from)
+
+
+def _train_seeds(world, chosen, out, seeds, overwrite, init_from):
+    """Runs that differ by their seed alone, one after the other, and what they have in common."""
+    from mini_repr.training.comparison import compared
+
+    first = chosen.get("train", {}).get("seed", 0)
+    places = [f"{out}-{number}" for number in range(1, seeds + 1)]
+    for number, place in enumerate(places):
+        own = {**chosen, "train": {**chosen.get("train", {}), "seed": first + number}}
+        _train(world, own, place, False, overwrite, init_from)
+    if world.is_first:
+        click.echo(f"\nMean and standard deviation over {seeds} seeds:\n{compared(places)}")
 
 
 def _train(world, chosen, out, resume, overwrite, init_from):

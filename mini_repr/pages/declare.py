@@ -7,6 +7,7 @@ import numpy as np
 
 from mini_repr.backend import backend_of
 from mini_repr.pages.arguments import finite
+from mini_repr.pages.foreign import taken_in
 from mini_repr.pages.page import Page
 from mini_repr.pages.registry import register
 
@@ -30,11 +31,11 @@ class Function(Page):
         return [p.name for p in self.arrays if not p.annotation.optional]
 
     def __call__(self, *args, **params):
-        return self.thing(**self.checked(self.bind(args, params)))
+        return self.thing(**self.checked(taken_in(self, self.bind(args, params))[0]))
 
     def definition(self, *args, **params):
         """The same by the literal form."""
-        return self.literal(**self.checked(self.bind(args, params)))
+        return self.literal(**self.checked(taken_in(self, self.bind(args, params))[0]))
 
     def checked(self, arguments):
         """As ``Page.checked``; a NaN or an infinity in an array is a ValueError too."""

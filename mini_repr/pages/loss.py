@@ -19,13 +19,12 @@ from mini_repr.autograd.primitive import record, value_of
 from mini_repr.autograd.tensor import Tensor
 from mini_repr.backend import backend_of, waits_to_read
 from mini_repr.pages.arguments import Mask, finite
+from mini_repr.pages.foreign import library_of, taken_in
 from mini_repr.pages.page import Page, definition, variant
-from mini_repr.pages.registry import register
+from mini_repr.pages.registry import COMPARES, register
 
 # All that a loss page declares itself with.
 __all__ = ["Loss", "definition", "evaluate_definition", "loss", "variant"]
-# What a loss compares, which is the folder it lives in: see losses/.
-COMPARES = ("pairs", "labels", "scores", "teachers", "reconstruction", "embeddings", "maps", "towers")
 
 
 class Loss(Page):
@@ -61,6 +60,12 @@ class Loss(Page):
             ValueError: an argument does not fit its annotation; the message names it, what came and what was expected.
         """
         arguments = self.bind(args, params)
+        for name, value in arguments.items():
+            if library := library_of(value):
+                raise ValueError(
+                    f"{self.name}: {name}: got a {library} tensor, expected an array or a Tensor of mini_repr; "
+                    f"{self.name}.value_and_grad(...) takes it, and returns value and gradients as {library} tensors"
+                )
         value, backward, *terms = self.thing(**self._checked_values(arguments))
         inputs = tuple(arguments[name] for name in self.differentiable)
         some_array = next(value_of(arguments[p.name]) for p in self.arrays)
@@ -74,16 +79,18 @@ class Loss(Page):
         return output
 
     def value_and_grad(self, *args, **params):
-        """Value and gradients for plain arrays.
+        """Value and gradients for plain arrays, or for tensors of another library that speaks DLPack.
 
         Returns:
             (value as a 0-d array, {name: gradient shaped like the argument} for every differentiable argument,
-            scalars included; an optional array that was left out has no entry).
+            scalars included; an optional array that was left out has no entry). For tensors of PyTorch or JAX all of
+            it is tensors too.
         Raises:
             ValueError: as in calling; also for a NaN or an infinity in an array, for ``reduction="none"``, and where
                 the value or a gradient is beyond the dtype.
         """
-        arguments = self._finite_values(args, params)
+        given, give_back = taken_in(self, self.bind(args, params))
+        arguments = self._finite_values((), given)
         value, backward, *_ = self.thing(**arguments)
         some_array = arguments[self.arrays[0].name]
         backend = backend_of(some_array)
@@ -96,7 +103,7 @@ class Loss(Page):
             if not finite(found):
                 expected = f"finite numbers: the inputs or settings are too extreme for {value.dtype}"
                 raise ValueError(f"{self.name}: {what}: got a NaN or an infinity, expected {expected}")
-        return value, gradients
+        return give_back(value), {name: give_back(g) for name, g in gradients.items()}
 
     def definition(self, *args, **params):
         """The definition's value on tensors (or arrays), as a tensor that the engine can differentiate."""
@@ -105,7 +112,8 @@ class Loss(Page):
 
     def definition_and_grad(self, *args, **params):
         """As ``value_and_grad``, from the definition through the engine."""
-        arguments = self._finite_values(args, params)
+        taken, give_back = taken_in(self, self.bind(args, params))
+        arguments = self._finite_values((), taken)
         arguments |= self._moved(arguments)
         given = [name for name in self.differentiable if arguments[name] is not None]
         tensors = {name: Tensor(arguments[name], requires_grad=True) for name in given}
@@ -113,7 +121,9 @@ class Loss(Page):
         self._require_number(output)
         if output.requires_grad:
             output.backward()
-        return output.data, {name: t.data * 0 if t.grad is None else t.grad for name, t in tensors.items()}
+        found = {name: t.data * 0 if t.grad is None else t.grad for name, t in tensors.items()}
+        value, *gradients = (backend_of(x).asarray(x) for x in (output.data, *found.values()))
+        return give_back(value), dict(zip(found, map(give_back, gradients), strict=True))
 
     def _checked_values(self, arguments):
         return self.checked({name: value_of(value) for name, value in arguments.items()})

@@ -6,6 +6,8 @@ from functools import cache
 
 from mini_repr.pages.page import KINDS
 
+# What a loss compares, which is the folder it lives in: see losses/.
+COMPARES = ("pairs", "labels", "scores", "teachers", "reconstruction", "embeddings", "maps", "towers")
 _pages = {}
 
 

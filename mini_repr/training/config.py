@@ -6,6 +6,7 @@ defaults of the code, the recipe of the loss, the file, the command line.
 """
 
 import copy
+import json
 import tomllib
 from dataclasses import asdict
 
@@ -152,14 +153,15 @@ def parse_value(text):
 
 
 def read_file(path):
-    """Settings from a TOML file; ConfigError names the file and the place of a mistake."""
+    """Settings from a TOML file, or from a run's config.json; ConfigError names the file and the place of a mistake."""
     try:
         with open(path, "rb") as file:
-            return tomllib.load(file)
+            return json.load(file) if str(path).endswith(".json") else tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"--config {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config {path}: not TOML: {error}") from None
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        kind = "JSON" if str(path).endswith(".json") else "TOML"
+        raise ConfigError(f"--config {path}: not {kind}: {error}") from None
 
 
 def _no_such_setting(section, name, value, settings):

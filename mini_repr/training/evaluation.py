@@ -51,7 +51,7 @@ def evaluate_layers(run, data):
 
     Of two towers it is that of the texts b, compared with the same layer of that of a.
     """
-    encoders = list(_encoders(run.method, data).values())
+    encoders = list(encoders_of(run.method, data).values())
     sides = [partial(encode_layers, encoder, backend=run.backend) for encoder in encoders]
     tokens_of = None
     if hasattr(encoders[-1], "layer_tokens"):
@@ -183,7 +183,7 @@ def embeddings(path, data=None, device=None):
     """
     run, data = opened(path, data, device)
     parts = (data.train, data.test)
-    encoders = _encoders(run.method, data)
+    encoders = encoders_of(run.method, data)
     arrays = {
         name: np.concatenate([encode(encoders[name], _inputs(part)[name], run.backend) for part in parts])
         for name in encoders
@@ -243,7 +243,7 @@ def _towers(method):
     return getattr(method, "towers", (method.encoder, method.encoder))
 
 
-def _encoders(method, data):
+def encoders_of(method, data):
     """{name of the rows: their encoder}: z, or a and b of pairs."""
     return dict(zip("ab", _towers(method), strict=True)) if kind_of(data) == "texts" else {"z": method.encoder}
 

@@ -1,0 +1,60 @@
+"""`mini-repr cite`: the papers behind a name, as BibTeX."""
+
+import re
+
+import click
+
+from mini_repr.commands.errors import plain_errors
+
+
+@click.command(short_help="Print BibTeX of the papers behind a loss, metric or paper.")
+@click.argument("name")
+@plain_errors
+def cite(name):
+    """Print BibTeX of the papers that a page comes from; NAME may also be a paper's key or number.
+
+    What a page's text names by an arXiv id beyond the catalogue's papers follows without its title.
+
+    \b
+    mini-repr cite infonce
+    mini-repr cite 092
+    """
+    click.echo("\n\n".join(entries(name)))
+
+
+def entries(name):
+    """The BibTeX entries of a name.
+
+    Raises:
+        ValueError: nothing has that name.
+    """
+    from mini_repr.catalogue import paper, papers
+    from mini_repr.pages.page import KINDS
+    from mini_repr.pages.registry import pages_of
+
+    pages = [page for kind in KINDS for page in pages_of(kind).values() if page.name == name or name in page.aliases]
+    found = [paper(number) for number in dict.fromkeys(n for page in pages for n in page.papers)]
+    if not pages:
+        found = [paper(name)]
+    known = {one.arxiv for one in papers()}
+    named = [arxiv for page in pages for arxiv in re.findall(r"arXiv[ :]+(\d{4}\.\d{4,5})", page.text)]
+    others = [arxiv for arxiv in dict.fromkeys(named) if arxiv not in known]
+    return [_entry(one) for one in found] + [_unnamed(arxiv) for arxiv in others]
+
+
+def _entry(one):
+    fields = {
+        "title": "{" + one.title + "}",
+        "author": one.authors.replace(" et al.", " and others"),
+        "year": one.year,
+        "eprint": one.arxiv,
+        "archivePrefix": one.arxiv and "arXiv",
+        "url": one.link,
+    }
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+    return "\n".join([f"@misc{{{one.key},", *lines, "}"])
+
+
+def _unnamed(arxiv):
+    lines = [f"  eprint = {{{arxiv}}},", "  archivePrefix = {arXiv},", f"  url = {{https://arxiv.org/abs/{arxiv}}},"]
+    return "\n".join([f"@misc{{arxiv-{arxiv},", *lines, "}"])

@@ -1,0 +1,54 @@
+"""`mini-repr export`: the weights of a run, for other programs."""
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from mini_repr.commands.errors import plain_errors
+
+
+@click.command(short_help="Write the weights of a run for other programs.")
+@click.argument("run")
+@click.option("--out", required=True, metavar="FILE", help="Where they go, .npz or .safetensors; must not exist.")
+@plain_errors
+def export(run, out):
+    """Write the trained weights of a RUN under their names, as float arrays: .npz, or .safetensors (which needs the
+    package safetensors). The settings of the run travel in the safetensors file's metadata.
+
+    \b
+    mini-repr export runs/infonce-digits-001 --out weights.npz
+    """
+    import json
+
+    import numpy as np
+
+    import mini_repr
+
+    ending = Path(out).suffix
+    if ending not in (".npz", ".safetensors"):
+        raise ValueError(f"--out {out}: got ending {ending!r}, expected .npz or .safetensors")
+    if os.path.exists(out):
+        raise ValueError(f"--out {out}: exists already; choose another name or remove it")
+    if not Path(out).parent.is_dir():
+        raise ValueError(f"--out {out}: no folder {Path(out).parent}")
+    if ending == ".safetensors" and find_spec("safetensors") is None:
+        raise ValueError(f"--out {out}: needs the package safetensors: pip install 'mini-repr[safetensors]'")
+    loaded = mini_repr.load_run(run)
+    arrays = {name: np.ascontiguousarray(value) for name, value in loaded.method.state_dict().items()}
+    partial = f"{out}.{os.getpid()}.partial"
+    try:
+        if ending == ".npz":
+            with open(partial, "wb") as file:
+                np.savez(file, **arrays)
+        else:
+            from safetensors.numpy import save_file
+
+            save_file(arrays, partial, metadata={"mini_repr": json.dumps(loaded.settings)})
+        os.replace(partial, out)
+    finally:
+        if os.path.exists(partial):
+            os.remove(partial)
+    count = sum(value.size for value in arrays.values())
+    click.echo(f"{out}: {len(arrays)} arrays, {count:,} numbers")

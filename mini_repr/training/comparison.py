@@ -1,0 +1,83 @@
+"""Finished runs side by side."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from mini_repr.training import folder
+from mini_repr.training.table import COLUMNS
+
+TRAINED = "trained"
+
+
+def compared(paths):
+    """The scores of finished runs as a table, a row a group of runs that differ by their seed alone.
+
+    Raises:
+        ValueError: no run there, or one that is not finished.
+    """
+    runs = [_read(path) for path in paths]
+    groups = {}
+    for path, settings, scores in runs:
+        groups.setdefault(_without_seed(settings), []).append((path, settings, scores[TRAINED]))
+    columns = [[scores for _, _, scores in members] for members in groups.values()]
+    rows = [["", *map(_name, groups.values())]]
+    rows += [
+        [title, *(_cell([scores[c] for scores in column if c in scores]) for column in columns)]
+        for c, title in COLUMNS.items()
+        if any(c in scores for column in columns for scores in column)
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+    return "\n".join([*lines, *_differences([members[0][:2] for members in groups.values()])])
+
+
+def _name(members):
+    name, others = Path(members[0][0]).name, len(members) - 1
+    return f"{name} and {others} more seed{'s' * (others > 1)}" if others else name
+
+
+def _read(path):
+    home = folder.open_run(path)
+    if not (home / folder.REPORT).exists():
+        raise folder.RunError(
+            f"{path}: the run is not finished, expected its scores; go on with mini-repr train --resume --out {path}"
+        )
+    return path, home.read_json(folder.CONFIG), home.read_json(folder.REPORT)
+
+
+def _without_seed(settings):
+    train = {name: value for name, value in settings["train"].items() if name != "seed"}
+    return json.dumps({**settings, "train": train, "device": None}, sort_keys=True)
+
+
+def _cell(values):
+    if not values:
+        return "-"
+    mean = np.mean(values)
+    if all(isinstance(value, int) for value in values):  # a number of dimensions
+        return f"{mean:g}"
+    text = f"{mean:.3f}" if abs(mean) < 5 else f"{mean:.1f}"
+    return text if len(values) == 1 else f"{text} ± {np.std(values, ddof=1):.3f}"
+
+
+def _differences(members):
+    """Lines of the settings in which runs differ, one a setting; what only some have goes with its section's name."""
+    flat = [
+        {
+            f"{part}.{name}": value
+            for part, own in settings.items()
+            if isinstance(own, dict)
+            for name, value in own.items()
+        }
+        for _, settings in members
+    ]
+    for name in flat[0]:
+        if (
+            name != "train.seed"
+            and all(name in one for one in flat)
+            and any(one[name] != flat[0][name] for one in flat)
+        ):
+            shown = (f"{Path(path).name} {one[name]}" for (path, _), one in zip(members, flat, strict=True))
+            yield f"{name}: {', '.join(shown)}"
