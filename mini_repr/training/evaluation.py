@@ -252,6 +252,15 @@ def _inputs(part):
     return {"a": part.a, "b": part.b} if isinstance(part, PairSet) else {"z": report.inputs_of(part)}
 
 
+def neighbours_of(run):
+    """{"knn": ...} of the encoder of a run on labelled images or texts as it stands: ``report.by_neighbours``."""
+    z, labels = [], []
+    for part in (run.data.train, run.data.test):
+        z.append(encode(run.method.encoder, report.inputs_of(part), run.backend))
+        labels.append(part.labels)
+    return report.by_neighbours(z[0], labels[0], z[1], labels[1])
+
+
 def compare(run, data=None):
     """{representation: {metric: number}} of a run's encoder, the same untrained, and the raw inputs, on test rows.
 

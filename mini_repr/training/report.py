@@ -59,8 +59,7 @@ def _scores(encode, data, pairs):
     scores = {}
     if data.train.labels is not None:
         labelled = (train_z, data.train.labels, test_z, data.test.labels)
-        if _directed(train_z, test_z):
-            scores["knn"] = knn_accuracy(*labelled, k=min(NEIGHBOURS, len(train_z)))
+        scores |= by_neighbours(*labelled)
         counts = np.unique(data.train.labels, return_counts=True)[1]
         if len(counts) > 1:
             scores["probe"] = linear_probe(*labelled)
@@ -75,6 +74,13 @@ def _scores(encode, data, pairs):
     if test_z.any():
         scores["effective_rank"] = effective_rank(test_z)
     return scores | {"dimensions": test_z.shape[1]}
+
+
+def by_neighbours(train_z, train_labels, test_z, test_labels):
+    """{"knn": share of the test rows that their nearest training rows name rightly}; {} with rows of no direction."""
+    if not _directed(train_z, test_z):
+        return {}
+    return {"knn": knn_accuracy(train_z, train_labels, test_z, test_labels, k=min(NEIGHBOURS, len(train_z)))}
 
 
 def _directed(*sets):

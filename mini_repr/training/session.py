@@ -13,6 +13,7 @@ from mini_repr.training.evaluation import (  # noqa: F401
     drawn_images,
     embed,
     evaluate_layers,
+    neighbours_of,
     opened,
     rebuilt_images,
     topics_of,
@@ -77,6 +78,11 @@ def prepare(chosen, data=None):
     if kind_of(data) == "images" and settings["method"]["views"] is None:
         own = find("method", settings["method"]["name"]).thing.default_views
         settings["method"]["views"] = default_views(data.train.images) if own is None else own
+    if settings["train"]["knn_every"] and (kind_of(data) == "texts" or data.train.labels is None):
+        raise config.ConfigError(
+            f"setting train.knn_every: got {settings['train']['knn_every']}, expected 0: {data.name} has no labels of "
+            "single rows"
+        )
     return settings, data
 
 
@@ -129,6 +135,9 @@ def remaining_epochs(run, home):
     """Train to the end, an epoch at a time: log it, save the checkpoint, hand over its record."""
     while not run.finished:
         record = run.train_epoch()
+        every = run.settings["train"]["knn_every"]
+        if every and run.epoch % every == 0 and run.world.is_first:
+            record |= neighbours_of(run)
         home.append_epoch(record)
         home.log(line(record, run.settings["train"]["epochs"]))
         run.save(home)

@@ -94,6 +94,19 @@ def test_a_run_again_from_its_settings(seeds, tmp_path):
     assert "not JSON" in run("train", "--config", tmp_path / "broken.json").stderr
 
 
+def test_neighbours_while_it_trains(seeds, tmp_path):
+    out = tmp_path / "run"
+    assert (
+        run("train", "--loss", "infonce", *SMALL, "--set", "train.knn_every=2", "--epochs", 4, "--out", out).exit_code
+        == 0
+    )
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert ["knn" in record for record in records] == [False, True, False, True]
+    assert records[-1]["knn"] == mini_repr.load_run(out).scores["trained"]["knn"]
+    said = run("train", "--data", "glosses", "--set", "train.knn_every=2", "--out", tmp_path / "none").stderr
+    assert "train.knn_every: got 2, expected 0: glosses has no labels of single rows" in said
+
+
 def test_wrong_use(seeds, tmp_path):
     assert "--seeds needs --out" in run("train", "--seeds", 2).stderr
     assert "no such run folder" in run("compare", tmp_path / "none").stderr
