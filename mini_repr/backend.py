@@ -630,7 +630,12 @@ def _adds_rows(target, index, values):
 
 @cache
 def _pool():
+    """(the threads that work through blocks, how many): one a core, or ``MINI_REPR_THREADS`` of the environment."""
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if chosen := os.environ.get("MINI_REPR_THREADS"):
+        if not chosen.isdecimal() or int(chosen) == 0:
+            raise ValueError(f"MINI_REPR_THREADS: got {chosen!r}, expected a whole number from 1 on")
+        workers = int(chosen)
     return ThreadPoolExecutor(workers, thread_name_prefix="row_blocks"), workers
 
 
@@ -678,11 +683,12 @@ def _openblas():
     return (lambda: 1), (lambda count: None)
 
 
-def _keep_large_blocks():
+def keep_large_blocks():
     """Ask glibc to keep big freed blocks for the next call instead of returning them to the kernel.
 
-    A training step allocates and frees the same large temporaries again and again; by default each one is a fresh
-    mapping whose pages the kernel zeroes on first touch, which made a ViT step 1.3 times slower.
+    It concerns the whole process, so the commands do it, and a program that trains by itself may. A training step
+    allocates and frees the same large temporaries again and again; by default each one is a fresh mapping whose pages
+    the kernel zeroes on first touch, which made a ViT step 1.3 times slower.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -690,6 +696,3 @@ def _keep_large_blocks():
     m_trim_threshold, m_mmap_threshold, limit = -1, -3, 1 << 30
     libc.mallopt(m_mmap_threshold, limit)
     libc.mallopt(m_trim_threshold, limit)
-
-
-_keep_large_blocks()

@@ -60,6 +60,9 @@ def main():
     mini-repr losses value infonce --input arrays.npz
     mini-repr check mine.py:nt_xent --against infonce --variant nt_xent
     """
+    from mini_repr.backend import keep_large_blocks
+
+    keep_large_blocks()
 
 
 if __name__ == "__main__":

@@ -495,6 +495,10 @@ WORK = {
 
 
 def run_one(side, name):
+    if side == "ours":
+        from mini_repr.backend import keep_large_blocks  # as the commands do
+
+        keep_large_blocks()
     function = globals().get(f"{side}_{name}")
     if function is not None:
         return function()

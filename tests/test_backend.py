@@ -1,5 +1,7 @@
 import ast
 import importlib
+import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -426,3 +428,28 @@ def test_the_face_of_the_cupy_backend_is_the_same_as_the_hosts():
     face = {name for name in vars(type(CPU)) if not name.startswith("_")}
     own = {name for name in vars(CupyBackend) if not name.startswith("_")}
     assert own <= face
+
+
+def in_a_process(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}
+    )
+    return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
+
+
+def test_the_environment_says_how_many_threads_work():
+    code = "from mini_repr.backend import CPU; print(len(CPU.map_shares(lambda share: len(share), [1, 2, 3, 4, 5])))"
+    assert in_a_process(code, MINI_REPR_THREADS="3") == "3" and in_a_process(code, MINI_REPR_THREADS="1") == "1"
+    assert in_a_process(code, MINI_REPR_THREADS="no").startswith("ValueError: MINI_REPR_THREADS: got 'no', expected a")
+
+
+def test_an_import_leaves_the_process_as_it_is_and_a_command_keeps_blocks():
+    watched = """
+import ctypes, platform
+calls = []
+ctypes.CDLL = lambda *_: type("C", (), {"mallopt": lambda self, *a: calls.append(a)})()
+platform.libc_ver = lambda: ("glibc", "")
+import mini_repr.backend as b
+"""
+    assert in_a_process(watched + "print(len(calls))") == "0"
+    assert in_a_process(watched + "b.keep_large_blocks(); print(len(calls))") == "2"
