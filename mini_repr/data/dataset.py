@@ -188,6 +188,10 @@ class TableSet:
             wrong = field.values is not None and (column.min() < 0 or column.max() >= len(field.values))
             if wrong or (field.values is not None and (column != np.rint(column)).any()):
                 raise DataError(f"{self.name}: {field.name}: expected whole numbers below {len(field.values)}")
+        if sum(self.sizes) >= 2**24:
+            raise DataError(
+                f"{self.name}: {sum(self.sizes)} values of categories, expected fewer than {2**24}; see least"
+            )
         if len(self.label_names) != 2:
             raise DataError(f"{self.name}: {len(self.label_names)} classes, expected two: no and yes")
         check_labels(self.name, self.labels, self.label_names, len(self))

@@ -27,10 +27,12 @@ class ClickThrough(Method):
     cross-entropy is the log loss.
 
     With ``encoder.selected`` the thresholds rise by a penalty threshold_weight sum_f e^{-threshold_f} (OptEmbed).
+    ``sampled_columns``: in training each row uses a random number of leading columns of each field, from which
+    ``searched_columns`` then finds how many to keep.
 
-    Which numbers are cut into bins, which values count, which fields are crossed (``--set data.crosses=a*b``) and which
-    of these parts are summed are four of the choices by which Lyu et al. 2023, arXiv 2302.02241, order the field; that
-    of each field's dimensions is not made here.
+    Which numbers are cut into bins, which values count, which fields are crossed (``--set data.crosses=a*b``), which of
+    these parts are summed and how many dimensions a field has are the choices by which Lyu et al. 2023, arXiv
+    2302.02241, order the field.
     """
 
     compares = ("scores",)
@@ -45,10 +47,11 @@ class ClickThrough(Method):
         cross_layers: Count(least=0) = 0,
         hidden: Count(least=0) = 64,
         threshold_weight: NonNegative = 3e-4,
+        sampled_columns: Flag = False,
     ):
         super().__init__(parts)
         encoder, rng, train = self.encoder, parts.rng, parts.data.train
-        self.pairs, self.threshold_weight = pairs, threshold_weight
+        self.pairs, self.threshold_weight, self.sampled_columns = pairs, threshold_weight, sampled_columns
         own = {name: getattr(encoder, name) for name in ("numbers", "bins", "temperature")}
         self.linear = Fields(train, rng, dimensions=1, **own)
         self.bias = Tensor(np.zeros(1, dtype=np.float32), requires_grad=True)
@@ -63,10 +66,13 @@ class ClickThrough(Method):
         return super().fits(loss) and loss.required == ["scores", "labels"]
 
     def sample(self, rows, rng):
-        return (rows,)
+        if not self.sampled_columns:
+            return (rows,)
+        columns = rng.integers(1, self.encoder.dimensions + 1, rows.shape)
+        return rows, backend_of(self.bias.data).asarray(columns)
 
-    def embed(self, rows):
-        encoded = self.encoder(rows)
+    def embed(self, rows, columns=None):
+        encoded = self.encoder(rows, columns)
         z = self.linear(rows).pooled.sum(axis=1) + self.bias
         if self.pairs:
             z = z + pair_products(encoded.tokens)
@@ -87,7 +93,8 @@ class ClickThrough(Method):
             total.terms = log_loss.terms
         return Step(total, pooled.data)
 
-    def logits(self, rows):
-        """(B,): the logit of a yes of each row of a table (B, F), on the host."""
+    def logits(self, rows, columns=None):
+        """(B,): the logit of a yes of each row of a table (B, F), on the host; columns as in ``Fields``."""
         backend = backend_of(self.bias.data)
-        return backend.to_numpy(self.embed(backend.asarray(rows))[0].data)
+        columns = None if columns is None else backend.asarray(columns)
+        return backend.to_numpy(self.embed(backend.asarray(rows), columns)[0].data)

@@ -40,7 +40,8 @@ class Fields(Module):
         soft_bins        sum_k softmax((W2 h + 0.5 h)/t)_k m_k with h = LeakyReLU(w1 z): AutoDis
 
     ``selected``: the vector of a category's value counts only where the sum of its absolute numbers is above a learned
-    threshold of its field, as 1 or 0 times it (``long_tailed_step``), else it is 0 (OptEmbed).
+    threshold of its field, as 1 or 0 times it (``long_tailed_step``), else it is 0 (OptEmbed). The buffer ``columns``
+    (F,) says how many leading columns of each field's vector count, all of them at first: see ``searched_columns``.
 
     Args:
         train: the training part of a table: its fields, and the numbers from which bins are made.
@@ -66,6 +67,7 @@ class Fields(Module):
         temperature: Positive = 0.1,
         selected: Flag = False,
     ):
+        self.register_buffer("columns", np.full(len(train.fields), dimensions, dtype=dtype))
         self._sizes, self.numbers, self.bins, self.temperature = train.sizes, numbers, bins, temperature
         fields, count = len(train.fields), len(train.fields) - len(train.sizes)
         self.width, self.dimensions = fields * dimensions, dimensions
@@ -90,8 +92,8 @@ class Fields(Module):
                 self.slope = Tensor(truncated_normal(rng, (count, 1, bins), dtype) * 50, True)
                 self.mixing = Tensor(np.stack([xavier_uniform(rng, (bins, bins), dtype) for _ in range(count)]), True)
 
-    def forward(self, rows):
-        """rows (B, F) floating-point, on the weights' device."""
+    def forward(self, rows, columns=None):
+        """rows (B, F) floating-point; columns (B, F) or (F,) in place of the buffer; both on the weights' device."""
         xp, split = backend_of(rows).xp, len(self._sizes)
         if rows.ndim != 2 or rows.shape[1] * self.dimensions != self.width:
             raise ValueError(f"Fields: rows: got shape {rows.shape}, expected (B, {self.width // self.dimensions})")
@@ -105,6 +107,8 @@ class Fields(Module):
         if split < rows.shape[1]:
             tokens.append(self._of_numbers(xp, rows[:, split:]))
         tokens = tokens[0] if len(tokens) == 1 else concatenate(*tokens, axis=1)
+        counts = xp.arange(self.dimensions) < (self.columns if columns is None else columns)[..., None]
+        tokens = tokens * counts.astype(tokens.dtype)
         return Encoded(tokens.reshape(len(rows), -1), tokens)
 
     def _of_numbers(self, xp, numbers):
@@ -154,5 +158,8 @@ def fields_definition(encoder, rows):
                 vectors.append(sum(share * m for share, m in zip(e / e.sum(), own, strict=True)))
             else:
                 vectors.append(own[sum(number > edge for edge in state["edges"][:, k])])
-        found.append(np.concatenate(vectors))
+        counts = state["columns"]
+        found.append(
+            np.concatenate([np.where(np.arange(len(v)) < c, v, 0) for v, c in zip(vectors, counts, strict=True)])
+        )
     return np.stack(found)

@@ -10,6 +10,8 @@ from mini_repr.cli import main
 from mini_repr.data import load
 from mini_repr.kernels.pair_products import pair_products
 from mini_repr.methods import Batch, build_method
+from mini_repr.methods.column_search import searched_columns
+from mini_repr.metrics.auc import auc_of_scores
 from mini_repr.nn.cross_network import CrossNetwork
 from mini_repr.nn.fields import long_tailed_step
 from mini_repr.training import config, session
@@ -155,6 +157,35 @@ def test_values_below_their_threshold_do_not_count():
     assert float(step.total.data) == pytest.approx(log_loss + 0.5 * 12 * np.exp(-0.1), rel=1e-5)
     step.total.backward()
     assert encoder.thresholds.grad.any()
+
+
+def test_columns_beyond_those_that_count_do_nothing():
+    method = method_for(sampled_columns=True)
+    rows, columns = method.sample(DATA.train.rows, np.random.default_rng(0))
+    assert columns.shape == rows.shape and columns.min() == 1 and columns.max() == 3
+    tokens = method.encoder(rows, columns).tokens.data
+    np.testing.assert_array_equal(tokens != 0, np.arange(3) < columns[..., None])
+    full = method.encoder(rows).tokens.data
+    np.testing.assert_array_equal(tokens[tokens != 0], full[tokens != 0])
+    method.encoder.columns[...] = 2
+    np.testing.assert_array_equal(method.encoder(rows).tokens.data[..., 2], 0)
+
+
+def test_the_search_finds_the_columns_that_tell():
+    """Labels are the logits' own with two columns of the first field and one of the others: nothing else ranks so."""
+    method = method_for(hidden=0).eval()
+    rows, wanted = DATA.train.rows, np.array([3, *[1] * 13])
+    z = method.logits(rows, wanted)
+    labels = (z > np.median(z)).astype(np.int64)
+    found = searched_columns(method, rows, labels, np.random.default_rng(0), share=0.4, rounds=8)
+    assert found.sum() <= 0.4 * 14 * 3 and found.min() >= 1
+    random = np.random.default_rng(1)
+    few = [np.minimum(random.integers(1, 4, 14), random.integers(1, 3, 14)) for _ in range(20)]
+    scores = [auc_of_scores(method.logits(rows, c).astype(float), labels == 1) for c in (found, *few)]
+    assert scores[0] >= max(one for one, c in zip(scores[1:], few, strict=True) if c.sum() <= 16)
+    for share in (0.1, 1.5):
+        with pytest.raises(ValueError, match=f"searched_columns: share: got {share}, expected a number"):
+            searched_columns(method, rows, labels, np.random.default_rng(0), share=share)
 
 
 def test_other_data_and_losses_are_refused():
