@@ -6,7 +6,7 @@ field, are drawn, crossed and mutated, and the one of the largest AUC on rows th
 kept, among those with at most ``share`` of all columns. ``method.encoder.columns[...] = found`` makes it the model's;
 set before training, it is that of a network trained anew with these columns.
 
-Source: Lyu et al. 2022, arXiv 2208.04482 (OptEmbed), section 3.3, as Lyu et al. 2023, arXiv 2302.02241, place it among
+Source: Lyu et al. 2022, arXiv 2208.04482 (OptEmbed), as Lyu et al. 2023, arXiv 2302.02241, place it among
 the choices of dimensions. Compared with fuyuanlyu/OptEmbed, evolution.py and models/modules_super.py (read): the same
 masks of leading columns, drawn row by row in training, and mutation and crossing; there the AUC alone decides, without
 a share.

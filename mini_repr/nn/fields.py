@@ -19,7 +19,8 @@ NUMBERS = ("linear", "equal_frequency", "equal_width", "soft_bins")
 def long_tailed_step(u, /):
     """1 where u > 0, else 0; backward as if the slope were 2 - 4 |u| up to |u| = 0.4, 0.4 up to 1, and 0 beyond.
 
-    A step has no slope of its own. Source: Xu, Zhu, Bian, Goh 2019, as Lyu et al. 2022, arXiv 2208.04482, take it.
+    A step has no slope of its own. Source: Xu, Cheung 2019 (trained binarization), as Lyu et al. 2022, arXiv
+    2208.04482, take it.
     """
     xp = backend_of(u).xp
     size = xp.abs(u)
@@ -47,8 +48,8 @@ class Fields(Module):
         train: the training part of a table: its fields, and the numbers from which bins are made.
         rng: host generator. dimensions: D. numbers, bins, selected: as above. temperature: t of soft bins.
 
-    Source: the taxonomy of Lyu et al. 2023, arXiv 2302.02241, section on numeric features; AutoDis: Guo et al. 2021,
-    arXiv 2012.08986, eq. 3 to 5 (slope 0.01 here; its aggregation by softmax); selection: Lyu et al. 2022, arXiv
+    Source: the taxonomy of Lyu et al. 2023, arXiv 2302.02241; AutoDis: Guo et al. 2021,
+    arXiv 2012.08986, from memory (the constants 0.01 and 0.5 are own choices); selection: Lyu et al. 2022, arXiv
     2208.04482. Compared with fuyuanlyu/OptEmbed, models/modules_super.py and models/layer.py (the slope of its step is
     repeated in a test): the same thresholds by field, started at 0, and with ``mode_oov="zero"`` the same vectors.
     """
