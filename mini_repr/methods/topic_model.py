@@ -43,6 +43,7 @@ class TopicModel(Method):
     compares = ("reconstruction",)
     takes = "sentences"
     parts_batch = True
+    default_loss = "topic_elbo"
 
     def __init__(
         self,

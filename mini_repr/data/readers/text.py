@@ -122,7 +122,10 @@ def table_records(path, rows, has_header):
     elif len(header) in (2, 3):
         header = ["a", "b", "label"][: len(header)]
     else:
-        raise DataError(f"{path}: line 1: {len(header)} fields, expected 2 or 3, or a header and the option columns")
+        raise DataError(
+            f"{path}: line 1: {len(header)} fields, expected 2 or 3, or a header and the option columns (--set "
+            "data.columns=A,B); of a table with yes or no its fields (--set data.categories=A --set data.numbers=B)"
+        )
     for number, fields in rows:
         if len(fields) != len(header):
             raise DataError(f"{path}: line {number}: {len(fields)} fields, expected {len(header)}")
