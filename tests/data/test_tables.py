@@ -64,6 +64,7 @@ def test_crosses_are_values_of_two_together(tmp_path):
         (["a,b", "1,2"], {"numbers": "a"}, "columns a, b, expected one of yes and no: --set data.label=NAME"),
         (["a,a,click", "1,2,0"], {"numbers": "a"}, "header a, a, click, expected distinct names"),
         (LINES[:1], {"numbers": "age"}, "no line below the header"),
+        (LINES, {"numbers": "age", "least": 0}, "option least is 0, expected a whole number from 1"),
         (LINES, {"numbers": ""}, "no column is declared, expected --set data.categories=... or"),
     ],
 )

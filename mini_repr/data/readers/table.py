@@ -32,6 +32,8 @@ def read_table(path, categories=(), numbers=(), label=None, crosses=(), least=1,
         DataError: with the line's number: not UTF-8, another number of fields, what is no number; a column that is not
             there or is declared twice, a label of one or of more than two entries.
     """
+    if not isinstance(least, int) or least < 1:
+        raise DataError(f"{path}: option least is {least!r}, expected a whole number from 1: --set data.least=2")
     categories, numbers = _names(categories), _names(numbers)
     lines = lines_of(path)
     suffixes = {suffix.lower() for suffix in Path(path).suffixes[-2:]}
