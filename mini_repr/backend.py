@@ -14,13 +14,13 @@ import platform
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 
-from mini_repr.fused import sum_of_squares
+from mini_repr.fused import by_rows, sum_of_squares
 
 # Elementwise kernels run on blocks of rows of about this many bytes: small enough that a kernel of several passes
 # finds its operands in the second-level cache, large enough that the cost of a call does not show.
@@ -29,6 +29,8 @@ BLOCK_BYTES = 256 * 1024
 PRODUCT_BYTES = 512 * 1024
 # Below this size one call on one thread is faster than handing blocks to a pool.
 SERIAL_BYTES = 1024 * 1024
+# Characters of dtypes that CUDA kernels take.
+_SINGLE, _DOUBLE, _COUNTS = {"f"}, {"d"}, {"?", "l", "q"}
 
 
 class DeviceError(ValueError):
@@ -99,9 +101,25 @@ class NumpyBackend:
 
         return solve_triangular(matrix, right, lower=lower, trans=int(transposed), check_finite=False)
 
+    def inverse_of_lower(self, factor):
+        """The inverse of a lower triangular matrix (D, D)."""
+        return self.xp.linalg.inv(factor)
+
     def matmul(self, x, y, out):
         """Products of stacks of matrices (..., N, K) and (..., K, M) into ``out`` (..., N, M), views included."""
         self.xp.matmul(x, y, out=out)
+
+    def product(self, x, y):
+        """The product of two matrices, as a new array."""
+        return x @ y
+
+    def for_products(self, stack):
+        """A stack of matrices (B, heads, N, D) as several ``matmul`` can take it, without a copy for each."""
+        return stack
+
+    def column_sums(self, array, axes=1):
+        """The sum over the first ``axes`` axes."""
+        return array.sum(axis=tuple(range(axes)))
 
     def empty_heads(self, shape, dtype):
         """An array (B, N, parts, heads, D) without values, in the order of memory that suits products head by head."""
@@ -112,6 +130,10 @@ class NumpyBackend:
         flat = heads.reshape(len(rows), -1)
         self.xp.matmul(rows, weight, out=flat)
         flat += bias
+
+    def rows_of_heads(self, heads):
+        """The rows (B * N, parts * heads * D) of ``heads``, of ``empty_heads``."""
+        return heads.reshape(heads.shape[0] * heads.shape[1], -1)
 
     def fused(self, kernel, arguments):
         """Run one ``Fused`` formula."""
@@ -242,21 +264,63 @@ class CupyBackend(NumpyBackend):
         return solve_triangular(matrix, right, lower=lower, trans=int(transposed), check_finite=False)
 
     def matmul(self, x, y, out):
-        # CuPy's own copies what is not contiguous: every transposed operand.
-        if out.flags.c_contiguous and self._have_kernels((x, y, out)) and out.size:
+        # CuPy's own copies what is not contiguous, every transposed operand, and takes the host twice as long.
+        if out.dtype.char in "fd" and x.dtype == y.dtype == out.dtype and out.flags.c_contiguous and out.size:
             _strided_products(self.xp, x, y, out)
+        elif out.ndim == 4 and self._have_kernels((x, y, out)) and out.swapaxes(1, 2).flags.c_contiguous:
+            stacked, (batch, heads, tokens, _) = self.xp.empty(out.shape, out.dtype), out.shape
+            self.matmul(x, y, stacked)
+            rows_from_heads(self, stacked, 1, batch, heads, tokens, out.swapaxes(1, 2).reshape(batch * tokens, -1))
         else:
             super().matmul(x, y, out)
+
+    def product(self, x, y):
+        out = self.xp.empty((x.shape[0], y.shape[1]), x.dtype)
+        self.matmul(x, y, out)
+        return out
+
+    def for_products(self, stack):
+        rows = stack.swapaxes(1, 2)
+        if not (self._have_kernels((stack,)) and rows.flags.c_contiguous):
+            return self.xp.ascontiguousarray(stack)
+        stacked, (batch, heads, tokens, _) = self.xp.empty(stack.shape, stack.dtype), stack.shape
+        flat = batch * tokens, -1
+        heads_from_rows(self, rows.reshape(flat), None, 1, batch, heads, tokens, stacked.reshape(flat))
+        return stacked
+
+    def column_sums(self, array, axes=1):
+        # CuPy's own reads a tall array a column at a time, twenty times slower than the memory allows: a product with
+        # ones does not.
+        count, shape = math.prod(array.shape[:axes]), array.shape[axes:]
+        if not shape or not array.size or array.dtype.char not in "fd":
+            return super().column_sums(array, axes)
+        return self.product(self._ones(count, array.dtype.char), array.reshape(count, -1)).reshape(shape)
+
+    @lru_cache(maxsize=16)  # noqa: B019 (there is one backend a device, for good)
+    def _ones(self, count, char):
+        return self.xp.ones((1, count), char)
+
+    def inverse_of_lower(self, factor):
+        return self.solve_triangular(factor, self.xp.eye(len(factor), dtype=factor.dtype))
 
     def empty_heads(self, shape, dtype):
         batch, tokens, parts, heads, width = shape
         return self.xp.empty((parts, batch, heads, tokens, width), dtype=dtype).transpose(1, 3, 0, 2, 4)
 
     def linear_into(self, rows, weight, bias, heads):
-        self.xp.add((rows @ weight).reshape(heads.shape), bias.reshape(heads.shape[2:]), out=heads)
+        batch, tokens, parts, count, _ = heads.shape
+        stacked = heads.transpose(2, 0, 3, 1, 4).reshape(batch * tokens, -1)
+        heads_from_rows(self, self.product(rows, weight), bias, parts, batch, count, tokens, stacked)
+
+    def rows_of_heads(self, heads):
+        batch, tokens, parts, count, _ = heads.shape
+        rows = self.xp.empty((batch * tokens, heads.size // (batch * tokens)), heads.dtype)
+        rows_from_heads(self, heads.transpose(2, 0, 3, 1, 4), parts, batch, count, tokens, rows)
+        return rows
 
     def fused(self, kernel, arguments):
-        if self._have_kernels(arguments):
+        written = arguments[len(kernel.reads) :]
+        if self._have_kernels(arguments) and all(x is None or x.flags.c_contiguous for x in written):
             kernel.launch(self.xp, arguments)
         else:
             super().fused(kernel, arguments)
@@ -281,8 +345,9 @@ class CupyBackend(NumpyBackend):
 
     def _have_kernels(self, arguments):
         """Whether CUDA kernels take the arrays among ``arguments``: of one real type, masks and int64 besides."""
-        kinds = {x.dtype.char for x in arguments if isinstance(x, self.xp.ndarray)} - {"?", "l", "q"}
-        return kinds in ({"f"}, {"d"})
+        array = self.xp.ndarray
+        kinds = {x.dtype.char for x in arguments if isinstance(x, array)} - _COUNTS
+        return kinds in (_SINGLE, _DOUBLE)
 
     def row_blocks(self, kernel, *arrays):
         kernel(*arrays)
@@ -436,23 +501,83 @@ def _add_segments(cupy):
     )
 
 
+# Where a warp finds the elements of each head of a token, in rows and in matrices head by head.
+_EACH_HEAD = """
+    const long long sample = row / tokens, token = row % tokens, depth = width / (parts * heads);
+    for (long long part = 0; part < parts; ++part) {
+        #pragma unroll 4
+        for (long long head = 0; head < heads; ++head) {
+            const long long column = (part * heads + head) * depth, here = row * width + column;
+            const long long there = (((part * batch + sample) * heads + head) * tokens + token) * depth;
+            for (long long d = lane; d < depth; d += 32) { MOVE }
+        }
+    }
+"""
+
+
+@by_rows(
+    "T rows, T bias, int64 parts, int64 batch, int64 heads, int64 tokens",
+    "T stacked",
+    f"""
+    #ifdef WITH_BIAS
+        #define ADDED + bias[column + d]
+    #else
+        #define ADDED
+    #endif
+    {_EACH_HEAD.replace("MOVE", "stacked[there + d] = rows[here + d] ADDED;")}
+    #undef ADDED
+    """,
+)
+def heads_from_rows(backend, rows, bias, parts, batch, heads, tokens, stacked):
+    """Fill matrices of heads, (parts, batch, heads, tokens, D) in memory, with rows (batch * tokens, parts heads D).
+
+    ``bias`` (parts * heads * D,) is added to the rows; None for none. ``stacked`` is handed over in the rows' shape.
+    """
+    rows = rows if bias is None else rows + bias
+    rows = rows.reshape(batch, tokens, parts, heads, -1)
+    stacked.reshape(parts, batch, heads, tokens, -1)[...] = rows.transpose(2, 0, 3, 1, 4)
+
+
+@by_rows(
+    "T stacked, int64 parts, int64 batch, int64 heads, int64 tokens",
+    "T rows",
+    _EACH_HEAD.replace("MOVE", "rows[here + d] = stacked[there + d];"),
+)
+def rows_from_heads(backend, stacked, parts, batch, heads, tokens, rows):
+    """The other way: fill rows (batch * tokens, parts * heads * D) with ``stacked``."""
+    stacked = stacked.reshape(parts, batch, heads, tokens, -1)
+    rows.reshape(batch, tokens, parts, heads, -1)[...] = stacked.transpose(1, 3, 0, 2, 4)
+
+
 def _strided_products(cupy, x, y, out):
     """``matmul`` into contiguous ``out`` by one call of cuBLAS, which reads transposed matrices as they are."""
-    from cupy.cuda import cublas, device, runtime
-
-    x, y = (cupy.broadcast_to(one, out.shape[:-2] + one.shape[-2:]) for one in (x, y))
+    stack = out.shape[:-2]
+    x, y = (one if one.shape[:-2] == stack else cupy.broadcast_to(one, stack + one.shape[-2:]) for one in (x, y))
     (x, x_turned, x_row, x_step), (y, y_turned, y_row, y_step) = _as_stack(cupy, x), _as_stack(cupy, y)
     rows, columns = out.shape[-2:]
-    kind = runtime.CUDA_R_32F if out.dtype == np.float32 else runtime.CUDA_R_64F
-    one, zero = np.ones(1, out.dtype), np.zeros(1, out.dtype)
+    cublas, handle, kind, one, zero = _blas(out.dtype.char)
     # cuBLAS counts by columns, and so sees every matrix transposed: out.T = y.T @ x.T.
     cublas.gemmStridedBatchedEx(
-        device.get_cublas_handle(),
-        *(y_turned, x_turned, columns, rows, x.shape[-1], one.ctypes.data),
-        *(y.data.ptr, kind, y_row, y_step, x.data.ptr, kind, x_row, x_step, zero.ctypes.data),
-        *(out.data.ptr, kind, columns, rows * columns, out.size // (rows * columns), kind),
+        handle(),
+        *(y_turned, x_turned, columns, rows, x.shape[-1], one),
+        *(y.data.ptr, kind, y_row, y_step, x.data.ptr, kind, x_row, x_step, zero),
+        *(out.data.ptr, kind, columns, rows * columns, math.prod(stack), kind),
         cublas.CUBLAS_GEMM_DEFAULT,
     )
+
+
+@cache
+def _blas(char):
+    """(cuBLAS, what gives its handle, its name of a dtype's character, the addresses of 1 and 0 of it)."""
+    from cupy.cuda import cublas, device, runtime
+
+    _ONES_AND_ZEROS[char] = numbers = np.array([1, 0], char)
+    kind = runtime.CUDA_R_32F if char == "f" else runtime.CUDA_R_64F
+    return cublas, device.get_cublas_handle, kind, numbers.ctypes.data, numbers.ctypes.data + numbers.itemsize
+
+
+# By the character of a dtype: cuBLAS reads them at their addresses.
+_ONES_AND_ZEROS = {}
 
 
 def _as_stack(cupy, x):
@@ -460,14 +585,29 @@ def _as_stack(cupy, x):
 
     x itself where its matrices lie at equal distances, else a contiguous copy.
     """
-    size = x.itemsize
-    evenly = all(x.strides[i] == x.strides[i + 1] * x.shape[i + 1] for i in range(x.ndim - 3) if x.shape[i] > 1)
-    rows_lie = x.strides[-1] == size and x.strides[-2] >= x.shape[-1] * size
-    columns_lie = x.strides[-2] == size and x.strides[-1] >= x.shape[-2] * size
-    if not evenly or not (rows_lie or columns_lie):
-        x, rows_lie = cupy.ascontiguousarray(x), True
-    step = x.strides[-3] if x.ndim > 2 else 0
-    return x, int(not rows_lie), x.strides[-2 if rows_lie else -1] // size, step // size
+    size, strides = x.itemsize, x.strides
+    *stack, rows, columns = x.shape
+    step = _even_step(stack, strides)
+    down, across = strides[-2:]
+    if step is not None and across == size and down >= columns * size:
+        return x, 0, down // size, step // size
+    if step is not None and down == size and across >= rows * size:
+        return x, 1, across // size, step // size
+    return cupy.ascontiguousarray(x), 0, columns, rows * columns
+
+
+def _even_step(shape, strides):
+    """The bytes from one matrix to the next in a stack of them, the same throughout; None where they differ."""
+    step, reach = 0, None
+    for length, stride in zip(reversed(shape), reversed(strides[: len(shape)]), strict=True):
+        if length == 1:  # its stride can be anything
+            continue
+        if reach is None:
+            step = stride
+        elif stride != reach:
+            return None
+        reach = stride * length
+    return step
 
 
 def _adds_rows(target, index, values):

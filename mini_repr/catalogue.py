@@ -35,6 +35,7 @@ ROOMS = (
     "losses/reconstruction",
     "losses/scores",
     "losses/teachers",
+    "losses/towers",
     "masking",
     "methods",
     "methods/diffusion",

@@ -9,8 +9,9 @@ there. A formula is declared where it belongs, its CUDA text above its NumPy for
 
 ``gelu_and_slope(backend, x, values, slope)`` runs the form that suits the backend. Arrays to be written come last and
 exist already. In the CUDA text T is the type of the arrays, and of the numbers, which are declared ``number``; masks
-are ``bool`` and counts ``int64``. An argument that is None does not exist, one that is given defines WITH_NAME. Where
-the arrays are neither all float32 nor all float64, a GPU runs the NumPy form too.
+are ``bool`` and counts ``int64``. An argument that is None does not exist, one that is given defines WITH_NAME; one
+declared ``form T`` is for the NumPy form alone. Where the arrays are neither all float32 nor all float64, or one that
+is written is not contiguous, a GPU runs the NumPy form too.
 
 Kernels over rows give each row of the last axis to a warp of 32 threads: enough to read memory in whole lines, and
 sums need no shared memory.
@@ -41,6 +42,8 @@ template <typename T> __device__ T warp_max(T value) {
 }
 """
 _WARP = 32
+_BLOCK = 128  # threads of a block
+_MANY, _EACH = 1 << 20, 4  # above so many elements, each thread takes some, all of them under way at once
 _SUMMING = 32 * 1024  # threads of a sum over many arrays: enough to keep all of a GPU busy
 _C_TYPES = {"f": "float", "d": "double"}  # by the character of a dtype
 # What thread i of a launch over a table does first: it finds the row of its element by bisection, and its place there.
@@ -86,6 +89,8 @@ class Fused:
     def __init__(self, form, reads, writes, cuda):
         self.form, self.name, self.cuda = form, form.__name__, cuda
         self.reads, self.writes = _parameters(reads), _parameters(writes)
+        self._names = {**self.reads, **self.writes}
+        self._kinds = tuple(self._names.values())
         self.__doc__ = form.__doc__
         self._compiled = {}
 
@@ -97,13 +102,39 @@ class Fused:
         backend.fused_each(self, table)
 
     def launch(self, cupy, arguments):
-        """The CUDA form on CuPy's arrays."""
-        self._kernel(cupy, arguments)(*_present(arguments))
+        """The CUDA form on CuPy's arrays, of which those that are written are contiguous."""
+        written = arguments[len(self.reads)]
+        shape, kind = written.shape, written.dtype.char
+        passed, layouts = self._launch_numbers(shape), []
+        for of, one in zip(self._kinds, arguments, strict=True):
+            if one is None or of == "form T":
+                layouts.append(None)
+            elif of == "number":
+                layouts.append(of)
+                passed.append(float(one))
+            elif of == "int64":
+                layouts.append(of)
+                passed.append(int(one))
+            else:
+                one, layout = self._laid_out(cupy, of, one, shape)
+                layouts.append(layout)
+                passed.append(one)
+                if layout == "tail":
+                    passed.append(one.size)
+        size = passed[0]
+        if size:
+            key = (kind, *layouts)
+            kernel = self._compiled.get(key)
+            if kernel is None:
+                kernel = self._compiled[key] = cupy.RawKernel(self.source(kind, layouts), self.name)
+            kernel((-(-size // (_BLOCK if size < _MANY else _BLOCK * _EACH)),), (_BLOCK,), tuple(passed))
 
     def launch_each(self, cupy, table):
         """The CUDA form on every entry: one launch for all whose arrays, contiguous, have one dtype."""
         for kind, rows in _tables(table).items():
-            kernel = self._cached(kind, lambda kind=kind: self._table_kernel(cupy, kind))
+            kernel = self._compiled.get(kind)
+            if kernel is None:
+                kernel = self._compiled[kind] = self._table_kernel(cupy, kind)
             kernel(cupy.asarray(rows), len(rows), size=int(rows[-1, 0]))
 
     def text(self, given):
@@ -113,70 +144,85 @@ class Fused:
 
     def table_text(self, kind):
         """CUDA text for thread i of a launch over a table of entries (see ``_tables``)."""
-        names = {**self.reads, **self.writes}
         arguments = "".join(
             f"const T {name} = (T)*(const double*)(words + {k});\n"
             if of == "number"
             else f"{'const ' * (name in self.reads)}T &{name} = ((T*)words[{k}])[place];\n"
-            for k, (name, of) in enumerate(names.items(), 1)
+            for k, (name, of) in enumerate(self._names.items(), 1)
         )
-        return _TABLE.format(type=_C_TYPES[kind], columns=len(names) + 1) + arguments + self.cuda
+        return _TABLE.format(type=_C_TYPES[kind], columns=len(self._names) + 1) + arguments + self.cuda
 
-    def _kernel(self, cupy, arguments):
-        names = [*self.reads, *self.writes]
-        given = tuple(name for name, one in zip(names, arguments, strict=True) if one is not None)
+    def source(self, kind, layouts):
+        """The text of the kernel for arrays of a dtype's character ``kind`` and the layouts of its arguments.
 
-        def make():
-            lists = [
-                ", ".join(self._parameter(kind, name) for name, kind in part.items() if name in given)
-                for part in (self.reads, self.writes)
-            ]
-            options = tuple(f"-DWITH_{name.upper()}" for name in given)
-            return cupy.ElementwiseKernel(
-                *self._lists(*lists), self.text(given), self.name, preamble=PREAMBLE, options=options
-            )
+        A layout is "number", "int64" or, of an array, "flat" (all of it, contiguous), "whole" (element i belongs to
+        element i of what is written) or "tail" (it is repeated along the first axes); None is not given.
+        """
+        given = {n: (of, how) for (n, of), how in zip(self._names.items(), layouts, strict=True) if how is not None}
+        parameters, bound = list(self._launch_parameters), ""
+        for name, (of, how) in given.items():
+            c_type = {"T": "T", "bool": "bool", "number": "double"}.get(of.split()[-1], "long long")
+            constant = "const " * (name in self.reads)
+            if how in ("number", "int64"):
+                parameters.append(f"{c_type} {name}{'_' * (how == 'number')}")
+                continue
+            flat = how == "flat"
+            parameters.append(f"{constant}{c_type}* __restrict__ {name}{'' if flat else '_all'}")
+            if how == "tail":
+                parameters.append(f"long long {name}_size")
+            if not flat:
+                place = f"(i < (1LL << 32) ? (unsigned)i % (unsigned){name}_size : i % {name}_size)"
+                bound += f"{constant}{c_type} &{name} = {name}_all[{place if how == 'tail' else 'i'}];\n"
+        defines = "".join(f"#define WITH_{name.upper()}\n" for name in given)
+        return f"""{PREAMBLE}{defines}typedef {_C_TYPES[kind]} T;
+extern "C" __global__ void {self.name}({", ".join(parameters)}) {{
+    const long long apart = (long long)gridDim.x * blockDim.x;
+    #pragma unroll {self._unrolled}
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < size; i += apart) {{
+{bound}{self.text(tuple(given))}
+    }}
+}}"""
 
-        return self._cached(given, make)
+    # Of a formula of elements; one of rows differs in these.
+    _launch_parameters = ("long long size",)
+    _unrolled = 4  # that many elements of a thread are under way at once
+
+    def _launch_numbers(self, shape):
+        return [math.prod(shape)]
+
+    def _laid_out(self, cupy, of, array, shape):
+        """(array, contiguous; how its elements are found)."""
+        if of.startswith("raw "):
+            return cupy.ascontiguousarray(array), "flat"
+        if array.shape == shape:
+            return cupy.ascontiguousarray(array), "whole"
+        if array.ndim > 0 and array.shape == shape[len(shape) - array.ndim :]:
+            return cupy.ascontiguousarray(array), "tail"
+        return cupy.ascontiguousarray(cupy.broadcast_to(array, shape)), "whole"
 
     def _table_kernel(self, cupy, kind):
         return cupy.ElementwiseKernel("raw uint64 table, int64 entries", "", self.table_text(kind), f"{self.name}_each")
-
-    def _cached(self, key, make):
-        if key not in self._compiled:
-            self._compiled[key] = make()
-        return self._compiled[key]
-
-    def _lists(self, reads, writes):
-        return reads, writes
-
-    def _parameter(self, kind, name):
-        return f"float64 {name}_" if kind == "number" else f"{kind} {name}"
 
 
 class FusedRows(Fused):
     """One formula of rows in its two forms."""
 
-    def launch(self, cupy, arguments):
-        shape = arguments[len(self.reads)].shape
-        self._kernel(cupy, arguments)(shape[-1], *_present(arguments), size=_WARP * math.prod(shape[:-1]))
+    _launch_parameters = ("long long size", "long long width")
+    _unrolled = 1
 
     def text(self, given):
         return f"const long long row = i / {_WARP}, lane = i % {_WARP};\n{super().text(given)}"
 
-    def _lists(self, reads, writes):
-        return f"int64 width, {reads}", writes
+    def _launch_numbers(self, shape):
+        return [_WARP * math.prod(shape[:-1]), shape[-1]]
 
-    def _parameter(self, kind, name):
-        return f"raw {kind} {name}" if kind in ("T", "bool") else super()._parameter(kind, name)
+    def _laid_out(self, cupy, of, array, shape):
+        return cupy.ascontiguousarray(array), "flat"
 
 
 def _parameters(text):
     """{name: kind} of "T x, number eps"."""
     return {name: kind for kind, name in (one.rsplit(maxsplit=1) for one in text.split(", "))}
-
-
-def _present(arguments):
-    return [one for one in arguments if one is not None]
 
 
 def _tables(entries):

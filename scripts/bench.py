@@ -105,7 +105,7 @@ def infonce_in_torch(a, b, temperature):
 
     u, v = functional.normalize(a, dim=1), functional.normalize(b, dim=1)
     logits = u @ v.T / temperature
-    partners = torch.arange(len(a))
+    partners = torch.arange(len(a), device=a.device)
     return (functional.cross_entropy(logits, partners) + functional.cross_entropy(logits.T, partners)) / 2
 
 
@@ -302,16 +302,31 @@ def ours_loss(name):
 
 def torch_loss(name):
     import torch
-    from torch.nn import functional
 
     a, b = (torch.from_numpy(x).requires_grad_() for x in rows())
-    labels = torch.from_numpy(LABELS)
-    eye = torch.eye(ROWS, dtype=torch.bool)
+    loss = losses_in_torch(a, b, torch.from_numpy(LABELS)).get(name)
+    if loss is None:
+        return None
+
+    def step():
+        a.grad = b.grad = None
+        loss().backward()
+
+    return measure(step, 5)
+
+
+def losses_in_torch(a, b, labels):
+    """{name: the loss of these rows, without arguments}, as one would write it in PyTorch."""
+    import torch
+    from torch.nn import functional
+
+    count, width = a.shape
+    eye = torch.eye(count, dtype=torch.bool, device=a.device)
 
     def nt_xent():
         z = functional.normalize(torch.cat([a, b]), dim=1)
-        logits = (z @ z.T / 0.1).masked_fill(torch.eye(len(z), dtype=torch.bool), -torch.inf)
-        return functional.cross_entropy(logits, (torch.arange(len(z)) + ROWS) % len(z))
+        logits = (z @ z.T / 0.1).masked_fill(torch.eye(len(z), dtype=torch.bool, device=z.device), -torch.inf)
+        return functional.cross_entropy(logits, (torch.arange(len(z), device=z.device) + count) % len(z))
 
     def supcon():
         z = functional.normalize(a, dim=1)
@@ -323,12 +338,12 @@ def torch_loss(name):
     def siglip():
         u, v = functional.normalize(a, dim=1), functional.normalize(b, dim=1)
         logits = 10 * u @ v.T - 10
-        return -functional.logsigmoid(logits * (2 * eye - 1)).sum() / ROWS
+        return -functional.logsigmoid(logits * (2 * eye - 1)).sum() / count
 
     def barlow_twins():
         u, v = ((x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt() for x in (a, b))
-        c = u.T @ v / ROWS
-        on = torch.eye(WIDTH, dtype=torch.bool)
+        c = u.T @ v / count
+        on = torch.eye(width, dtype=torch.bool, device=a.device)
         return (c.diagonal() - 1).square().sum() + 0.0051 * c.masked_fill(on, 0).square().sum()
 
     def vicreg():
@@ -336,8 +351,8 @@ def torch_loss(name):
         for x in (a, b):
             x = x - x.mean(0)
             total = total + 25 * functional.relu(1 - (x.var(0) + 1e-4).sqrt()).mean()
-            c = x.T @ x / (ROWS - 1)
-            total = total + c.masked_fill(torch.eye(WIDTH, dtype=torch.bool), 0).square().sum() / WIDTH
+            c = x.T @ x / (count - 1)
+            total = total + c.masked_fill(torch.eye(width, dtype=torch.bool, device=a.device), 0).square().sum() / width
         return total
 
     def align_uniform():
@@ -357,22 +372,14 @@ def torch_loss(name):
     def wmse():
         def white(x):
             x = x - x.mean(0)
-            factor = torch.linalg.cholesky(x.T @ x / (ROWS - 1))
+            factor = torch.linalg.cholesky(x.T @ x / (count - 1))
             return functional.normalize(torch.linalg.solve_triangular(factor, x.T, upper=False).T, dim=1)
 
         return 2 - 2 * (white(a) * white(b)).sum(1).mean()
 
-    losses = {"infonce": lambda: infonce_in_torch(a, b, 0.1)} | {
+    return {"infonce": lambda: infonce_in_torch(a, b, 0.1)} | {
         f.__name__: f for f in (nt_xent, supcon, siglip, barlow_twins, vicreg, align_uniform, circle, wmse)
     }
-    if name not in losses:
-        return None
-
-    def step():
-        a.grad = b.grad = None
-        losses[name]().backward()
-
-    return measure(step, 5)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

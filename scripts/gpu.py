@@ -30,6 +30,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 # Batch and width of the ViT (28 x 28 pixels, patches of 4, depth 4) whose step is timed.
 SIZES = ((256, 128), (1024, 384))
+LOSS_SHAPE = (8_192, 128)
 LARGE = {"infonce": (65_536, 256), "nearest_rows": (60_000, 784)}
 DEVICE = "gpu"
 
@@ -143,26 +144,23 @@ def apart(found, expected, dtype):
 
 
 def tests():
-    """The tests marked gpu, in four processes; what is not done before the part's limit is stopped."""
-    if find_spec("pytest") is None:
-        yield {"tests": "pytest is not installed"}
+    """The tests marked gpu; at the part's limit they are interrupted, so that what has failed by then is named."""
+    if find_spec("pytest") is None or find_spec("xdist") is None:
+        yield {"tests": "pytest or pytest-xdist is not installed"}
         return
-    ends = time.monotonic() + PARTS["tests"].limit - 10
-    rooms = ["tests/autograd"], ["tests/losses"], ["tests/metrics", "tests/optim", "tests/nn", "tests/kernels"]
-    others = ["tests", *(f"--ignore={room}" for group in rooms for room in group)]
-    # Without the options of setup.cfg: they would start a worker for every core in each of the four.
-    plain = ["-o", "addopts=--strict-markers --import-mode=importlib"]
-    command = [sys.executable, "-m", "pytest", *plain, "-m", "gpu", "--tb=line", "-q", "-p", "no:cacheprovider"]
+    workers = min(12, os.cpu_count())
+    files = [str(path) for path in ROOT.glob("tests/**/test_*.py") if "mark.gpu" in path.read_text(encoding="utf-8")]
+    options = [*files, "-m", "gpu", "-n", str(workers), "--tb=short", "-v", "-p", "no:cacheprovider"]
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": ROOT}
-    running = [(group, subprocess.Popen([*command, *group], **piped)) for group in (*rooms, others)]
-    for group, process in running:
-        try:
-            lines = process.communicate(timeout=max(1, ends - time.monotonic()))[0].splitlines()
-        except subprocess.TimeoutExpired:
-            process.kill()
-            lines = process.communicate()[0].splitlines()
-        yield {"tests": group[0], "summary": lines[-1] if lines else "", "code": process.returncode}
-        yield from ({"failed": line} for line in lines if line.startswith("FAILED"))
+    process = subprocess.Popen([sys.executable, "-m", "pytest", *options], **piped)
+    try:
+        output = process.communicate(timeout=PARTS["tests"].limit - 20)[0]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        output = process.communicate()[0]
+    lines = output.splitlines()
+    yield {"tests": "gpu", "summary": lines[-1] if lines else "", "code": process.returncode}
+    yield from ({"failed": line} for line in lines if line.startswith(("FAILED", "ERROR", "E ")))
 
 
 def losses():
@@ -217,22 +215,25 @@ def resume():
         "masked patches": ["--loss", "masked_regression"],
         "texts": ["--loss", "infonce", "--data", "glosses"],
     }
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2 * len(jobs)) as pool:
+        runs = {}
         for job, chosen in jobs.items():
-            yield tried({"resumed": job}, resumed, f"{folder}/{chosen[-1]}-{len(chosen)}", chosen)
+            places = [f"{folder}/{job}-{name}" for name in ("whole", "again")]
+            runs[job] = [(place, pool.submit(trained, place, chosen)) for place in places]
+        for job, chosen in jobs.items():
+            yield tried({"resumed": job}, resumed, runs[job], f"{folder}/{job}-parts", chosen)
 
 
-def resumed(folder, chosen):
-    """A run, the same again, and one that is interrupted, side by side."""
-    whole, again, parts = (f"{folder}-{name}" for name in ("whole", "again", "parts"))
-    with ThreadPoolExecutor(2) as pool:
-        runs = [
-            pool.submit(cli, "train", *chosen, "--epochs", "4", "--out", out, "--device", DEVICE)
-            for out in (whole, again)
-        ]
-        interrupted(parts, chosen)
-        for run in runs:
-            run.result()
+def trained(folder, chosen):
+    cli("train", *chosen, "--epochs", "4", "--out", folder, "--device", DEVICE)
+
+
+def resumed(runs, parts, chosen):
+    """Two whole runs, under way in other processes, against one that is interrupted."""
+    interrupted(parts, chosen)
+    for _, run in runs:
+        run.result()
+    (whole, _), (again, _) = runs
     return {"differ": differing(whole, parts), "the same run twice": differing(whole, again)}
 
 
@@ -323,6 +324,10 @@ def step():
             optimizer.zero_grad()
             forward().backward()
 
+        def updated(both=both, optimizer=optimizer):
+            both()
+            optimizer.step()
+
         def whole(both=both, optimizer=optimizer, views=views, images=images, rng=rng):
             views(images, rng), views(images, rng)
             both()
@@ -330,7 +335,8 @@ def step():
             optimizer.step()
 
         phases = {"views": lambda v=views, i=images, r=rng: (v(i, r), v(i, r)), "forward": forward}
-        phases |= {"forward and backward": both, "update": optimizer.step, "step": whole}
+        phases |= {"forward and backward": both, "update": optimizer.step, "step": updated}
+        phases |= {"step with its views and norm": whole}
         for phase, work in phases.items():
             what = {"ours": phase, "batch": batch, "width": width}
             yield tried(what, speed, backend, {"seconds": work})
@@ -364,9 +370,52 @@ def torch_step():
                     infonce_in_torch(*model(pair).split(batch), 0.2).backward()
                     optimizer.step()
 
-                synchronized = type("Device", (), {"synchronize": staticmethod(torch.cuda.synchronize)})
-                taken = seconds(synchronized, whole)
+                taken = seconds(CudaTorch, whole)
                 yield {"torch": form, "tf32": tf32, "batch": batch, "width": width, "seconds": taken}
+
+
+def loss_speed():
+    """Value and gradient of losses at 8,192 rows, beside the same losses in PyTorch."""
+    sys.path.insert(0, str(ROOT / "scripts"))
+    import bench
+
+    from mini_repr.autograd import Tensor
+    from mini_repr.pages.registry import all_losses
+
+    backend, losses = gpu(), all_losses()
+    host, classes = bench.rows(*LOSS_SHAPE), np.arange(LOSS_SHAPE[0]) % 64
+    a, b, labels = (backend.asarray(x) for x in (*host, classes))
+    for name, options in bench.LOSSES.items():
+        loss = losses[bench.NAME.get(name, name)]
+
+        def work(loss=loss, options=options):
+            second = labels if loss.compares == "labels" else Tensor(b, requires_grad=True)
+            loss(Tensor(a, requires_grad=True), second, **options).backward()
+
+        yield tried({"loss": name, "shape": LOSS_SHAPE}, speed, backend, {"ours": work})
+    if find_spec("torch") is None:
+        return
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    a, b = (torch.from_numpy(x).cuda().requires_grad_() for x in host)
+    for name, loss in bench.losses_in_torch(a, b, torch.from_numpy(classes).cuda()).items():
+
+        def work(loss=loss):
+            a.grad = b.grad = None
+            loss().backward()
+
+        yield tried({"loss": name, "shape": LOSS_SHAPE}, speed, CudaTorch, {"torch": work})
+
+
+class CudaTorch:
+    """What ``seconds`` asks of a backend, of PyTorch's current device."""
+
+    @staticmethod
+    def synchronize():
+        import torch
+
+        torch.cuda.synchronize()
 
 
 def bandwidth():
@@ -393,7 +442,7 @@ def bandwidth():
         normalise_back_into: (wide, column, None, other, third),
         unit_rows_into: (wide, 0.0, other, column, xp.zeros((rows, 1), dtype=bool)),
         scaled_softmax: (0.1, None, wide),
-        scaled_softmax_back: (0.1, wide, new(rows, 32), new(rows, 32), 32, other),
+        scaled_softmax_back: (0.1, wide, new(rows, 32), new(rows, 32), other),
         adamw_update: (*numbers, wide, other, third, new(rows, 1024)),
     }
     for kernel, arguments in calls.items():
@@ -460,16 +509,17 @@ class Part(NamedTuple):
 PARTS = {
     part.function.__name__: part
     for part in (
-        Part(platform, 30),
-        Part(kernels, 60),
-        Part(tests, 120),
-        Part(step, 50),
-        Part(torch_step, 45),
-        Part(resume, 80),
-        Part(bandwidth, 45),
-        Part(commands, 60),
-        Part(losses, 60),
-        Part(large, 45),
+        Part(platform, 20),
+        Part(kernels, 30),
+        Part(tests, 100),
+        Part(step, 40),
+        Part(torch_step, 35),
+        Part(loss_speed, 45),
+        Part(resume, 100),
+        Part(bandwidth, 20),
+        Part(commands, 80),
+        Part(losses, 90),
+        Part(large, 25),
     )
 }
 

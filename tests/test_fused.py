@@ -30,7 +30,15 @@ template <typename T> T __shfl_xor_sync(unsigned, T value, int apart) {
     return other;
 }
 """
-C_TYPES = {"T": "T", "raw T": "T", "bool": "bool", "int64": "long long", "raw int64": "long long", "number": "double"}
+C_TYPES = {
+    "T": "T",
+    "raw T": "T",
+    "form T": "T",
+    "bool": "bool",
+    "int64": "long long",
+    "raw int64": "long long",
+    "number": "double",
+}
 
 
 def given_of(kernel, arguments):

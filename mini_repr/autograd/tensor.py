@@ -182,5 +182,7 @@ def unbroadcast(gradient, shape):
         return gradient
     extra = gradient.ndim - len(shape)
     stretched = tuple(axis for axis, size in enumerate(shape) if size == 1 and gradient.shape[axis + extra] != 1)
+    if not stretched:
+        return backend_of(gradient).column_sums(gradient, extra).reshape(shape)
     axes = tuple(range(extra)) + tuple(axis + extra for axis in stretched)
     return gradient.sum(axis=axes, keepdims=True).reshape(shape)

@@ -12,7 +12,8 @@ from mini_repr.commands.errors import plain_errors
 @click.option("--device", default=None, metavar="NAME", help="cpu, gpu, gpu:N or auto. Default: the run's.")
 @plain_errors
 def embed(run, data, out, device):
-    """Write a trained RUN's embeddings of a data set: z (a and b of pairs), labels, and which rows are test rows.
+    """Write a trained RUN's embeddings of a data set: z (a and b of pairs), labels, and which rows are test rows;
+    of a method that has more rows than its encoder's, those too.
 
     \b
     mini-repr embed runs/infonce-digits-001 --data digits --out emb.npz

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from mini_repr.autograd import primitive
 from mini_repr.backend import backend_of
+from mini_repr.kernels.log_sum_exp import add_shares, weigh_shares
 from mini_repr.kernels.tiles import row_tiles
 
 
@@ -48,7 +49,7 @@ def class_logsumexp(u, /, kind, logit, tile=None):
 
     def pairs_of(rows):
         """The x of a tile (tile, N), the columns of its rows' classes, and which of these are of the row's class."""
-        x = u[rows] @ u.T
+        x = backend.product(u[rows], u.T)
         near = slice(int(first[rows.start]), int(end[rows.stop - 1]))
         same = kind[rows, None] == kind[near]
         xp.copyto(x[:, near], 1 - x[:, near], where=same)
@@ -67,7 +68,7 @@ def class_logsumexp(u, /, kind, logit, tile=None):
         for rows in share:
             x, *where = pairs_of(rows)
             negatives, positives = logits_of(rows, x, *where, out=x)
-            sums.negatives[rows], sums.positives[rows] = _logsumexp(xp, negatives), _logsumexp(xp, positives)
+            sums.negatives[rows], sums.positives[rows] = (_logsumexp(backend, one) for one in (negatives, positives))
 
     backend.map_shares(sum_up, tiles)
 
@@ -81,16 +82,12 @@ def class_logsumexp(u, /, kind, logit, tile=None):
             for rows in share:
                 x, near, same = pairs_of(rows)
                 weights, of_positives = logits_of(rows, x, near, same, out=xp.empty_like(x))
-                weights -= finite.negatives[rows, None]
-                xp.exp(weights, out=weights)
-                weights *= g_negatives[rows, None]
-                of_positives -= finite.positives[rows, None]
-                xp.exp(of_positives, out=of_positives)
-                of_positives *= g_positives[rows, None]
+                weigh_shares(backend, finite.negatives[rows], g_negatives[rows], None, None, weights)
+                weigh_shares(backend, finite.positives[rows], g_positives[rows], None, None, of_positives)
                 weights[:, near] -= of_positives  # x falls where the similarity of a positive rises
                 logit.times_slope(weights, x)
-                g_rows[rows] += weights @ u
-                g_columns += weights.T @ u[rows]
+                g_rows[rows] += backend.product(weights, u)
+                g_columns += backend.product(weights.T, u[rows])
             return g_columns
 
         return reduce(operator.iadd, backend.map_shares(visit, tiles), g_rows)
@@ -98,10 +95,11 @@ def class_logsumexp(u, /, kind, logit, tile=None):
     return sums, backward
 
 
-def _logsumexp(xp, logits):
+def _logsumexp(backend, logits):
     """Over each row, -inf for a row of them; ``logits`` is overwritten."""
+    xp = backend.xp
     top = logits.max(axis=1)
     top = xp.where(xp.isfinite(top), top, 0)
-    logits -= top[:, None]
-    total = xp.exp(logits, out=logits).sum(axis=1)
+    total = xp.zeros_like(top)
+    add_shares(backend, top, logits, total)
     return xp.where(total > 0, xp.log(xp.where(total > 0, total, 1)) + top, -xp.inf)

@@ -21,17 +21,18 @@ def cross_products(a, b, /):
     sum_kl C_kl² = sum_ij (a aᵀ)_ij (b bᵀ)_ij: O(N² D). Only where 2N <= D: the rank of C is then too low for it to be
     near diagonal (with columns of like size), so that taking the diagonal's squares away again loses few digits.
     """
-    xp = backend_of(a).xp
+    backend = backend_of(a)
+    xp = backend.xp
     alone = b is None
     b = a if alone else b
     few_rows = 2 * len(a) <= a.shape[1]
-    diagonal = (a * b).sum(axis=0)
+    diagonal = backend.column_sums(a * b)
     if few_rows:
         gram_a = a @ a.T
         gram_b = gram_a if alone else b @ b.T
         off = (gram_a * gram_b).sum() - (diagonal * diagonal).sum()
     else:
-        c = a.T @ b
+        c = backend.product(a.T, b)
         places = xp.arange(len(c))
         c[places, places] = 0
         off = (c * c).sum()
@@ -39,13 +40,13 @@ def cross_products(a, b, /):
     def backward(g):
         g_diagonal, g_off = (0 if one is None else one for one in g)
         # d off/d a = 2 b C_offᵀ and d off/d b = 2 a C_off
-        g_a = gram_b @ a - diagonal * b if few_rows else b @ c.T
+        g_a = gram_b @ a - diagonal * b if few_rows else backend.product(b, c.T)
         g_a *= 2 * g_off
         g_a += g_diagonal * b
         if alone:
             g_a *= 2
             return g_a, None
-        g_b = gram_a @ b - diagonal * a if few_rows else a @ c
+        g_b = gram_a @ b - diagonal * a if few_rows else backend.product(a, c)
         g_b *= 2 * g_off
         g_b += g_diagonal * a
         return g_a, g_b

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from mini_repr.autograd import primitive
 from mini_repr.backend import backend_of, blocks_of, waits_to_read
+from mini_repr.fused import by_rows
 from mini_repr.kernels.tiles import row_tiles
 
 # Columns per block: with the rows of a tile about the products' best shape.
@@ -73,7 +74,7 @@ def similarity_logsumexp(
     tiles = row_tiles(x, min(COLUMNS, len(y)) if one_shift else len(y), tile)
 
     def logits_of(rows, cols):
-        logits = (x[rows] * scale) @ y[cols].T
+        logits = backend.product(x[rows] * scale, y[cols].T)
         if skip_diagonal:
             shared = xp.arange(max(rows.start, cols.start), max(rows.start, cols.start, min(rows.stop, cols.stop)))
             logits[shared - rows.start, shared - cols.start] = -xp.inf
@@ -111,22 +112,19 @@ def similarity_logsumexp(
         return xp.zeros(len(y), dtype=x.dtype)
 
     def sum_both(rows, cols, logits, col_sums):
-        logits -= reach
-        shares = xp.exp(logits, out=logits)
-        row_total[rows] += shares.sum(axis=1)
+        add_shares(backend, row_top[rows], logits, row_total[rows])
         if columns:
-            col_sums[cols] += shares.sum(axis=0)
+            col_sums[cols] += backend.column_sums(logits)
 
     def sum_rows(rows, cols, logits, col_tops):
         row_top[rows] = _finite_or_zero(xp, logits.max(axis=1))
         if columns:
             xp.maximum(col_tops, logits.max(axis=0), out=col_tops)
-        logits -= row_top[rows, None]
-        row_total[rows] = xp.exp(logits, out=logits).sum(axis=1)
+        add_shares(backend, row_top[rows], logits, row_total[rows])
 
     def sum_columns(rows, cols, logits, col_sums):
         logits -= col_top
-        col_sums += xp.exp(logits, out=logits).sum(axis=0)
+        col_sums += backend.column_sums(xp.exp(logits, out=logits))
 
     if one_shift:
         col_top, col_total = reach, sweep(sum_both, zeros if columns else no_sums)
@@ -140,27 +138,17 @@ def similarity_logsumexp(
     def backward(g):
         g_rows, g_cols = g
         g_rows = xp.zeros_like(row_total) if g_rows is None else g_rows
-        row_weight = (g_rows / xp.where(row_total == 0, 1, row_total))[:, None]
+        row_weight = g_rows / xp.where(row_total == 0, 1, row_total)
         col_weight = None if g_cols is None else g_cols / xp.where(col_total == 0, 1, col_total)
         g_x = xp.zeros_like(x)
 
-        def weights_of(rows, cols, logits):
-            """d value / d L of a block, in the memory of its logits."""
-            from_cols = 0
-            if g_cols is not None and not one_shift:
-                from_cols = xp.exp(logits - col_top)
-                from_cols *= col_weight
-            logits -= row_top[rows, None]
-            weights = xp.exp(logits, out=logits)
-            weights *= row_weight[rows] + col_weight[cols] if g_cols is not None and one_shift else row_weight[rows]
-            weights += from_cols
-            return weights
-
         def visit(rows, cols, logits, g_y):
-            weights = weights_of(rows, cols, logits)
-            g_x[rows] += weights @ y[cols]
+            of_cols = None if g_cols is None else col_weight[cols]
+            apart = None if g_cols is None or one_shift else col_top
+            weigh_shares(backend, row_top[rows], row_weight[rows], apart, of_cols, logits)
+            g_x[rows] += backend.product(logits, y[cols])
             if y_gradient:
-                g_y[cols] += weights.T @ x[rows]
+                g_y[cols] += backend.product(logits.T, x[rows])
 
         g_y = sweep(visit, (lambda: xp.zeros_like(y)) if y_gradient else no_sums)
         g_scale = (x * g_x).sum()  # sum_ij weight_ij x_i·y_j
@@ -313,6 +301,62 @@ def _sum(gradients):
     """The sum of those that are not None; None without any."""
     given = [g for g in gradients if g is not None]
     return reduce(operator.add, given) if given else None
+
+
+@by_rows(
+    "T top",
+    "T logits, T total",
+    """
+    T sum = 0;
+    for (long long c = lane; c < width; c += 32) {
+        const T share = exp(logits[row * width + c] - top[row]);
+        logits[row * width + c] = share;
+        sum += share;
+    }
+    sum = warp_sum(sum);
+    if (lane == 0) total[row] += sum;
+    """,
+)
+def add_shares(backend, top, logits, total):
+    """Turn logits (M, K) into e^(logit - top), top (M,) by rows, and add each row's sum to ``total`` (M,)."""
+    logits -= top[:, None]
+    total += backend.xp.exp(logits, out=logits).sum(axis=1)
+
+
+@by_rows(
+    "T top, T weight, T column_top, T column_weight",
+    "T logits",
+    """
+    for (long long c = lane; c < width; c += 32) {
+        const T logit = logits[row * width + c];
+        T all = weight[row];
+    #if defined(WITH_COLUMN_WEIGHT) && !defined(WITH_COLUMN_TOP)
+        all += column_weight[c];
+    #endif
+        all *= exp(logit - top[row]);
+    #ifdef WITH_COLUMN_TOP
+        all += exp(logit - column_top[c]) * column_weight[c];
+    #endif
+        logits[row * width + c] = all;
+    }
+    """,
+)
+def weigh_shares(backend, top, weight, column_top, column_weight, logits):
+    """Turn logits (M, K) into the gradient of their sums: e^(logit - top) weight by rows (M,), the same by columns.
+
+    Without ``column_top`` (K,) the columns have the rows' tops; without ``column_weight`` (K,) they have no sums.
+    """
+    xp = backend.xp
+    from_columns = None
+    if column_top is not None:
+        from_columns = xp.exp(logits - column_top)
+        from_columns *= column_weight
+    logits -= top[:, None]
+    xp.exp(logits, out=logits)
+    shared = column_weight is not None and column_top is None
+    logits *= weight[:, None] + column_weight if shared else weight[:, None]
+    if from_columns is not None:
+        logits += from_columns
 
 
 def _finite_or_zero(xp, values):

@@ -6,7 +6,7 @@ from mini_repr.backend import backend_of
 
 def centred(x):
     """(x - mean, mean) of rows x (N, D). A constant column is exactly 0, whatever its mean rounds to."""
-    mean = x.mean(axis=0)
+    mean = backend_of(x).column_sums(x) / len(x)
     return (x - mean) * (x != x[0]).any(axis=0), mean
 
 
@@ -38,7 +38,7 @@ def whitened(x, /, eps=0.0):
             f"got {rows} rows with a singular covariance of {width} columns, expected more than {width} rows and "
             "columns that vary each in its own way, or a larger eps"
         )
-    whitening = xp.linalg.inv(factor)
+    whitening = backend.inverse_of_lower(factor)
     z = apart @ whitening.T
 
     def backward(g):
@@ -48,7 +48,7 @@ def whitened(x, /, eps=0.0):
         inner *= -keep
         inner += g
         g_x = inner @ whitening
-        g_x -= g_x.mean(axis=0)
+        g_x -= backend.column_sums(g_x) / rows
         return g_x
 
     return z, backward

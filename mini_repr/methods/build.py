@@ -20,6 +20,7 @@ BY_DEFAULT = [
     "capi",
     "autoencoder",
     "topic_model",
+    "variational",
     "flow",
     "two_tower",
     "simcse",

@@ -25,12 +25,17 @@ def fitted_rows(rows, loss_of, *, steps, lr):
             own batches.
     """
     slots = {word: Tensor(row.copy(), requires_grad=True) for word, row in rows.items()}
-    optimizer = AdamW(slots, lr, weight_decay=0.0)
+    descended(slots, lambda: loss_of(slots), steps=steps, lr=lr)
+    return {word: slot.data for word, slot in slots.items()}
+
+
+def descended(parameters, loss, *, steps, lr):
+    """Move parameters {name: Tensor} in place by AdamW without weight decay; ``loss()`` gives a one-element tensor."""
+    optimizer = AdamW(parameters, lr, weight_decay=0.0)
     for _ in range(steps):
         optimizer.zero_grad()
-        loss_of(slots).backward()
+        loss().backward()
         optimizer.step()
-    return {word: slot.data for word, slot in slots.items()}
 
 
 def inversion_loss(denoiser, images, caption, rng, batch=8):

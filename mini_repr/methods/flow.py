@@ -90,12 +90,9 @@ class Flow(Method):
             classes: (B,) host integers, ``len(self.classes)`` for none in particular. guidance: w in v_none + w (v -
                 v_none); 1 follows the classes alone.
         """
+        none = np.full_like(classes, len(self.classes))
         with no_grad():
-            v = self._velocity(noised, time, classes)
-            if guidance != 1.0:
-                free = self._velocity(noised, time, np.full_like(classes, len(self.classes)))
-                v = free + guidance * (v - free)
-        return v
+            return guided(lambda told: self._velocity(noised, time, told), classes, none, guidance)
 
     def _velocity(self, noised, time, classes):
         encoder = self.teacher_encoder
@@ -144,15 +141,40 @@ def mixed(images, noise, times):
     return (1 - share) * images + share * noise
 
 
-def denoised_from(noise, velocity, steps, before_step=None):
-    """Images in [0, 1] from noise (B, C, H, W): Euler's method from t = 1 to 0 along ``velocity(x, t)``.
+def guided(says, told, untold, guidance):
+    """v_none + guidance (v - v_none) of velocities ``says(told)`` and ``says(untold)``, which 1 does not ask for.
 
-    ``before_step``: see ``Flow.draw``.
+    Source: Ho, Salimans 2022, arXiv 2207.12598, eq. 6, with the weight 1 + w.
+    """
+    v = says(told)
+    if guidance == 1.0:
+        return v
+    free = says(untold)
+    return free + guidance * (v - free)
+
+
+def denoised_from(noise, velocity, steps, before_step=None, start=1.0):
+    """Images in [0, 1] from noise (B, C, H, W): where ``by_steps`` leads, cut to that range."""
+    x = by_steps(noise, velocity, steps, before_step, start)
+    return backend_of(x).xp.clip((x + 1) / 2, 0, 1)
+
+
+def by_steps(noise, velocity, steps, before_step=None, start=1.0):
+    """Euler's method along ``velocity(x, t)`` to t = 0, on arrays or tensors.
+
+    Args:
+        before_step: see ``Flow.draw``. start: t of ``noise``, which below 1 is partly image.
     """
     x = noise
     for k in range(steps):
-        t = 1 - k / steps
+        t = start * (1 - k / steps)
         if before_step:
             x = before_step(k, t, x)
-        x = x - velocity(x, t) / steps
-    return backend_of(x).xp.clip((x + 1) / 2, 0, 1)
+        x = x - start * velocity(x, t) / steps
+    return x
+
+
+def velocity(denoiser, x, t, text):
+    """dx/dt at images x (B, C, H, W), a tensor or an array, at one time, given what ``read`` made of their captions."""
+    patches = denoiser.denoise(x, np.full(len(x), t), text=text).patches
+    return unpatchify(patches, denoiser.patch, denoiser.image_shape)

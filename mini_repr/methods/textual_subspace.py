@@ -59,13 +59,16 @@ def subspace_row(basis, loss_of, *, steps, lr, word="s1"):
     Args:
         basis: (M, D) array. loss_of: as in ``fitted_rows``.
     """
+    return {word: subspace_weights(basis, loss_of, steps=steps, lr=lr, word=word) @ basis}
+
+
+def subspace_weights(basis, loss_of, *, steps, lr, word="s1"):
+    """The weights w (M,) of ``subspace_row``."""
     start = backend_of(basis).xp.zeros(len(basis), dtype=basis.dtype)
     start[0] = 1
 
-    def row_of(weights):
-        return (weights.reshape(1, len(basis)) @ basis).reshape(basis.shape[1])
-
     def of_weights(slots):
-        return loss_of({word: row_of(slots["weights"])})
+        row = slots["weights"].reshape(1, len(basis)) @ basis
+        return loss_of({word: row.reshape(basis.shape[1])})
 
-    return {word: fitted_rows({"weights": start}, of_weights, steps=steps, lr=lr)["weights"] @ basis}
+    return fitted_rows({"weights": start}, of_weights, steps=steps, lr=lr)["weights"]

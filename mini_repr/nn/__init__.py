@@ -27,6 +27,7 @@ from mini_repr.nn.layers import (
     batch_statistics,
 )
 from mini_repr.nn.linear_encoder import LinearEncoder
+from mini_repr.nn.lost import LostLinear
 from mini_repr.nn.masked_mixer import MaskedMixer
 from mini_repr.nn.mlp import MLP, ImageMLP
 from mini_repr.nn.module import Module, copy_of

@@ -5,10 +5,12 @@ Source: cross-attention from an image's tokens to a text's, Rombach et al. 2021,
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, where
+from mini_repr.autograd import Tensor
 from mini_repr.backend import backend_of
 from mini_repr.nn.denoiser import Denoiser
+from mini_repr.nn.init import half
 from mini_repr.nn.layers import Embedding
+from mini_repr.nn.prompts import with_slots
 from mini_repr.nn.text_transformer import line_positions
 from mini_repr.nn.transformer import Block
 
@@ -39,18 +41,9 @@ class CaptionDenoiser(Denoiser):
         """(rows (B, T, D), mask (B, T)) of captions, as ``denoise(text=...)`` takes them.
 
         Args:
-            ids: (B, T) host integers. slots: {word: row (D,), a tensor or an array} that takes the place of the row of
-                a word of the vocabulary, such as ``"s1"``; gradients reach it.
+            ids: (B, T) host integers. slots: {word: row} of words such as ``"s1"``, see ``with_slots``.
         """
-        rows = self.words(ids)
-        for word, row in (slots or {}).items():
-            there = ids == self.vocabulary.words.index(word)
-            rows = where(backend_of(rows.data).asarray(there[:, :, None]), row, rows)
+        rows = with_slots(self.words(ids), ids, self.vocabulary.words, slots)
         mask = backend_of(rows.data).asarray(ids != 0)
         told, _ = self.reader(rows + self.places, mask[:, None, None])
         return told, mask
-
-
-def half(rng, shape, dtype):
-    """An ``init``: normal with deviation 1/2."""
-    return (0.5 * rng.standard_normal(shape)).astype(dtype)

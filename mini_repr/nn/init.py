@@ -41,3 +41,8 @@ def he_uniform(rng, shape, dtype=np.float32):
 def zeros(rng, shape, dtype=np.float32):
     """All zeros; ``rng`` is not drawn from."""
     return np.zeros(shape, dtype=dtype)
+
+
+def half(rng, shape, dtype):
+    """An ``init``: normal with deviation 1/2."""
+    return (0.5 * rng.standard_normal(shape)).astype(dtype)

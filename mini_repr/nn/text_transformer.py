@@ -11,11 +11,12 @@ from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.gaps import with_rows_at
 from mini_repr.nn.init import truncated_normal
 from mini_repr.nn.layers import Embedding, LayerNorm, Linear
+from mini_repr.nn.lost import linear_of_rank
 from mini_repr.nn.mlp import normalised
 from mini_repr.nn.module import Module
 from mini_repr.nn.text import WordEncoder, check_words
 from mini_repr.nn.transformer import Block, block_definition, branch_scale
-from mini_repr.pages.arguments import Choice, Count, Flag, FractionBelowOne, Positive
+from mini_repr.pages.arguments import Choice, Count, Flag, Fraction, FractionBelowOne, Positive
 from mini_repr.pages.declare import part
 from mini_repr.pages.page import definition
 
@@ -40,6 +41,8 @@ class TextTransformer(WordEncoder):
         dropout: rate on the branches of every block.
         prompt: learned rows without a position in front of every text, which take no part in pooling and in tokens.
         start: "xavier"; "scaled": the last weight of each branch times 1 / sqrt(2 depth), as in GPT-2; "zero": it is 0.
+        rank: of the weights of all blocks, products of two factors (``LostLinear``, Li et al. 2025, arXiv 2508.02668).
+        channels: whole input channels that such a weight has beside its product. low_rank_share: γ, of the product.
     """
 
     def __init__(
@@ -61,7 +64,16 @@ class TextTransformer(WordEncoder):
         dropout: FractionBelowOne = 0.0,
         prompt: Count(least=0) = 0,
         start: Choice("xavier", "scaled", "zero") = "xavier",
+        rank: Count(choose="full rank") = None,
+        channels: Count(least=0) = 0,
+        low_rank_share: Fraction = 0.5,
     ):
+        if channels and rank is None:
+            raise ValueError("TextTransformer: channels: got some without a rank, expected encoder.rank beside them")
+        if start == "zero" and rank is not None:
+            raise ValueError(
+                "TextTransformer: start: got zero with a rank, expected xavier or scaled: factors of 0 stay 0"
+            )
         self.width, self.depth, self.max_tokens = width, depth, max_tokens
         self.vocabulary = None if vocabulary is None else tuple(vocabulary)
         self.words = Embedding(buckets if vocabulary is None else len(self.vocabulary), width, rng, dtype=dtype)
@@ -78,6 +90,7 @@ class TextTransformer(WordEncoder):
                 dropout=dropout,
                 attention=attention,
                 branch_scale=branch_scale(start, depth),
+                make_linear=linear_of_rank(rank, channels, low_rank_share),
                 dtype=dtype,
             )
             for _ in range(depth)

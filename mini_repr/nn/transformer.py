@@ -23,6 +23,7 @@ class Block(Module):
         attention: "softmax", or "sparsemax" for weights most of which are exactly 0 (arXiv 1602.02068).
         shortcut: what x is multiplied by beside the two branches (Zhang et al. 2024, arXiv 2404.10947).
         branch_scale: what the start of each branch's last weight is multiplied by.
+        make_linear: what makes the four linear maps, called as ``Linear`` is.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Block(Module):
         attention="softmax",
         shortcut=(1.0, 1.0),
         branch_scale=1.0,
+        make_linear=Linear,
         dtype=np.float32,
     ):
         hidden = at_least_one("mlp_ratio * width", int(width * mlp_ratio))
@@ -43,14 +45,16 @@ class Block(Module):
             raise ValueError(f"Block: heads: got {heads}, expected a divisor of width {width}")
         if attention not in ("softmax", "sparsemax"):
             raise ValueError(f"Block: attention: got {attention!r}, expected softmax or sparsemax")
+
+        def last(rng, shape, dtype):
+            return xavier_uniform(rng, shape, dtype) * branch_scale
+
         self.norm1 = LayerNorm(width, dtype=dtype)
-        self.qkv = Linear(width, 3 * width, rng, init=three_square, dtype=dtype)
-        self.out = Linear(width, width, rng, dtype=dtype)
+        self.qkv = make_linear(width, 3 * width, rng, init=three_square, dtype=dtype)
+        self.out = make_linear(width, width, rng, init=last, dtype=dtype)
         self.norm2 = LayerNorm(width, dtype=dtype)
-        self.expand = Linear(width, hidden, rng, dtype=dtype)
-        self.contract = Linear(hidden, width, rng, dtype=dtype)
-        for last in (self.out, self.contract):
-            last.weight.data *= branch_scale
+        self.expand = make_linear(width, hidden, rng, dtype=dtype)
+        self.contract = make_linear(hidden, width, rng, init=last, dtype=dtype)
         self.dropout = Dropout(dropout, rng) if dropout else None
         self._heads = heads
         self._sparse = attention == "sparsemax"
@@ -134,7 +138,7 @@ def block_definition(block, x, sees=None):
     state, size = block.state_dict(), x.shape[1] // block._heads
 
     def layer(x, name):
-        return x @ state[f"{name}.weight"] + state[f"{name}.bias"]
+        return x @ getattr(block, name).weight.data + state[f"{name}.bias"]
 
     q, k, v = np.split(layer(normalised(x, state["norm1.gain"], state["norm1.bias"]), "qkv"), 3, axis=1)
     mixed = np.zeros_like(x)

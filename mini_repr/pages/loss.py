@@ -25,7 +25,7 @@ from mini_repr.pages.registry import register
 # All that a loss page declares itself with.
 __all__ = ["Loss", "definition", "evaluate_definition", "loss", "variant"]
 # What a loss compares, which is the folder it lives in: see losses/.
-COMPARES = ("pairs", "labels", "scores", "teachers", "reconstruction", "embeddings", "maps")
+COMPARES = ("pairs", "labels", "scores", "teachers", "reconstruction", "embeddings", "maps", "towers")
 
 
 class Loss(Page):

@@ -5,8 +5,7 @@ import numpy as np
 from mini_repr.autograd import no_grad
 from mini_repr.data import digits
 from mini_repr.data.generated.scenes import CAPTIONS, NULL, NUMBERS, parse, scene
-from mini_repr.methods.flow import denoised_from, denoising_loss, middling_times, mixed
-from mini_repr.nn import unpatchify
+from mini_repr.methods.flow import denoised_from, denoising_loss, guided, middling_times, mixed, velocity
 from mini_repr.nn.caption_denoiser import CaptionDenoiser
 from mini_repr.nn.denoiser import mean_map
 from mini_repr.standins.agreement import agreement
@@ -42,12 +41,6 @@ def train(denoiser, seed, watch=None, steps=STEPS, scenes=SCENES):
     fit(denoiser, loss_of, np.random.default_rng([seed, 2]), steps=steps, lr=2e-3, watch=watch)
 
 
-def velocity(denoiser, x, t, text):
-    """dx/dt at images x (B, C, H, W), a tensor or an array, at one time, given what ``read`` made of their captions."""
-    patches = denoiser.denoise(x, np.full(len(x), t), text=text).patches
-    return unpatchify(patches, denoiser.patch, denoiser.image_shape)
-
-
 def sample(denoiser, noise, captions, *, steps=20, guidance=2.0, before_step=None, slots=None):
     """Images (B, 1, 16, 16) in [0, 1] from noise of that shape, one for each caption; no gradient.
 
@@ -57,12 +50,11 @@ def sample(denoiser, noise, captions, *, steps=20, guidance=2.0, before_step=Non
     with no_grad():
         told, untold = (denoiser.read(denoiser.ids(c), slots) for c in (captions, [NULL] * len(captions)))
 
-    def guided(x, t):
+    def guided_velocity(x, t):
         with no_grad():
-            v, free = (velocity(denoiser, x, t, text).data for text in (told, untold))
-        return free + guidance * (v - free)
+            return guided(lambda text: velocity(denoiser, x, t, text).data, told, untold, guidance)
 
-    return denoised_from(noise, guided, steps, before_step)
+    return denoised_from(noise, guided_velocity, steps, before_step)
 
 
 def gate(denoiser, get):

@@ -32,15 +32,17 @@ class Spotter(Module):
     def potential(self, images, digit, stride=2):
         """How much every window looks like a digit: (N, windows) probabilities, with a gradient to the images.
 
+        ``digit``: one for all, or (N,) host integers.
+
         Windows overlap, so that the sum counts a digit more than once: what counting by such a model has to cope with.
         """
         images = images if isinstance(images, Tensor) else Tensor(images)
         side = images.shape[-1] - CELL + 1
         places = [(y, x) for y in range(0, side, stride) for x in range(0, side, stride)]
-        columns = []
+        columns, asked = [], np.broadcast_to(digit, len(images))[:, None] == np.arange(NOTHING + 1)
         for y, x in places:
             window = images[:, 0, y : y + CELL, x : x + CELL].reshape(len(images), CELL * CELL)
-            columns.append(softmax(self(window)[0])[:, digit : digit + 1])
+            columns.append((softmax(self(window)[0]) * asked.astype(window.dtype)).sum(axis=1, keepdims=True))
         return concatenate(*columns, axis=1)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mini_repr.pages.names import choose
-from mini_repr.standins import scenes_flow, spotter
+from mini_repr.standins import scenes_clip, scenes_flow, spotter
 from mini_repr.training import checkpoint
 
 FOLDER = "MINI_REPR_STANDINS"  # environment variable
@@ -50,6 +50,14 @@ STANDINS = {
         gate=scenes_flow.gate,
         seconds=240,
         settings=scenes_flow.SETTINGS,
+    ),
+    "scenes-clip": Standin(
+        "rows of scenes and of captions that find each other, for CLIP",
+        make=scenes_clip.make,
+        train=scenes_clip.train,
+        gate=scenes_clip.gate,
+        seconds=60,
+        settings=scenes_clip.SETTINGS,
     ),
 }
 _loaded = {}

@@ -160,15 +160,16 @@ def drawn_images(run, count, label=None, steps=25, guidance=1.0, seed=0):
 def embed(path, data, out, device=None):
     """Write embeddings of all rows of a data set, training rows first; returns {name of the rows: their shape}.
 
-    The npz holds ``z`` (N, D) float32 (pairs of texts: ``a`` and ``b``, one row per text), ``is_test`` (N,) bool and,
-    where known, ``labels`` (N,) int64. Texts one by one that a run of two towers embeds pass the first tower.
+    The npz holds ``z`` (N, D) float32 (pairs of texts: ``a`` and ``b``, one row per text), ``is_test`` (N,) bool, where
+    known, ``labels`` (N,) int64, and what further rows the run's method has. Texts one by one that a run of two towers
+    embeds pass the first tower.
     """
     if os.path.exists(out):
         raise ValueError(f"--out {out}: exists already; choose another name or remove it")
     if not Path(out).name or not Path(out).parent.is_dir():
         raise ValueError(f"--out {out}: no folder {Path(out).parent}" if out else "--out: got '', expected a file")
     arrays = embeddings(path, data, device)
-    shapes = {name: rows.shape for name, rows in arrays.items() if name in ("z", "a", "b")}
+    shapes = {name: rows.shape for name, rows in arrays.items() if name not in ("is_test", "labels")}
     temporary = f"{out}.{os.getpid()}.partial"
     try:
         with open(temporary, "wb") as file:
@@ -183,7 +184,10 @@ def embed(path, data, out, device=None):
 
 
 def embeddings(path, data=None, device=None):
-    """{"z" (or "a" and "b"), "is_test" and, where known, "labels"} of all rows of a data set, training rows first."""
+    """{"z" (or "a" and "b"), "is_test" and, where known, "labels"} of all rows of a data set, training rows first.
+
+    Methods that have them add ``further_rows`` under names of their own.
+    """
     run, data = opened(path, data, device)
     parts = (data.train, data.test)
     encoders = _encoders(run.method, data)
@@ -191,6 +195,9 @@ def embeddings(path, data=None, device=None):
         name: np.concatenate([encode(encoders[name], _inputs(part)[name], run.backend) for part in parts])
         for name in encoders
     }
+    if hasattr(run.method, "further_rows"):
+        for name, module in run.method.further_rows().items():
+            arrays[name] = np.concatenate([encode(module, part.images, run.backend) for part in parts])
     arrays["is_test"] = np.repeat([False, True], [len(part) for part in parts])
     if data.train.labels is not None:
         arrays["labels"] = np.concatenate([part.labels for part in parts])

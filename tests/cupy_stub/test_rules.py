@@ -89,6 +89,22 @@ def test_products_of_stacks_read_matrices_as_they_lie(x_order, y_order, dtype, b
     np.testing.assert_allclose(found, x @ y, rtol=1e-5 if dtype == "float32" else 1e-12)
 
 
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("count", [1, 3])
+def test_products_of_heads_find_every_matrix(heads, count, backend, cublas_that_computes):
+    """The axis of a single head has a stride of its own, which leads nowhere."""
+    rng = np.random.default_rng(0)
+    rows = [rng.standard_normal((count, 5, heads * 4)) for _ in range(2)]
+    x, y = (x.reshape(count, 5, heads, 4).swapaxes(1, 2) for x in rows)
+    moved = [backend.asarray(x).reshape(count, 5, heads, 4).swapaxes(1, 2) for x in rows]
+    if heads > 1:  # the stub's kernels copy nothing
+        moved = [on_device(backend, one, (0, 1, 2, 3)) for one in (x, y)]
+    out = backend.xp.empty((count, heads, 5, 5))
+    backend.matmul(moved[0], moved[1].swapaxes(-1, -2), out=out)
+    found = matrices(out.data.ptr, "float64", 5, 5, 5, 25, count * heads).swapaxes(1, 2).reshape(out.shape)
+    np.testing.assert_allclose(found, x @ y.swapaxes(-1, -2), rtol=1e-12)
+
+
 def test_products_copy_heads_that_do_not_lie_evenly(backend):
     xp = backend.xp
     packed = xp.ones((2, 5, 3, 4), dtype="float32").swapaxes(1, 2)  # heads of rows: (2, 3, 5, 4)

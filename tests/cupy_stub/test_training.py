@@ -62,6 +62,7 @@ RUNS = {
         "encoder": {"name": "mlp"},
     },
     "autoencoder": {"loss": {"name": "ms_ssim"}},
+    "variational, cMIM": {"loss": {"name": "a_mim"}, "add": {"cmim_contrast": {"weight": 1.0}}},
     "jigsaw": {
         "loss": {"name": "cross_entropy"},
         "data": {"name": "coloured", "count": 64},
@@ -108,6 +109,11 @@ RUNS = {
     "unsee": {"loss": {"name": "corinfomax"}, "method": {"name": "unsee"}, **SENTENCES},
     "language": {"loss": {"name": "cross_entropy"}, **SENTENCES},
     "language, MAE-LM": {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, **SENTENCES},
+    "language, low rank and channels": {
+        "loss": {"name": "cross_entropy"},
+        **SENTENCES,
+        "encoder": {**SENTENCES["encoder"], "rank": 2, "channels": 2},
+    },
     "language, dropping": {"loss": {"name": "cross_entropy"}, "method": {"keep": 4}, **SENTENCES},
     "infoprompt": {
         "loss": {"name": "cross_entropy"},

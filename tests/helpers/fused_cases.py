@@ -4,9 +4,11 @@ import numpy as np
 
 import mini_repr.autograd.primitives.transformer
 import mini_repr.data.views
+import mini_repr.kernels.log_sum_exp
 import mini_repr.kernels.supervision
 import mini_repr.losses.embeddings.t_regs
 import mini_repr.losses.pairs.best_alignment
+import mini_repr.losses.pairs.siglip
 import mini_repr.losses.scores.harmonic
 import mini_repr.optim  # noqa: F401  (the rooms that declare formulas)
 from mini_repr.fused import KERNELS
@@ -37,18 +39,33 @@ def cases(dtype):
         case("unit_rows_back_into", normal(7, width), normal(7, width), normal(7, 1), small, empty(rows))
         for one in (None, mask):
             case("scaled_softmax", 0.3, one, 10 * rows)
-        g, output = normal(7, 6), normal(7, 6)
-        case("scaled_softmax_back", 0.3, weights, g, output, 6, normal(7, width))
+        g = normal(7, 6)
+        shares, values = weights / weights.sum(axis=1, keepdims=True), normal(width, 6)
+        case("scaled_softmax_back", 0.3, shares, g, shares @ values, g @ values.T)
+        top, tops = normal(7), normal(width)
+        case("add_shares", top, rows, normal(7))
+        by_row, by_column = np.abs(normal(7)), np.abs(normal(width))  # of one sign: nothing cancels
+        for column_top, column_weight in ((None, None), (None, by_column), (tops, by_column)):
+            case("weigh_shares", top, by_row, column_top, column_weight, normal(7, width))
         apart = weights**2
         apart[:, 0] = np.inf  # from a row to itself
         case("of_entropy", apart, normal(7) ** 2 + 1, np.log(2.5), empty(rows))
         gain, bias = normal(7, 1), normal(7, 1)
         written = empty(rows), empty(gain[:, 0]), empty(gain[:, 0])
+        numbers = np.abs(normal(7)), np.abs(normal(7)), np.abs(rows), np.abs(normal(width))  # nothing cancels
+        case("fold_into", *numbers, 7, width, empty(rows[:1].T), empty(rows))
         case("unfold_into", gain, bias, normal(7, width), normal(7, width), normal(width), *written)
         inside, newest = np.arange(7) == 2, np.array([4])
         inside[4] = width == 5  # the newest row is inside already, or comes in
         distance = np.where(inside, np.inf, np.abs(normal(7)) * width).astype(dtype)[:, None]
         case("take_in", rows, newest, width, distance, np.arange(7), inside)
+    for parts, one in ((1, None), (3, normal(3 * 2 * 5))):
+        rows = normal(4 * 7, parts * 2 * 5)
+        case("heads_from_rows", rows, one, parts, 4, 2, 7, empty(rows))
+        case("rows_from_heads", normal(parts, 4, 2, 7, 5), parts, 4, 2, 7, empty(rows))
+    wide = normal(7, 200)
+    for one in (None, rng.random((7, 200)) < 0.5):
+        case("scaled_softmax", 0.3, one, 10 * wide)
     x, bias = 4 * normal(9, 5), normal(5)
     case("biased_gelu", bias, 4 * x, empty(x))
     case("gelu_and_slope", x, empty(x), empty(x))
@@ -70,6 +87,7 @@ def cases(dtype):
     sizes = (rows * rows).sum(axis=1)[:, None] + (centres * centres).sum(axis=1)
     case("recompute_close", rows, centres, sizes, 3, 5, sizes - 2 * rows @ centres.T)
     case("squared_gaps", normal(4, 3, 5), normal(4, 2, 5), 3, 5, 2, empty(normal(4, 3, 2)))
+    case("sigmoid_and_softplus", 4 * normal(9), *empty(normal(2, 9)))
     case("scale_by", 0.3, normal(9))
     case("moving_average", 0.9, 0.1, normal(9), normal(9))
     case("adamw_update", 1e-3, 1e-8, 0.9, 0.1, 0.999, 0.001, 0.99, normal(9), normal(9), normal(9), np.abs(normal(9)))

@@ -207,7 +207,7 @@ def default_method(loss, takes):
 def test_every_loss_has_a_method_and_others_refuse_it():
     for loss in LOSSES.values():
         # What guides a model while it draws, and a term of infoprompt's beside the loss that it trains.
-        if loss.compares == "maps" or loss.name == "prompt_information":
+        if loss.compares in ("maps", "towers") or loss.name == "prompt_information":
             continue
         found = [default_method(loss, takes) for takes in ("images", "texts", "sentences")]
         assert any(found) and all(method.fits(loss) for method in found if method), loss.name

@@ -26,6 +26,7 @@ SETTINGS = {
         {"pooling": "last", "causal": True},
         {"pooling": "first", "heads": 2},
         {"prompt": 3},
+        {"rank": 3, "channels": 5, "low_rank_share": 0.7},
     ],
 }
 CASES = [pytest.param(n, s, id=f"{n}-{k}") for n in ENCODERS for k, s in enumerate(SETTINGS.get(n, [{}]))]
@@ -38,7 +39,8 @@ def made(name, **settings):
     rng = np.random.default_rng(0)
     encoder = ENCODERS[name].thing(*_first(name), rng, np.float64, **settings)
     state = encoder.state_dict()  # "first": where a field's values begin in the table of all
-    encoder.load_state_dict({n: x if n == "first" else x + rng.uniform(0.2, 0.4, x.shape) for n, x in state.items()})
+    moved = {n: x + rng.uniform(0.2, 0.4, x.shape) for n, x in state.items() if x.dtype.kind == "f" and n != "first"}
+    encoder.load_state_dict(state | moved)
     inputs = {"images": (rng.random((3, 2, 8, 8)),), "tables": (TABLE.rows[:4].astype(np.float64),)}
     return encoder.eval(), inputs.get(encoder.takes) or encoder.tokenise(TEXTS)
 

@@ -67,10 +67,10 @@ def kind_for(loss):
 KINDS = {loss: kind_for(loss) for loss in all_losses()}
 
 
-def test_a_method_trains_every_loss_but_those_of_attention_maps_and_a_term_of_another():
-    """Maps steer how a trained model draws an image; infoprompt adds its term to another loss."""
-    maps = {loss for loss, page in all_losses().items() if page.compares == "maps"}
-    assert {loss for loss, kind in KINDS.items() if kind is None} == maps | {"prompt_information"}
+def test_a_method_trains_every_loss_but_those_of_procedures_and_a_term_of_another():
+    """Maps steer how a trained model draws, trained towers are adapted; infoprompt adds its term to another loss."""
+    others = {loss for loss, page in all_losses().items() if page.compares in ("maps", "towers")}
+    assert {loss for loss, kind in KINDS.items() if kind is None} == others | {"prompt_information"}
 
 
 # Those of texts: see test_texts.py.

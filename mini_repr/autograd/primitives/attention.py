@@ -92,25 +92,40 @@ def attend_into(backend, q, k, v, p, output, mask=None, sparse=False):
     "number scale, bool mask",
     "T p",
     """
-    T top = -INFINITY, total = 0;
-    for (long long c = lane; c < width; c += 32) {
-        T logit = p[row * width + c] * scale;
+    const int HELD = 4;  // elements of a lane that stay in registers; of longer rows the rest comes from memory again
+    T held[HELD], top = -INFINITY, total = 0;
+    #define LOGIT(c) (GIVEN(c) ? p[row * width + c] * scale : -INFINITY)
     #ifdef WITH_MASK
-        if (!mask[row * width + c]) logit = -INFINITY;
+        #define GIVEN(c) (c < width && mask[row * width + c])
+    #else
+        #define GIVEN(c) (c < width)
     #endif
-        p[row * width + c] = logit;
-        top = fmax(top, logit);
+    #pragma unroll
+    for (int k = 0; k < HELD; ++k) {
+        held[k] = LOGIT(lane + 32 * k);
+        top = fmax(top, held[k]);
     }
+    for (long long c = lane + 32 * HELD; c < width; c += 32) top = fmax(top, LOGIT(c));
     top = warp_max(top);
     if (!isfinite(top)) top = 0;
-    for (long long c = lane; c < width; c += 32) {
-        const T share = exp(p[row * width + c] - top);
-        p[row * width + c] = share;
-        total += share;
+    #pragma unroll
+    for (int k = 0; k < HELD; ++k) {
+        held[k] = exp(held[k] - top);
+        total += held[k];
+    }
+    for (long long c = lane + 32 * HELD; c < width; c += 32) {
+        p[row * width + c] = exp(LOGIT(c) - top);
+        total += p[row * width + c];
     }
     total = warp_sum(total);
     if (total == 0) total = 1;
-    for (long long c = lane; c < width; c += 32) p[row * width + c] /= total;
+    #pragma unroll
+    for (int k = 0; k < HELD; ++k) {
+        if (lane + 32 * k < width) p[row * width + lane + 32 * k] = held[k] / total;
+    }
+    for (long long c = lane + 32 * HELD; c < width; c += 32) p[row * width + c] /= total;
+    #undef LOGIT
+    #undef GIVEN
     """,
 )
 def scaled_softmax(backend, scale, mask, p):
@@ -133,9 +148,9 @@ def _shift(xp, scale, mask, p):
 
 def attend_back_into(backend, g, q, k, v, p, output, g_q, g_k, g_v, g_weights=None, sparse=False):
     """Fill the gradients of q, k and v from that of ``output``, ``g``, and of the weights, where there is one."""
-    xp = backend.xp
+    xp, g = backend.xp, backend.for_products(g)
     backend.matmul(p.swapaxes(-1, -2), g, out=g_v)
-    g_p = xp.empty_like(p)
+    g_p = xp.empty(p.shape, p.dtype)
     backend.matmul(g, v.swapaxes(-1, -2), out=g_p)
     if g_weights is not None:
         g_p += g_weights
@@ -151,17 +166,17 @@ def attend_back_into(backend, g, q, k, v, p, output, g_q, g_k, g_v, g_weights=No
         g_p *= p
         g_p *= 1 / sqrt(q.shape[-1])
     else:
-        scaled_softmax_back(backend, 1 / sqrt(q.shape[-1]), p, g, output, g.shape[-1], g_p)
+        scaled_softmax_back(backend, 1 / sqrt(q.shape[-1]), p, g, output, g_p)
     backend.matmul(g_p, k, out=g_q)
     backend.matmul(g_p.swapaxes(-1, -2), q, out=g_k)
 
 
 @by_rows(
-    "number scale, T p, T g, T output, int64 depth",
+    "number scale, T p, form T g, form T output",
     "T g_p",
     """
     T along = 0;
-    for (long long d = lane; d < depth; d += 32) along += g[row * depth + d] * output[row * depth + d];
+    for (long long c = lane; c < width; c += 32) along += p[row * width + c] * g_p[row * width + c];
     along = warp_sum(along);
     for (long long c = lane; c < width; c += 32) {
         const long long k = row * width + c;
@@ -169,10 +184,10 @@ def attend_back_into(backend, g, q, k, v, p, output, g_q, g_k, g_v, g_weights=No
     }
     """,
 )
-def scaled_softmax_back(backend, scale, p, g, output, depth, g_p):
+def scaled_softmax_back(backend, scale, p, g, output, g_p):
     """Turn the gradient of the weights ``p`` into that of the products before scale and softmax, in place.
 
-    p (g_p - p·g_p) scale, and p·g_p = g·output, a sum over ``depth`` = D/heads elements in place of M.
+    p (g_p - p·g_p) scale, and p·g_p = g·output, a sum over D/heads elements in place of M: NumPy's form takes it.
     """
     g_p -= (g * output).sum(axis=-1, keepdims=True)
     g_p *= p

@@ -27,7 +27,7 @@ def linear(x, weight, bias, /):
 
     def forward(share):
         for block in share:
-            xp.matmul(rows[block], weight, out=output[block])
+            backend.matmul(rows[block], weight, out=output[block])
             if bias is not None:
                 output[block] += bias
 
@@ -41,16 +41,17 @@ def linear(x, weight, bias, /):
 
             def walk(share):
                 for block in share:
-                    xp.matmul(g_rows[block], weight.T, out=g_x[block])
+                    backend.matmul(g_rows[block], weight.T, out=g_x[block])
 
             backend.map_shares(walk, blocks)
             return g_x.reshape(x.shape)
 
         def walk(share):
-            return sum((rows[block].T @ g_rows[block] for block in share[1:]), rows[share[0]].T @ g_rows[share[0]])
+            products = [backend.product(rows[block].T, g_rows[block]) for block in share]
+            return sum(products[1:], products[0])
 
         parts = backend.map_shares(walk, blocks)
-        g_bias = None if bias is None else g_rows.sum(axis=0)
+        g_bias = None if bias is None else backend.column_sums(g_rows)
         return of_x, sum(parts[1:], parts[0]), g_bias
 
     return output.reshape(x.shape[:-1] + (weight.shape[1],)), backward

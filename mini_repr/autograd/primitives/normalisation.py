@@ -13,12 +13,12 @@ def unit_rows(x, /, eps=0.0):
     """
     backend = backend_of(x)
     xp = backend.xp
-    unit, column = xp.empty_like(x), (*x.shape[:-1], 1)
+    unit, column = xp.empty(x.shape, x.dtype), (*x.shape[:-1], 1)
     factor, small = xp.empty(column, dtype=x.dtype), xp.empty(column, dtype=bool)
     unit_rows_into(backend, x, eps, unit, factor, small)
 
     def backward(g):
-        gradient = xp.empty_like(unit)
+        gradient = xp.empty(unit.shape, unit.dtype)
         unit_rows_back_into(backend, g, unit, factor, small, gradient)
         return gradient
 
@@ -130,7 +130,7 @@ def layer_norm(x, gain, bias, /, eps=1e-5):
             normalise_back_into(backend, normal, rstd, None, g_rows * gain, g_x)
 
         backend.row_blocks(kernel, g_rows, normal, rstd, g_x, product)
-        return g_x.reshape(x.shape), product.sum(axis=0), g_rows.sum(axis=0)
+        return g_x.reshape(x.shape), backend.column_sums(product), backend.column_sums(g_rows)
 
     return output.reshape(x.shape), backward
 
@@ -251,16 +251,17 @@ def batch_norm(x, gain, bias, /, eps=1e-5):
     Ioffe, Szegedy 2015, arXiv 1502.03167. Returns (output, mean (D,), variance (D,)); the statistics are for running
     averages and carry no gradient.
     """
-    xp = backend_of(x).xp
-    mean = x.mean(axis=0)
+    backend = backend_of(x)
+    xp = backend.xp
+    mean = backend.column_sums(x) / len(x)
     normal = x - mean
-    variance = (normal * normal).mean(axis=0)
+    variance = backend.column_sums(normal * normal) / len(x)
     rstd = 1 / xp.sqrt(variance + eps)
     normal *= rstd
 
     def backward(gradients):
         g = gradients[0]
-        g_gain, g_bias = (g * normal).sum(axis=0), g.sum(axis=0)
+        g_gain, g_bias = backend.column_sums(g * normal), backend.column_sums(g)
         g_x = g - g_bias / len(x) - normal * (g_gain / len(x))
         return g_x * (gain * rstd), g_gain, g_bias
 
@@ -270,13 +271,14 @@ def batch_norm(x, gain, bias, /, eps=1e-5):
 @primitive
 def standardise_columns(x, /, eps=0.0, ddof=0):
     """(x - mean) / sqrt(var + eps) for each column of (N, D); variance divided by N - ddof. No learned scale."""
-    xp = backend_of(x).xp
+    backend = backend_of(x)
     count = len(x) - ddof
-    normal = x - x.mean(axis=0)
-    rstd = 1 / xp.sqrt((normal * normal).sum(axis=0) / count + eps)
+    normal = x - backend.column_sums(x) / len(x)
+    rstd = 1 / backend.xp.sqrt(backend.column_sums(normal * normal) / count + eps)
     normal *= rstd
 
     def backward(g):
-        return (g - g.mean(axis=0) - normal * ((g * normal).sum(axis=0) / count)) * rstd
+        along = backend.column_sums(g * normal) / count
+        return (g - backend.column_sums(g) / len(g) - normal * along) * rstd
 
     return normal, backward

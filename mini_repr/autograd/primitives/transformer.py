@@ -25,7 +25,7 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, /, eps=1
     xp = backend.xp
     rows = x.reshape(-1, x.shape[-1])
     hidden_width = weight_in.shape[1]
-    normal, output = xp.empty_like(rows), xp.empty_like(rows)
+    normal, output = (xp.empty(rows.shape, x.dtype) for _ in range(2))
     rstd = xp.empty((len(rows), 1), dtype=x.dtype)
     hidden = xp.empty((len(rows), hidden_width), dtype=x.dtype)
     folded, folded_bias, unfold = _fold_affine(gain, bias, weight_in, bias_in)
@@ -34,30 +34,32 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, /, eps=1
     def forward(share):
         for block in share:
             normalise_into(backend, rows[block], eps, normal[block], rstd[block])
-            xp.matmul(normal[block], folded, out=hidden[block])
-            active = xp.empty_like(hidden[block])
+            backend.matmul(normal[block], folded, out=hidden[block])
+            active = xp.empty(hidden[block].shape, x.dtype)
             biased_gelu(backend, folded_bias, hidden[block], active)
-            xp.matmul(active, weight_out, out=output[block])
+            backend.matmul(active, weight_out, out=output[block])
             add_both(backend, bias_out, rows[block] if residual else None, output[block])
 
     backend.map_shares(forward, blocks)
 
     def backward(g):
-        g_rows, g_x = g.reshape(-1, g.shape[-1]), xp.empty_like(rows)
+        g_rows, g_x = g.reshape(-1, g.shape[-1]), xp.empty(rows.shape, x.dtype)
 
         def walk(share):
             g_folded = g_folded_bias = g_weight_out = g_bias_out = None
             for block in share:
-                active, slope = xp.empty_like(hidden[block]), xp.empty_like(hidden[block])
+                active, slope = (xp.empty(hidden[block].shape, x.dtype) for _ in range(2))
                 gelu_and_slope(backend, hidden[block], active, slope)
-                g_weight_out = _plus(g_weight_out, active.T @ g_rows[block])
-                g_bias_out = _plus(g_bias_out, g_rows[block].sum(axis=0))
-                g_hidden = xp.matmul(g_rows[block], weight_out.T, out=active)
+                g_weight_out = _plus(g_weight_out, backend.product(active.T, g_rows[block]))
+                g_bias_out = _plus(g_bias_out, backend.column_sums(g_rows[block]))
+                g_hidden = active
+                backend.matmul(g_rows[block], weight_out.T, out=g_hidden)
                 g_hidden *= slope
-                g_folded = _plus(g_folded, normal[block].T @ g_hidden)
-                g_folded_bias = _plus(g_folded_bias, g_hidden.sum(axis=0))
+                g_folded = _plus(g_folded, backend.product(normal[block].T, g_hidden))
+                g_folded_bias = _plus(g_folded_bias, backend.column_sums(g_hidden))
                 residual_g = g_rows[block] if residual else None
-                normalise_back_into(backend, normal[block], rstd[block], residual_g, g_hidden @ folded.T, g_x[block])
+                g_normal = backend.product(g_hidden, folded.T)
+                normalise_back_into(backend, normal[block], rstd[block], residual_g, g_normal, g_x[block])
             return g_folded, g_folded_bias, g_weight_out, g_bias_out
 
         parts = backend.map_shares(walk, blocks)
@@ -99,7 +101,7 @@ def attention_branch(
     xp = backend.xp
     x = xp.ascontiguousarray(x)  # so that every flat view below is one
     batch, tokens, width = x.shape
-    normal, output, mixed = xp.empty_like(x), xp.empty_like(x), xp.empty_like(x)
+    normal, output, mixed = (xp.empty(x.shape, x.dtype) for _ in range(3))
     rstd = xp.empty((batch, tokens, 1), dtype=x.dtype)
     qkv = backend.empty_heads((batch, tokens, 3, heads, width // heads), x.dtype)
     weights = xp.empty((batch, heads, tokens, tokens), dtype=x.dtype)
@@ -116,35 +118,35 @@ def attention_branch(
             backend.linear_into(flat(normal[block]), folded, folded_bias, qkv[block])
             rows, seen = heads_of(mixed[block], heads), None if mask is None else mask[block]
             attend_into(backend, *parts_of(qkv[block]), weights[block], rows, seen, sparse)
-            xp.matmul(flat(mixed[block]), weight_out, out=flat(output[block]))
+            backend.matmul(flat(mixed[block]), weight_out, out=flat(output[block]))
             add_both(backend, bias_out, x[block] if residual else None, output[block])
 
     backend.map_shares(forward, blocks)
 
     def backward(gradients):
-        g, g_x = gradients[0], xp.empty_like(x)
+        g, g_x = gradients[0], xp.empty(x.shape, x.dtype)
 
         def walk(share):
             g_folded = g_folded_bias = g_weight_out = g_bias_out = None
             for block in share:
                 g_block = flat(g[block])
-                g_weight_out = _plus(g_weight_out, flat(mixed[block]).T @ g_block)
-                g_bias_out = _plus(g_bias_out, g_block.sum(axis=0))
-                g_mixed = (g_block @ weight_out.T).reshape(mixed[block].shape)
+                g_weight_out = _plus(g_weight_out, backend.product(flat(mixed[block]).T, g_block))
+                g_bias_out = _plus(g_bias_out, backend.column_sums(g_block))
+                g_mixed = backend.product(g_block, weight_out.T).reshape(mixed[block].shape)
                 g_parts = backend.empty_heads(qkv[block].shape, x.dtype)
                 g_heads, rows = heads_of(g_mixed, heads), heads_of(mixed[block], heads)
                 attend_back_into(
                     backend, g_heads, *parts_of(qkv[block]), weights[block], rows, *parts_of(g_parts), sparse=sparse
                 )
-                g_qkv = g_parts.reshape(len(g_block), -1)
-                g_folded = _plus(g_folded, flat(normal[block]).T @ g_qkv)
-                g_folded_bias = _plus(g_folded_bias, g_qkv.sum(axis=0))
+                g_qkv = backend.rows_of_heads(g_parts)
+                g_folded = _plus(g_folded, backend.product(flat(normal[block]).T, g_qkv))
+                g_folded_bias = _plus(g_folded_bias, backend.column_sums(g_qkv))
                 normalise_back_into(
                     backend,
                     flat(normal[block]),
                     flat(rstd[block]),
                     g_block if residual else None,
-                    g_qkv @ folded.T,
+                    backend.product(g_qkv, folded.T),
                     flat(g_x[block]),
                 )
             return g_folded, g_folded_bias, g_weight_out, g_bias_out
@@ -164,14 +166,36 @@ def _fold_affine(gain, bias, weight, weight_bias):
         bias, weight and weight_bias.
     """
     backend = backend_of(weight)
-    folded = gain[:, None] * weight
+    folded = backend.xp.empty(weight.shape, weight.dtype)
+    folded_bias = backend.xp.empty((weight.shape[1], 1), weight.dtype)
+    fold_into(backend, gain, bias, weight, weight_bias, *weight.shape, folded_bias, folded)
 
     def unfold(g_folded, g_folded_bias):
-        g_gain, g_bias, g_weight = (backend.xp.empty_like(one) for one in (gain, bias, weight))
+        g_gain, g_bias, g_weight = (backend.xp.empty(one.shape, one.dtype) for one in (gain, bias, weight))
         unfold_into(backend, gain[:, None], bias[:, None], weight, g_folded, g_folded_bias, g_weight, g_gain, g_bias)
         return g_gain, g_bias, g_weight, g_folded_bias
 
-    return folded, bias @ weight + weight_bias, unfold
+    return folded, folded_bias[:, 0], unfold
+
+
+@by_rows(
+    "T gain, T bias, T weight, T weight_bias, int64 depth, int64 columns",
+    "T folded_bias, T folded",
+    """
+    T sum = 0;
+    for (long long d = lane; d < depth; d += 32) {
+        const T value = weight[d * columns + row];
+        folded[d * columns + row] = gain[d] * value;
+        sum += bias[d] * value;
+    }
+    sum = warp_sum(sum);
+    if (lane == 0) folded_bias[row] = sum + weight_bias[row];
+    """,
+)
+def fold_into(backend, gain, bias, weight, weight_bias, depth, columns, folded_bias, folded):
+    """Fill ``folded`` (D, H) with gain weight and ``folded_bias`` (H, 1) with bias @ weight + weight_bias."""
+    backend.xp.multiply(gain[:, None], weight, out=folded)
+    folded_bias[:, 0] = bias @ weight + weight_bias
 
 
 @by_rows(

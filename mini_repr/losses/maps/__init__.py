@@ -1,1 +1,1 @@
-"""Losses of attention maps, which steer what a trained model draws. No method trains them."""
+"""Losses of maps, of attention, density or features of places, which steer what a trained model draws."""

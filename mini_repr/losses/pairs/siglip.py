@@ -29,6 +29,7 @@ import math
 
 from mini_repr.autograd import exp, off_diagonal, softplus, unit_rows
 from mini_repr.backend import backend_of, waits_to_read
+from mini_repr.fused import elementwise
 from mini_repr.kernels.log_sum_exp import largest_similarity
 from mini_repr.kernels.tiles import row_tiles
 from mini_repr.pages.arguments import Choice, Flag, Real, Reduction, Rows, Tile, WithGradient
@@ -85,7 +86,6 @@ def siglip(
     # e^logit may stand for itself as long as no logit can overflow it; no GPU is waited for to learn that.
     reach = math.inf if backend.reading_waits else float(scale) * largest_similarity(u, v) + abs(float(bias))
     in_range = reach < -math.log(float(xp.finfo(a.dtype).tiny)) - 8
-    sigmoid_and_softplus = _from_exponential if in_range else _from_any
 
     def sweep(weight):
         """Values of the anchors and the gradients of u, v and bias with anchor i weighed by weight[i], in one pass."""
@@ -94,17 +94,17 @@ def siglip(
         def work(share):
             g_v, g_bias = xp.zeros_like(v), xp.zeros((), dtype=u.dtype)
             for rows in share:
-                logits = (u[rows] * scale) @ v.T
+                logits = backend.product(u[rows] * scale, v.T)
                 logits += bias
                 numbers = xp.arange(rows.start, rows.stop)
                 partners = (numbers - rows.start, numbers)
                 logits[partners] *= -1  # -z_ij l_ij: how far each pair is on the wrong side
-                pull, wrong = sigmoid_and_softplus(xp, logits)
+                pull, wrong = (_from_exponential if in_range else _from_any)(backend, logits)
                 per_anchor[rows] = wrong.sum(axis=1)
                 pull[partners] *= -1
                 pull *= weight[rows, None]
-                xp.matmul(pull, v, out=g_u[rows])
-                g_v += pull.T @ u[rows]
+                backend.matmul(pull, v, out=g_u[rows])
+                g_v += backend.product(pull.T, u[rows])
                 g_bias += pull.sum()
             return g_v, g_bias
 
@@ -127,11 +127,12 @@ def siglip(
     return value, backward
 
 
-def _from_exponential(xp, x):
+def _from_exponential(backend, x):
     """(sigmoid(x), softplus(x)) through e^x, for x that does not overflow it; x is used up.
 
     log(1 + e) = log(y) + (e - (y - 1)) / y with y = 1 + e rounded: all digits of a small e, at a third of log1p's cost.
     """
+    xp = backend.xp
     e = xp.exp(x, out=x)
     y = e + 1
     softplus = y - 1
@@ -142,10 +143,28 @@ def _from_exponential(xp, x):
     return e, softplus
 
 
-def _from_any(xp, x):
-    """The same for any x, through e^-|x|."""
+def _from_any(backend, x):
+    """The same for any x."""
+    both = backend.xp.empty(x.shape, x.dtype), backend.xp.empty(x.shape, x.dtype)
+    sigmoid_and_softplus(backend, x, *both)
+    return both
+
+
+@elementwise(
+    "T x",
+    "T sigmoid, T softplus",
+    """
+    const T tail = exp(-fabs(x));
+    sigmoid = (x > 0 ? (T)1 : tail) / (1 + tail);
+    softplus = (x > 0 ? x : (T)0) + log1p(tail);
+    """,
+)
+def sigmoid_and_softplus(backend, x, sigmoid, softplus):
+    """Fill both of any x, through e^-|x|."""
+    xp = backend.xp
     tail = xp.exp(-xp.abs(x))
-    return xp.where(x > 0, 1, tail) / (1 + tail), xp.maximum(x, 0) + xp.log1p(tail)
+    xp.divide(xp.where(x > 0, 1, tail), 1 + tail, out=sigmoid)
+    xp.add(xp.maximum(x, 0), xp.log1p(tail), out=softplus)
 
 
 @definition(siglip)

@@ -65,7 +65,8 @@ def vicreg(
     variance_views: Choice("sum", "mean") = "sum",
     unbiased: Flag = True,
 ):
-    xp = backend_of(a).xp
+    backend = backend_of(a)
+    xp = backend.xp
     rows, width = a.shape
     freedom = rows - unbiased
     of_invariance = invariance_weight / (a.size if invariance == "elements" else rows)
@@ -74,7 +75,7 @@ def vicreg(
 
     def spread(x):
         """The variance and covariance term of one view, and their backward."""
-        (squares, others), back = cross_products.on_arrays(x - x.mean(axis=0), None)
+        (squares, others), back = cross_products.on_arrays(x - backend.column_sums(x) / rows, None)
         deviation = xp.sqrt(squares / freedom + eps)
         short = xp.maximum(target_std - deviation, 0)
 

@@ -37,7 +37,7 @@ _CLEAN, _NOISE = [[[1.0, 2.0]]], [[[3.0, -2.0]]]
 
 
 @loss(
-    paper=("036", "064"),
+    paper=("036", "064", "112"),
     variants={
         "noise": variant("the noise is predicted, as in DDPM", predicts="noise"),
         "clean": variant("the clean image is predicted", predicts="clean"),
