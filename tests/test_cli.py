@@ -212,6 +212,8 @@ def test_overwrite_never_deletes_what_no_run_wrote(run, tmp_path):
         (["--set", "data.name=3"], ["data: got 3"]),
         (["--data", ""], ["data: got ''", "digits"]),
         (["--data", "glosses", "--views", "shift=1"], ["views: got 'shift=1'", "texts"]),
+        (["--method", "click_through", "--data", "clicks", "--views", "shift=1"], ["views: got 'shift=1'", "tables"]),
+        (["--method", "topic_model"], ["method topic_model: takes sentences, the data holds images"]),
         (["--set", "loss.temprature=0.2"], ["temprature", "'temperature'"]),
         (["--set", "loss.temperature=-1"], ["infonce", "temperature", "-1"]),
         (["--set", "loss.temperature=warm"], ["infonce", "temperature", "warm"]),

@@ -4,6 +4,7 @@ A part's ``name`` says where it came from (an embedded name or a path); every co
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -149,13 +150,72 @@ class TextSet:
         return TextSet(self.name, [self.texts[i] for i in rows], labels, self.label_names)
 
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Two parts of one kind (a set of images, rows, pairs of texts or texts) that share one list of class names."""
+class Field(NamedTuple):
+    """A column of a table: its name and, of a categorical one, its values; None of numbers.
+
+    The first value is "(other)": what stands for values that the training part does not have, or has too seldom.
+    """
 
     name: str
-    train: ImageSet | RowSet | PairSet | TextSet
-    test: ImageSet | RowSet | PairSet | TextSet
+    values: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TableSet:
+    """Rows of a table with a yes or a no: ``rows`` (N, F) finite float32, a column for each of ``fields``.
+
+    Categorical fields come first; their columns hold the numbers of their values. ``labels`` (N,): 0 or 1, the index
+    into the two ``label_names``.
+    """
+
+    name: str
+    rows: np.ndarray
+    fields: tuple[Field, ...]
+    labels: np.ndarray
+    label_names: tuple[str, ...]
+
+    def __post_init__(self):
+        shape, dtype = self.rows.shape, self.rows.dtype
+        if len(shape) != 2 or shape[1] != len(self.fields) or dtype != np.float32 or 0 in shape:
+            raise DataError(
+                f"{self.name}: rows of shape {shape} {dtype}, expected (N, {len(self.fields)}) float32 for its fields"
+            )
+        if not np.isfinite(self.rows).all():
+            raise DataError(f"{self.name}: rows hold NaN or infinity, expected finite numbers")
+        if [field.values is None for field in self.fields] != sorted(field.values is None for field in self.fields):
+            raise DataError(f"{self.name}: a categorical field after one of numbers, expected it before")
+        for column, field in zip(self.rows.T, self.fields, strict=True):
+            wrong = field.values is not None and (column.min() < 0 or column.max() >= len(field.values))
+            if wrong or (field.values is not None and (column != np.rint(column)).any()):
+                raise DataError(f"{self.name}: {field.name}: expected whole numbers below {len(field.values)}")
+        if sum(self.sizes) >= 2**24:
+            raise DataError(
+                f"{self.name}: {sum(self.sizes)} values of categories, expected fewer than {2**24}; see least"
+            )
+        if len(self.label_names) != 2:
+            raise DataError(f"{self.name}: {len(self.label_names)} classes, expected two: no and yes")
+        check_labels(self.name, self.labels, self.label_names, len(self))
+
+    def __len__(self):
+        return len(self.rows)
+
+    def take(self, index):
+        """The set of the rows ``index`` (integer or boolean array), in that order."""
+        return TableSet(self.name, self.rows[index], self.fields, self.labels[index], self.label_names)
+
+    @property
+    def sizes(self):
+        """How many values each categorical field has, a tuple."""
+        return tuple(len(field.values) for field in self.fields if field.values is not None)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Two parts of one kind (images, rows, pairs of texts, texts or a table) that share one list of class names."""
+
+    name: str
+    train: ImageSet | RowSet | PairSet | TextSet | TableSet
+    test: ImageSet | RowSet | PairSet | TextSet | TableSet
 
     def __post_init__(self):
         if type(self.train) is not type(self.test):
@@ -166,6 +226,8 @@ class Dataset:
         if isinstance(self.train, ImageSet) and self.train.images.shape[1:] != self.test.images.shape[1:]:
             shapes = f"{self.train.images.shape[1:]} and {self.test.images.shape[1:]}"
             raise DataError(f"{self.name}: train and test images have shapes {shapes}, expected the same")
+        if isinstance(self.train, TableSet) and self.train.fields != self.test.fields:
+            raise DataError(f"{self.name}: train and test differ in their fields, expected the same")
         if isinstance(self.train, RowSet) and self.train.rows.shape[1] != self.test.rows.shape[1]:
             widths = f"{self.train.rows.shape[1]} and {self.test.rows.shape[1]}"
             raise DataError(f"{self.name}: train and test rows have widths {widths}, expected the same")

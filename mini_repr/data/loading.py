@@ -6,6 +6,7 @@ from pathlib import Path
 from mini_repr.data.dataset import DataError
 from mini_repr.data.embedded import digits, gloss_documents, gloss_pairs, gloss_sentences
 from mini_repr.data.generated.bars import bar_images
+from mini_repr.data.generated.clicks import click_table
 from mini_repr.data.generated.coloured import coloured_images
 from mini_repr.data.generated.moving import moving_clips
 from mini_repr.data.generated.permuted import permuted_images
@@ -16,6 +17,7 @@ from mini_repr.data.readers.cifar import CIFAR_PICKLES, is_cifar, read_cifar, re
 from mini_repr.data.readers.folder import IMAGE_SUFFIXES, read_folder
 from mini_repr.data.readers.idx import mnist_file, read_idx
 from mini_repr.data.readers.npz import read_npz
+from mini_repr.data.readers.table import read_table
 from mini_repr.data.readers.text import read_pairs, read_texts
 
 EMBEDDED = {"digits": digits, "glosses": gloss_pairs, "sentences": gloss_sentences, "documents": gloss_documents}
@@ -27,8 +29,11 @@ GENERATED = {
     "permuted": permuted_images,
     "bars": bar_images,
     "topics": topic_texts,
+    "clicks": click_table,
 }
 _NAMED = EMBEDDED | GENERATED
+# Options by which a file of columns is a table rather than pairs of texts.
+_OF_TABLES = {"categories", "numbers"}
 _TEXT = (".tsv", ".csv", ".jsonl", ".ndjson")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 _READABLE = ".npz, IDX (plain or .gz), a folder of MNIST, CIFAR (binary) or image files, .tsv, .csv, .jsonl or .txt"
@@ -42,12 +47,13 @@ def load(name_or_path, **options):
             ``./digits``), or a path.
         options: those of the reader or of the generated set: ``kind`` (glosses, topics), ``white`` (.npz), ``labels``
             (IDX file: the label file; CIFAR-100: fine or coarse), ``size`` (image folder), ``columns``, ``label`` and
-            ``similarity`` (text), ``split`` (.npz, IDX, text).
+            ``similarity`` (text), ``split`` (.npz, IDX, text); with ``categories`` or ``numbers`` a .csv or .tsv is
+            a table.
     Raises:
         DataError: nothing there, a format that is not read, an option the reader does not have, bad contents.
     """
-    reader, arguments = _reader_of(name_or_path)
-    known = list(options_of(name_or_path))
+    reader, arguments = _reader_of(name_or_path, options)
+    known = list(options_of(name_or_path, options))
     for option in options:
         if option not in known:
             wanted = ", ".join(known) or "none"
@@ -56,27 +62,27 @@ def load(name_or_path, **options):
     return reader(*arguments, **options)
 
 
-def options_of(name_or_path):
-    """{option: default} of what reads or makes this set.
+def options_of(name_or_path, given=()):
+    """{option: default} of what reads or makes this set, where the options ``given`` are.
 
     Raises:
         DataError: as ``load``, for what is seen without reading the contents.
     """
-    reader, arguments = _reader_of(name_or_path)
+    reader, arguments = _reader_of(name_or_path, given)
     parameters = list(inspect.signature(reader).parameters.values())[len(arguments) :]
     return {parameter.name: parameter.default for parameter in parameters}
 
 
-def _reader_of(name_or_path):
+def _reader_of(name_or_path, given):
     """What reads or makes the set, and what it is given first."""
     if not isinstance(name_or_path, str | Path) or not str(name_or_path):
         raise DataError(f"data: got {name_or_path!r}, expected a path or one of {', '.join(_NAMED)}")
     if name_or_path in _NAMED:
         return _NAMED[name_or_path], ()
-    return _reader(Path(name_or_path)), (Path(name_or_path),)
+    return _reader(Path(name_or_path), given), (Path(name_or_path),)
 
 
-def _reader(path):
+def _reader(path, given):
     if path.is_dir():
         return _folder_reader(path)
     if not path.is_file():
@@ -87,7 +93,7 @@ def _reader(path):
     if suffixes[-1:] in ([".npz"], [".npy"]):
         return read_npz
     if any(suffix in _TEXT for suffix in suffixes):
-        return read_pairs
+        return read_table if _OF_TABLES & set(given) else read_pairs
     if any(suffix == ".txt" for suffix in suffixes):
         return read_texts
     if any(suffix in _PICKLES for suffix in suffixes):

@@ -8,6 +8,7 @@ from mini_repr.data.dataset import ImageSet
 from mini_repr.data.embedded import digits
 from mini_repr.data.generated.bars import bars
 from mini_repr.data.generated.bit_digits import bit_digits, redrawn_bits
+from mini_repr.data.generated.clicks import PARITY, clicks
 from mini_repr.data.generated.coloured import coloured
 from mini_repr.data.generated.corrupted_neuron import ATTACKS, corrupted_neuron
 from mini_repr.data.generated.discrete_joint import discrete_joint
@@ -180,6 +181,21 @@ def _topics(figure, rng, part):
     below.inset_axes((0.88, 0, 0.12, 1)).imshow(similarity(order[:, None], order))
 
 
+def _clicks(figure, rng, part):
+    drawn = clicks(20000, rng)
+    left, right = figure.subplots(1, 2)
+    cut = np.linspace(-2, 2, 33)
+    bins = np.digitize(drawn.numbers, cut)
+    for name, column in zip(("x0", "x1"), bins, strict=True):
+        left.plot(cut[:-1], [drawn.clicked[column == k].mean() for k in range(1, len(cut))], label=name)
+    left.legend()
+    left.set(title="share of clicks by number")
+    first, second = drawn.codes[list(PARITY)]
+    shares = [[drawn.clicked[(first == a) & (second == b)].mean() for b in range(8)] for a in range(8)]
+    right.imshow(shares)
+    right.set(title="share of clicks by two categories", xlabel=f"c{PARITY[1]}", ylabel=f"c{PARITY[0]}")
+
+
 _PICTURES = {
     "scenes": _scenes,
     "wandering": _wandering,
@@ -195,5 +211,6 @@ _PICTURES = {
     "corrupted_neuron": _corrupted_neuron,
     "lorentz_pairs": _lorentz_pairs,
     "topics": _topics,
+    "clicks": _clicks,
 }
 PICTURED = tuple(_PICTURES)

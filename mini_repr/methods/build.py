@@ -1,6 +1,6 @@
 """From settings to a method: which one trains a loss, its encoder, its parts."""
 
-from mini_repr.data import ImageSet, PairSet, RowSet, TextSet, parse_views
+from mini_repr.data import ImageSet, PairSet, RowSet, TableSet, TextSet, parse_views
 from mini_repr.methods.method import Parts, needs_queue
 from mini_repr.methods.objective import Objective
 from mini_repr.nn import Heads
@@ -27,6 +27,7 @@ BY_DEFAULT = [
     "language",
     "electra",
     "unsee",
+    "click_through",
     "momentum",
 ]
 
@@ -71,16 +72,20 @@ def default_loss(method):
 
 def default_encoder(takes, method):
     """Name of the encoder that a run of a method (a class) takes, of what it takes, unless told otherwise."""
-    return method.default_encoder or {"images": "vit", "texts": "text", "sentences": "text"}[takes]
+    return method.default_encoder or {"images": "vit", "texts": "text", "sentences": "text", "tables": "fields"}[takes]
 
 
 def kind_of(data):
-    """What a run can be trained on in a data set: "images", "texts" (pairs), "sentences" (one by one), else "rows"."""
-    return {ImageSet: "images", PairSet: "texts", TextSet: "sentences", RowSet: "rows"}[type(data.train)]
+    """What a run can be trained on in a data set: "images", "texts" (pairs), "sentences" (one by one), "tables".
+
+    Or "rows", on which none can.
+    """
+    kinds = {ImageSet: "images", PairSet: "texts", TextSet: "sentences", TableSet: "tables", RowSet: "rows"}
+    return kinds[type(data.train)]
 
 
 def encoded_kind(data):
-    """What an encoder of this data takes: "images" or "texts", be they pairs or single ones."""
+    """What an encoder of this data takes: "images", "tables", or "texts", be they pairs or single ones."""
     return "texts" if kind_of(data) == "sentences" else kind_of(data)
 
 
@@ -97,7 +102,9 @@ def build_encoder(settings, data, rng):
         fit = [n for n, encoder in encoders.items() if encoder.takes == encoded_kind(data)]
         raise ValueError(f"encoder {name}: takes {takes}, the data holds {kind_of(data)}: --encoder {' or '.join(fit)}")
     own = {name: value for name, value in settings["encoder"].items() if name != "name"}
-    return make(rng, **own) if takes == "texts" else make(data.train.images.shape[1:], rng, **own)
+    if takes == "texts":
+        return make(rng, **own)
+    return make(data.train if takes == "tables" else data.train.images.shape[1:], rng, **own)
 
 
 def build_method(settings, data, rng, encoder_of=None):

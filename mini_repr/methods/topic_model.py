@@ -28,19 +28,22 @@ class TopicModel(Method):
 
     ``balance``: how ELBO and contrast share the encoder. "mgda": the shortest vector between their gradients at mean
     and log variance (``min_norm_weight``; its weight is logged as ``elbo weight``); decoder and contrast head follow
-    their own loss alone. "sum": L = ELBO + contrast_weight contrast. "none": the ELBO alone.
+    their own loss alone. The ELBO is to be per word then (``--variant per_word``): that of whole documents has so long
+    a gradient that the contrast's is the shortest vector. "sum": L = ELBO + contrast_weight contrast. "none": the ELBO
+    alone.
 
     The vocabulary is that of the training texts: words of two letters or more in ``least_documents`` texts or more,
     without the ``most_frequent`` ones. The encoder sees all words, hashed.
 
-    The paper takes the gradients at the encoder's weights (here: at its rows, an upper bound); which pooling and which
-    second version of a document it uses could not be read. Its public ancestor (AdhyaSuman/CLNTM) has the same model
-    (read: scholar.py), and contrasts single documents, of which it replaces the words of the largest weight.
+    Of the paper the abstract alone was read. Pooling, the second version of a document and the place of the gradients
+    (at rows, an upper bound of those at weights) are own choices. Its public ancestor, AdhyaSuman/CLNTM, scholar.py
+    (read), has the same model, batch norms of gain 1 and prior; it contrasts single documents.
     """
 
     compares = ("reconstruction",)
     takes = "sentences"
     parts_batch = True
+    default_loss = "topic_elbo"
 
     def __init__(
         self,

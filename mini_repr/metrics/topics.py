@@ -60,7 +60,7 @@ def topic_diversity(topics: Rows("K V"), top: Count() = 25):
 
     1 where no word comes twice, 1/K where all topics have the same.
 
-    Source: Dieng, Ruiz, Blei 2020, arXiv 1907.04907, section 6 (the first 25 words).
+    Source: Dieng, Ruiz, Blei 2020, arXiv 1907.04907 (the first 25 words).
 
     Args:
         topics, top: as in ``topic_coherence``.

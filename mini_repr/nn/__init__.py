@@ -11,6 +11,7 @@ from mini_repr.nn.crate import Crate, CrateDecoder
 from mini_repr.nn.decoders import CrossDecoder, Decoder
 from mini_repr.nn.denoiser import Denoiser
 from mini_repr.nn.encoded import Encoded
+from mini_repr.nn.fields import Fields
 from mini_repr.nn.gaps import at_places
 from mini_repr.nn.heads import FixedReweighting, Heads, LinearHead, PredictionHead, ProjectionHead
 from mini_repr.nn.init import he_normal, truncated_normal, xavier_uniform, zeros

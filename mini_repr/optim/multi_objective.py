@@ -9,10 +9,10 @@ so that g·g1 >= |g|² and g·g2 >= |g|²: along -g neither loss grows, and wher
 stationary point). If one gradient is short and points along with the other, it is g itself: losses of very different
 scale are brought to one scale first.
 
-Source: Désidéri 2012 (multiple-gradient descent); Sener, Koltun 2018, arXiv 1810.04650, eq. 3 and algorithm 2 for two
-tasks, and section 3.3 for gradients at shared rows in place of shared weights; for topic models Nguyen et al. 2024,
-arXiv 2402.07577. Compared with isl-org/MultiObjectiveOptimization, multi_task/min_norm_solvers.py (its lines stand in a
-test): there the ends are 0.001 and 0.999.
+Source: Désidéri 2012 (multiple-gradient descent); Sener, Koltun 2018, arXiv 1810.04650, for two tasks in closed form,
+and for gradients at shared rows in place of shared weights; for topic models Nguyen et al. 2024, arXiv 2402.07577.
+Compared with isl-org/MultiObjectiveOptimization, multi_task/min_norm_solvers.py (a test repeats its cases): there the
+ends are 0.001 and 0.999.
 """
 
 from mini_repr.autograd import primitive

@@ -22,6 +22,7 @@ from mini_repr.methods.masked import spread_over_pixels
 from mini_repr.methods.method import Batch
 from mini_repr.methods.topic_model import counts_of
 from mini_repr.metrics import topic_coherence, topic_diversity
+from mini_repr.metrics.auc import auc_of_scores
 from mini_repr.nn import frames_of_tubes, word_counts
 from mini_repr.pages.names import choose
 from mini_repr.posthoc.loss_landscape import filter_normalised, surface
@@ -40,6 +41,12 @@ def opened(path, data_name=None, device=None):
     settings, own = stored_settings(home)
     run = Run(settings, own, get_backend(device or settings["device"]))
     run.restore(home)
+    if kind_of(own) == "tables":
+        if data_name not in (None, settings["data"]["name"]):
+            raise ValueError(
+                f"data {data_name}: the run in {path} knows the values of its own table alone, leave it out"
+            )
+        return run, own
     data = own if data_name is None else load_data({"name": data_name})
     if encoded_kind(data) != encoded_kind(own):
         raise ValueError(f"data {data_name}: holds {kind_of(data)}, the run in {path} takes {kind_of(own)}")
@@ -233,6 +240,24 @@ def image_encoder(path, shape):
     return lambda images: encode(run.method.encoder, images, run.backend)
 
 
+def compare_answers(method, data):
+    """{"trained", "share of yes"}: {"auc", "log_loss"} on the test rows of a table.
+
+    Beside the run stands the share of yes in the training part, which tells all rows the same.
+    """
+    method.eval()
+    with no_grad():
+        logits = method.logits(data.test.rows).astype(np.float64)
+    share = np.clip(data.train.labels.mean(), 1e-6, 1 - 1e-6)
+    same = np.full(len(logits), np.log(share / (1 - share)))
+    return {name: _answers(z, data.test.labels == 1) for name, z in ((TRAINED, logits), ("share of yes", same))}
+
+
+def _answers(logits, yes):
+    scores = {"auc": auc_of_scores(logits, yes)} if 0 < yes.sum() < len(yes) else {}
+    return scores | {"log_loss": float(np.logaddexp(0, np.where(yes, -logits, logits)).mean())}
+
+
 def _views_of(settings, data):
     """What makes two views of an image: the run's augmentations, the default ones where it has none."""
     return parse_views(settings["method"]["views"] or default_views(data.train.images))
@@ -269,6 +294,8 @@ def compare(run, data=None):
     """
     settings, backend = run.settings, run.backend
     data = run.data if data is None else data
+    if kind_of(data) == "tables":
+        return compare_answers(run.method, data)
     rng = np.random.default_rng([settings["train"]["seed"], WEIGHTS])
     fresh = build_encoder(settings, run.data, rng).to(backend)
     if kind_of(data) == "texts":

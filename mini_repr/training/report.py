@@ -5,7 +5,7 @@ Training rows fit the probes and are the neighbours; only test rows are scored.
 
 import numpy as np
 
-from mini_repr.data import ImageSet, PairSet
+from mini_repr.data import ImageSet, PairSet, TableSet
 from mini_repr.metrics import (
     alignment,
     coding_rate,
@@ -50,7 +50,9 @@ def compare(encoders, data, views=None):
 
 
 def inputs_of(part):
-    """What an encoder takes of a part of a data set: its images, or its texts one by one."""
+    """What an encoder takes of a part of a data set: its images, its rows, or its texts one by one."""
+    if isinstance(part, TableSet):
+        return part.rows
     return part.images if isinstance(part, ImageSet) else part.texts
 
 

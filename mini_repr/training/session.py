@@ -71,10 +71,11 @@ def prepare(chosen, data=None):
     if data is None:
         data = load_data(chosen.get("data", {}))
         own = {"name": "digits", **chosen.get("data", {})}
-        chosen = {**chosen, "data": options_of(own["name"]) | own}
+        chosen = {**chosen, "data": options_of(own["name"], own) | own}
     settings = config.resolve(chosen, kind_of(data))
-    if encoded_kind(data) == "texts" and settings["method"]["views"] is not None:
-        raise config.ConfigError(f"views: got {settings['method']['views']!r}, expected none: {data.name} holds texts")
+    if kind_of(data) != "images" and settings["method"]["views"] is not None:
+        held = encoded_kind(data)
+        raise config.ConfigError(f"views: got {settings['method']['views']!r}, expected none: {data.name} holds {held}")
     if kind_of(data) == "images" and settings["method"]["views"] is None:
         own = find("method", settings["method"]["name"]).thing.default_views
         settings["method"]["views"] = default_views(data.train.images) if own is None else own

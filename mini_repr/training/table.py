@@ -18,6 +18,8 @@ COLUMNS = {
     "infonce_bound": "InfoNCE",
     "lidar": "LiDAR",
     "dime": "DiME",
+    "auc": "AUC",
+    "log_loss": "log loss",
     "alignment": "alignment",
     "uniformity": "uniformity",
     "effective_rank": "eff. rank",

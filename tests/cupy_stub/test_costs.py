@@ -95,6 +95,10 @@ JOBS = {
     ),
     # The encoder checks the words that were drawn on the device.
     "ELECTRA": Job({"loss": {"name": "replaced_tokens"}, **SENTENCES}, *(770, 2, DOUBLE | SHARES)),
+    "clicks": Job(
+        {"loss": {"name": "cross_entropy"}, "data": {"name": "clicks", "count": 200}, "method": {"cross_layers": 2}},
+        *(250, 1),
+    ),
     # That no count is negative and no variance too large is read from the device.
     "topics of documents": Job(
         {"loss": {"name": "topic_elbo"}, "data": {"name": "documents"}, "encoder": {"name": "text"}},

@@ -122,6 +122,12 @@ RUNS = {
         "encoder": {**SENTENCES["encoder"], "prompt": 2},
     },
     "electra": {"loss": {"name": "replaced_tokens"}, **SENTENCES},
+    "click_through": {
+        "loss": {"name": "cross_entropy"},
+        "data": {"name": "clicks", "count": 200},
+        "encoder": {"name": "fields", "numbers": "soft_bins"},
+        "method": {"name": "click_through", "cross_layers": 2},
+    },
     "topic_model": {
         "loss": {"name": "topic_elbo"},
         "data": {"name": "documents"},

@@ -91,6 +91,13 @@ TEXTS = {
         "encoder": {**WORDS, "prompt": 2},
     },
     "replaced words": {"loss": {"name": "replaced_tokens"}, "method": {"weight": 1.0}, **SENTENCES},
+    "clicks": {
+        "loss": {"name": "cross_entropy"},
+        "data": {"name": "clicks", "count": 240},
+        "encoder": {"name": "fields", "dimensions": 4, "numbers": "equal_frequency"},
+        "method": {"name": "click_through", "cross_layers": 2, "hidden": 8},
+        "optimizer": {"lr": 0.01},
+    },
     "topics of documents": {
         "loss": {"name": "topic_elbo", "per_word": True},
         "method": {"topics": 4, "set_size": 3, "balance": "sum"},

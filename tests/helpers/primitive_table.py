@@ -420,6 +420,7 @@ TABLE = {
         kernel("same group", logits((5, 3)), same=np.array([0, 1, 0, 1, 1])),
     ],
     "partner_logit": [kernel("both views", logits((5, 3), (5, 3)))],
+    "pair_products": [Sample("sets of four vectors", normal(3, 4, 2))],
     "pair_log_mean_exp": [
         kernel("distances", constants(normal(6, 3), 0.7)),
         kernel("distances in tiles of 2, self pairs", constants(normal(6, 3), 0.7), self_pairs=True, tile=2),

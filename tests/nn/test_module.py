@@ -3,6 +3,7 @@ import pytest
 
 from mini_repr.autograd import Tensor
 from mini_repr.backend import CPU
+from mini_repr.data import load
 from mini_repr.nn import MLP, BatchNorm, Dropout, Linear, Module, Sequential, ViT, copy_of
 from mini_repr.pages.registry import pages_of
 
@@ -120,7 +121,8 @@ def test_copy_of_is_frozen_and_apart():
 
 @pytest.mark.parametrize("encoder", pages_of("encoder").values(), ids=repr)
 def test_encoders_follow_their_seed_and_stay_float32(encoder):
-    shape = ((1, 8, 8),) if encoder.thing.takes == "images" else ()
+    table = load("clicks", count=40).train
+    shape = {"images": ((1, 8, 8),), "tables": (table,)}.get(encoder.thing.takes, ())
     one, same, other = (encoder.thing(*shape, np.random.default_rng(seed)) for seed in (3, 3, 4))
     for a, b in zip(one.state_dict().values(), same.state_dict().values(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -128,6 +130,8 @@ def test_encoders_follow_their_seed_and_stay_float32(encoder):
     assert all(value.dtype == np.float32 for value in one.state_dict().values())
     if encoder.thing.takes == "images":
         inputs = (np.random.default_rng(0).random((3, 1, 8, 8), dtype=np.float32),)
+    elif encoder.thing.takes == "tables":
+        inputs = (table.rows[:3],)
     else:
         inputs = one.tokenise(["one two", "three", "four five six"])
     pooled = one(*inputs).pooled

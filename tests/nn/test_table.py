@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from mini_repr.data import load
 from mini_repr.pages.registry import pages_of
 from mini_repr.pages.samples import wrong_values
 
@@ -13,6 +14,10 @@ TRANSFORMER = [{}, {"attention": "sparsemax", "positions": "sine"}]
 SETTINGS = {
     "linear": [{}, {"bias": False}],
     "mlp": [{}, {"norm": "layer", "activation": "gelu"}, {"norm": None, "activation": "tanh", "depth": 1}],
+    "fields": [
+        *({"bins": 4, "numbers": way} for way in ("linear", "equal_frequency", "equal_width", "soft_bins")),
+        {"selected": True},
+    ],
     "text": [{}, {"depth": 3, "buckets": 7}],
     "masked_mixer": [{}, {"pooling": "mean", "depth": 1}, {"pooling": "first", "max_tokens": 3}],
     "vit": [*TRANSFORMER, {"pooling": "mean", "patch": 4, "heads": 2}],
@@ -25,16 +30,24 @@ SETTINGS = {
     ],
 }
 CASES = [pytest.param(n, s, id=f"{n}-{k}") for n in ENCODERS for k, s in enumerate(SETTINGS.get(n, [{}]))]
+TABLE = load("clicks", count=40).train
 TEXTS = ["small dog", "?!", "a much longer text than the others", "one"]
 
 
 def made(name, **settings):
     """The encoder, with parameters and buffers of full size, and inputs for it."""
-    images, rng = ENCODERS[name].thing.takes == "images", np.random.default_rng(0)
-    encoder = ENCODERS[name].thing(*([(2, 8, 8)] if images else []), rng, np.float64, **settings)
-    state = {n: x for n, x in encoder.state_dict().items() if x.dtype.kind == "f"}
-    encoder.load_state_dict(encoder.state_dict() | {n: x + rng.uniform(0.2, 0.4, x.shape) for n, x in state.items()})
-    return encoder.eval(), (rng.random((3, 2, 8, 8)),) if images else encoder.tokenise(TEXTS)
+    rng = np.random.default_rng(0)
+    encoder = ENCODERS[name].thing(*_first(name), rng, np.float64, **settings)
+    state = encoder.state_dict()  # "first": where a field's values begin in the table of all
+    moved = {n: x + rng.uniform(0.2, 0.4, x.shape) for n, x in state.items() if x.dtype.kind == "f" and n != "first"}
+    encoder.load_state_dict(state | moved)
+    inputs = {"images": (rng.random((3, 2, 8, 8)),), "tables": (TABLE.rows[:4].astype(np.float64),)}
+    return encoder.eval(), inputs.get(encoder.takes) or encoder.tokenise(TEXTS)
+
+
+def _first(name):
+    """What an encoder is made for: a shape of images, the training part of a table, nothing of texts."""
+    return {"images": [(2, 8, 8)], "tables": [TABLE]}.get(ENCODERS[name].thing.takes, [])
 
 
 @pytest.mark.parametrize("name, settings", CASES)
@@ -48,11 +61,10 @@ def test_equals_its_definition(name, settings):
 @pytest.mark.parametrize("name", ENCODERS)
 def test_wrong_values_are_refused_by_name(name):
     page, rng = ENCODERS[name], np.random.default_rng(0)
-    shape = [(2, 8, 8)] if page.thing.takes == "images" else []
     for p in page.settings:
         for _, value in wrong_values(p.annotation, rng, {}):
             with pytest.raises(ValueError, match=rf"^encoder {name}: {p.name}: got .+, expected .+"):
-                page.thing(*shape, rng, **{p.name: value})
+                page.thing(*_first(name), rng, **{p.name: value})
 
 
 @pytest.mark.parametrize("name", ENCODERS)

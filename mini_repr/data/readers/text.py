@@ -39,7 +39,7 @@ def read_texts(path):
     Raises:
         DataError: not UTF-8 (with the line's number), or no two texts.
     """
-    texts = [line.strip() for _, line in _lines(path) if line.strip()]
+    texts = [line.strip() for _, line in lines_of(path) if line.strip()]
     if not texts:
         raise DataError(f"{path}: no line with a text, expected at least two")
     return split_rows(TextSet(str(path), texts))
@@ -62,13 +62,13 @@ def read_pairs(path, columns=None, label=None, similarity=None, split="classes")
     if names is not None and len(names) not in (2, 3):
         wanted = "two names, such as --set data.columns=a,b, or three with the hard negative last"
         raise DataError(f"{path}: option columns is {columns!r}, expected {wanted}")
-    lines = _lines(path)
+    lines = lines_of(path)
     suffixes = {suffix.lower() for suffix in Path(path).suffixes[-2:]}
     if suffixes & {".jsonl", ".ndjson"}:
         records = _json_records(path, lines)
     else:
-        rows = _comma_separated(path, lines) if ".csv" in suffixes else [(n, line.split("\t")) for n, line in lines]
-        records = _table_records(path, rows, has_header=bool(names or label or similarity))
+        rows = comma_separated(path, lines) if ".csv" in suffixes else [(n, line.split("\t")) for n, line in lines]
+        records = table_records(path, rows, has_header=bool(names or label or similarity))
     if not records:
         raise DataError(f"{path}: no line with a pair, expected at least one")
     keys, label, similarity = _columns(path, records, names, label, similarity)
@@ -86,7 +86,7 @@ def read_pairs(path, columns=None, label=None, similarity=None, split="classes")
     )
 
 
-def _lines(path):
+def lines_of(path):
     """[(line number, text)] from 1; lines are decoded one by one so that a bad one can be named."""
     with open_bytes(path) as stream:
         raw = stream.read().removeprefix(b"\xef\xbb\xbf").split(b"\n")
@@ -101,7 +101,7 @@ def _lines(path):
     return lines
 
 
-def _comma_separated(path, lines):
+def comma_separated(path, lines):
     """[(line number, fields)]; a quoted field may hold commas and line breaks, its line is the one it ends on."""
     reader = csv.reader((line + "\n" for _, line in lines), strict=True)
     try:
@@ -110,7 +110,8 @@ def _comma_separated(path, lines):
         raise DataError(f"{path}: line {reader.line_num}: {error}, expected comma-separated fields") from error
 
 
-def _table_records(path, rows, has_header):
+def table_records(path, rows, has_header):
+    """[(line number, {column: field})] of the rows below a header, which names the columns where there is one."""
     if not rows:
         return []
     header = rows[0][1]
@@ -121,7 +122,10 @@ def _table_records(path, rows, has_header):
     elif len(header) in (2, 3):
         header = ["a", "b", "label"][: len(header)]
     else:
-        raise DataError(f"{path}: line 1: {len(header)} fields, expected 2 or 3, or a header and the option columns")
+        raise DataError(
+            f"{path}: line 1: {len(header)} fields, expected 2 or 3, or a header and the option columns (--set "
+            "data.columns=A,B); of a table with yes or no its fields (--set data.categories=A --set data.numbers=B)"
+        )
     for number, fields in rows:
         if len(fields) != len(header):
             raise DataError(f"{path}: line {number}: {len(fields)} fields, expected {len(header)}")

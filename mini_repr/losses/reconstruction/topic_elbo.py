@@ -17,7 +17,7 @@ ds_bv = (n_b P_bv - x_bv)/R, dm_bk = m_bk/(r R), dl_bk = (e^{l_bk}/r - 1)/(2 R).
 Shapes: scores, counts (B, V), mean, log_variance (B, K) with K >= 2. Ranges: alpha > 0, counts >= 0, log_variance at
 most 80, beyond which float32 has no sums of variances. A document without words has the KL alone.
 
-Source. Srivastava, Sutton 2017, arXiv 1703.01488 (ProdLDA), eq. 3 to 5; used by Nguyen et al. 2024, arXiv 2402.07577,
+Source. Srivastava, Sutton 2017, arXiv 1703.01488 (ProdLDA); used by Nguyen et al. 2024, arXiv 2402.07577,
 whose public ancestor AdhyaSuman/CLNTM has the same bound with alpha = 1.
 """
 

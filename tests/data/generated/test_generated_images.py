@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from mini_repr.cli import main
-from mini_repr.data import GENERATED, DataError, ImageSet, PairSet, digits, load
+from mini_repr.data import GENERATED, DataError, ImageSet, PairSet, TableSet, digits, load
 from mini_repr.data.generated.coloured import coloured, rgb
 from mini_repr.data.generated.halves import halves
 from mini_repr.data.generated.moving import DIRECTIONS, moving
@@ -22,19 +22,23 @@ def test_same_seed_same_bits(name):
 
 
 def _values(part):
+    if isinstance(part, TableSet):
+        return part.rows
     return np.array(part.a) if isinstance(part, PairSet) else part.images
 
 
 @pytest.mark.parametrize("name", GENERATED)
 def test_a_run_trains_on_it(name, tmp_path):
-    loss, encoder = ("infonce", "text") if name == "topics" else ("supcon", "mlp")
+    of_rows = {"topics": ("infonce", "text"), "clicks": ("cross_entropy", "fields")}
+    loss, encoder = of_rows.get(name, ("supcon", "mlp"))
     args = ["train", "--loss", loss, "--data", name, "--epochs", "1", "--encoder", encoder, "--out", tmp_path / "run"]
     result = CliRunner().invoke(main, [str(a) for a in args])
-    assert result.exit_code == 0 and "untrained" in result.output, result.output
+    assert result.exit_code == 0, result.output
+    assert ("log loss" if name == "clicks" else "untrained") in result.output
 
 
 def test_errors_name_the_sets():
-    known = "digits, glosses, sentences, scenes, wandering, moving, coloured, permuted, bars, topics"
+    known = "digits, glosses, sentences, documents, scenes, wandering, moving, coloured, permuted, bars, topics, clicks"
     with pytest.raises(DataError, match=f"one of {known}"):
         load("scene")
     with pytest.raises(DataError, match="option 'size' of wandering_images, expected count, seed, canvas, clutter"):
