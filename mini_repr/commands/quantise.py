@@ -27,6 +27,8 @@ def quantise(run, assignments, count, load, out):
     from mini_repr.posthoc import fima_q
     from mini_repr.training.evaluation import opened
 
+    if load and (assignments or out):
+        raise ValueError("quantise --load: applies what the file holds, expected neither --set nor --out beside it")
     settings = settings_of(fima_q.quantise, assignments)
     opened_run, data = opened(run, device="cpu")
     method = opened_run.method
@@ -38,7 +40,7 @@ def quantise(run, assignments, count, load, out):
     else:
         found = fima_q.quantise(encoder, head, data.train.images[:count], **settings)
         made = found.encoder
-    if out and not load:
+    if out:
         write(out, {f"{kind}/{name}": x for kind in ("codes", "scales") for name, x in getattr(found, kind).items()})
     rows = [
         (name, *fima_q.judged(encoder, one, head, data.test)) for name, one in (("whole", encoder), ("few bits", made))

@@ -114,10 +114,11 @@ def quantise(
     """
     if bits > 8:
         raise ValueError(f"quantise: bits: got {bits}, expected 2 to 8")
-    if not isinstance(encoder, ViT) or encoder.times is not None:
+    if type(encoder) is not ViT or encoder.times is not None:
         raise ValueError("quantise: encoder: got one that is no ViT of images, expected --encoder vit")
     rng = np.random.default_rng(seed)
-    made = deepcopy(encoder).eval()
+    encoder = deepcopy(encoder).eval()
+    made = deepcopy(encoder)
     for block in made.blocks:
         for name in LAYERS:
             setattr(block, name, QuantisedLinear(getattr(block, name), bits))

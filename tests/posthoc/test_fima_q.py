@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from mini_repr.autograd import Tensor, no_grad
 from mini_repr.cli import main
 from mini_repr.data import load
-from mini_repr.nn import Linear, ViT
+from mini_repr.nn import ImageMLP, Linear, ViT
 from mini_repr.posthoc.fima_q import (
     QuantisedLinear,
     Task,
@@ -126,6 +126,12 @@ def test_learning_changes_answers_less_than_rounding_and_eight_bits_hardly():
         np.testing.assert_array_equal(array, before[name])
 
 
+def test_other_encoders_are_refused():
+    encoder = ImageMLP((1, 8, 8), np.random.default_rng(0), width=8, hidden=8, depth=1)
+    with pytest.raises(ValueError, match="quantise: encoder: got one that is no ViT of images"):
+        quantise(encoder, network()[1], IMAGES)
+
+
 def test_codes_are_few_and_give_the_encoder_again():
     encoder, head = network()
     made = quantise(encoder, head, IMAGES, bits=3, loss="nearest")
@@ -153,6 +159,7 @@ def test_the_command_quantises_a_run_and_applies_its_file_again(tmp_path):
         (["--set", "bits=1"], "bits: got 1, expected"),
         (["--set", "bits=9"], "quantise: bits: got 9, expected 2 to 8"),
         (["--set", "loss=fisher"], "loss: got 'fisher', expected one of nearest"),
+        (["--load", "codes.npz", "--set", "bits=2"], "expected neither --set nor --out"),
         (["--load", str(tmp_path / "other.npz")], "holds z, expected what quantise --out wrote"),
     ):
         done = CliRunner().invoke(main, ["quantise", words[0], *extra])
