@@ -22,6 +22,7 @@ COMMANDS = {
     "metrics": "metrics.metrics",
     "posthoc": "posthoc.posthoc",
     "benchmark": "benchmark.benchmark",
+    "quantise": "quantise.quantise",
     "landscape": "landscape.landscape",
     "theorem": "theorem.theorem",
     "list": "list.list_everything",

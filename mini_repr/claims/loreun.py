@@ -4,7 +4,8 @@ Li et al. 2025, arXiv 2507.22499. A classifier of digits (MLP 64-256-128-10, 60 
 rows, a tenth of their labels wrong; a random fifth is to be forgotten. *gap*: how far accuracy on forgotten, retained
 and test rows and the share of forgotten rows judged to be no training rows are from those of a network trained on the
 retained rows alone, their mean, in percent. Gradient ascent for 15 epochs, without weights, and with those of the
-paper, static or dynamic, τ = 1; random labels likewise. Learning rate (of three) and α (of three): for each arm those
+paper, static or dynamic, τ = 1; random labels likewise, and with a saliency mask that lets half of the weights move
+(*masked*), without weights and dynamic. Learning rate (of three) and α (of three): for each arm those
 of the smallest gap where a fifth of the training rows plays the test rows.
 """
 
@@ -27,6 +28,9 @@ ARMS = {
     f"{base}, {weighting}": {"base": base, "weighting": weighting}
     for base in ("ascent", "random_labels")
     for weighting in ("none", "static", "dynamic")
+} | {
+    f"masked, {weighting}": {"base": "random_labels", "weighting": weighting, "moving": 0.5}
+    for weighting in ("none", "dynamic")
 }
 
 
@@ -95,6 +99,8 @@ CLAIM = Claim(
         lower("gap", "ascent, dynamic", "ascent, none"),
         lower("gap", "ascent, static", "ascent, none"),
         lower("gap", "random_labels, dynamic", "random_labels, none"),
+        lower("gap", "masked, dynamic", "masked, none"),
     ),
     seeds=8,
+    designs=2,
 )

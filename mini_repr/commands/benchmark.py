@@ -11,15 +11,17 @@ from mini_repr.commands.errors import plain_errors
 @click.command(short_help="Score a run, or rows from anywhere, on eleven small tasks.")
 @click.argument("source", metavar="RUN|FILE.npz", required=False)
 @click.option("--images", metavar="FILE.npz", help="Write the images of all tasks there, for another library to embed.")
+@click.option("--finetune", is_flag=True, help="Tune a copy of the RUN's encoder to every task, in place of a probe.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @plain_errors
-def benchmark(source, images, as_json):
+def benchmark(source, images, finetune, as_json):
     """Score the encoder of a RUN on 8 x 8 digits, or the rows in FILE.npz, on eleven small tasks.
 
     FILE.npz holds rows for every array of --images, under the same names, in the same order.
 
     \b
     mini-repr benchmark runs/infonce-digits-001
+    mini-repr benchmark runs/infonce-digits-001 --finetune
     mini-repr benchmark --images tasks.npz
     mini-repr benchmark rows.npz
     """
@@ -29,11 +31,15 @@ def benchmark(source, images, as_json):
 
     if (source is None) == (images is None):
         raise ValueError("benchmark: of what? Give a RUN or a FILE.npz, or --images FILE.npz to write the tasks")
+    if finetune and (images or not Path(source).is_dir()):
+        raise ValueError(
+            f"benchmark --finetune: got {images or source}, expected the folder of a RUN, whose weights move"
+        )
     if images:
         write(images, {_name(t, p): getattr(vtab.examples(t), p) for t in vtab.TASKS for p in ("train", "test")})
         click.echo(f"{images}: {len(vtab.TASKS)} tasks, NAME.train and NAME.test each")
         return
-    found = vtab.benchmark(_embedding(source))
+    found = vtab.finetuned_benchmark(_encoder(source)) if finetune else vtab.benchmark(_embedding(source))
     if as_json:
         click.echo(json.dumps(found._asdict(), indent=2))
         return
@@ -48,6 +54,21 @@ def benchmark(source, images, as_json):
 
 def _name(task, part):
     return f"{task.name.replace(' ', '_')}.{part}"
+
+
+def _encoder(source):
+    """The trained encoder of a run of 8 x 8 images.
+
+    Raises:
+        ValueError: the run takes others.
+    """
+    from mini_repr.training.stored import stored_encoder
+
+    encoder = stored_encoder(source)
+    if getattr(encoder, "image_shape", None) != (1, 8, 8):
+        takes = f"images of shape {encoder.image_shape}" if hasattr(encoder, "image_shape") else "texts"
+        raise ValueError(f"{source}: takes {takes}, expected images of shape (1, 8, 8)")
+    return encoder
 
 
 def _embedding(source):

@@ -18,6 +18,7 @@ QUICK = {
     "pca": {"components": 2},
     "csr": {"k": 2, "epochs": 2},
     "class_gaussians": {"per_class": 3},
+    "mixture_vae": {"charts": 2, "steps": 3, "hidden": 4},
     "orbit": {"group": "so2", "steps": 2, "hidden": 8},
 }
 

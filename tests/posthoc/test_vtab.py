@@ -6,7 +6,9 @@ from click.testing import CliRunner
 
 from mini_repr.cli import main
 from mini_repr.data import load
+from mini_repr.nn import ImageMLP
 from mini_repr.posthoc import vtab
+from mini_repr.training.session import start
 
 BY_NAME = {task.name: task for task in vtab.TASKS}
 
@@ -59,6 +61,49 @@ def test_scores_are_plain_means_and_constant_rows_score_the_majority(monkeypatch
     assert all(abs(found.tasks[name] - found.majority[name]) < 0.15 for name in found.tasks)
     pixels = vtab.benchmark(lambda task, part, images: images.reshape(len(images), -1))
     assert pixels.tasks["digit"] > 0.9 and pixels.tasks["place"] > 0.9
+
+
+def test_tuning_learns_a_task_leaves_the_encoder_and_looks_at_no_test_answer(monkeypatch):
+    encoder = ImageMLP((1, 8, 8), np.random.default_rng(0), width=32, hidden=64, depth=2)
+    before = encoder.state_dict()
+    own = vtab.examples(BY_NAME["missing half"])
+    monkeypatch.setattr(vtab, "STEPS", 40)
+    found = vtab.finetuned(encoder, *own, 0.1)
+    assert found > 0.9
+    for name, array in encoder.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+    assert vtab.finetuned(encoder, *own, 0.1) == found
+    assert vtab.finetuned(encoder, *own._replace(test_answers=9 - own.test_answers), 0.1) < 0.1
+    assert vtab.finetuned(encoder, *own, 0.0) < 0.6, "without a rate only a random head is left"
+
+
+def test_rates_fall_tenfold_at_three_six_and_nine_tenths(monkeypatch):
+    taken = []
+
+    class Noted(vtab.SGD):
+        def step(self, lr=None):
+            taken.append(lr)
+            super().step(lr=lr)
+
+    monkeypatch.setattr(vtab, "SGD", Noted)
+    monkeypatch.setattr(vtab, "STEPS", 20)
+    encoder = ImageMLP((1, 8, 8), np.random.default_rng(0), width=4, hidden=4, depth=1)
+    vtab.finetuned(encoder, *vtab.examples(BY_NAME["digit"]), 0.1)
+    np.testing.assert_allclose(taken, np.repeat([0.1, 0.01, 0.001, 0.0001], [6, 6, 6, 2]))
+
+
+def test_a_run_is_tuned_by_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(vtab, "TASKS", (BY_NAME["missing half"],))
+    monkeypatch.setattr(vtab, "STEPS", 10)
+    small = {"encoder": {"name": "mlp", "width": 8, "hidden": 16, "depth": 1}, "train": {"epochs": 1}}
+    run, home = start({"loss": {"name": "infonce"}, **small}, out=tmp_path / "run")
+    run.save(home)
+    home.close()
+    done = CliRunner().invoke(main, ["benchmark", str(tmp_path / "run"), "--finetune"])
+    assert done.exit_code == 0 and "missing half" in done.stdout, done.output
+    np.savez(tmp_path / "rows.npz", z=np.ones((3, 2)))
+    done = CliRunner().invoke(main, ["benchmark", str(tmp_path / "rows.npz"), "--finetune"])
+    assert done.exit_code == 2 and "expected the folder of a RUN" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_the_command_writes_images_and_scores_rows_of_any_library(tmp_path, monkeypatch):

@@ -60,15 +60,16 @@ def forget_without_labels(
     temperature: Positive = 20.0,
     lr_leave: Positive = 5e-4,
     lr_align: Positive = 1e-3,
-    epochs: Count() = 20,
-    batch_size: Count() = 64,
+    epochs: Count() = 60,
+    batch_size: Count() = 16,
     autoencoder_steps: Count() = 1500,
     kl: NonNegative = 0.1,
     seed: Count(least=0) = 0,
 ):
     """Change an extractor in place until it has forgotten some inputs, without any label; returns it.
 
-    An epoch is as many batches of both kinds as the inputs to forget fill.
+    An epoch is as many batches of both kinds as the inputs to forget fill, as in the official code, where these are
+    many: of few, batches should be small and epochs more, for it takes some hundred steps.
 
     Args:
         extractor: a module from inputs (N, D) to rows. temperature: T. lr_leave, lr_align: of L_UE and of L_RA.

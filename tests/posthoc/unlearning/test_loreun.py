@@ -5,8 +5,10 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
+from mini_repr.autograd import Tensor
+from mini_repr.losses.scores.cross_entropy import cross_entropy
 from mini_repr.nn import MLP
-from mini_repr.posthoc.unlearning.loreun import forgetting_weights, unlearn
+from mini_repr.posthoc.unlearning.loreun import forgetting_weights, saliency_mask, unlearn
 from mini_repr.posthoc.unlearning.scores import average_gap, best_threshold, outputs, unlearning_scores
 
 RNG = np.random.default_rng(0)
@@ -74,6 +76,26 @@ def test_the_least_loss_is_forgotten_first():
     assert known.argmin() in np.flatnonzero(change > 0)
 
 
+def test_a_mask_frees_the_weights_of_the_largest_gradients_and_no_other_moves():
+    net = trained()
+    free = saliency_mask(net, *PARTS[:2], 0.25)
+    net.zero_grad()
+    cross_entropy(net(Tensor(PARTS[0])), PARTS[1]).backward()
+    sizes = {name: np.abs(p.grad) for name, p in net.named_parameters().items()}
+    count = sum(mask.sum() for mask in free.values())
+    assert count == sum(mask.size for mask in free.values()) // 4
+    assert min(sizes[n][m].min() for n, m in free.items() if m.any()) >= max(
+        sizes[n][~m].max() for n, m in free.items()
+    )
+    before = state(net)
+    moved = state(unlearn(deepcopy(net), *PARTS, base="random_labels", weighting="none", moving=0.25, epochs=2))
+    changed = {name: moved[name] != before[name] for name in moved}
+    assert not any((changed[name] & ~free[name]).any() for name in moved)
+    assert sum(c.sum() for c in changed.values()) > 0.9 * count
+    whole = state(unlearn(deepcopy(net), *PARTS, base="random_labels", weighting="none", epochs=2))
+    assert all((whole[name] != before[name]).any() for name in moved)
+
+
 def test_scores_by_hand():
     class Table:
         def eval(self):
@@ -101,3 +123,5 @@ def test_mistakes_are_named():
         unlearn(net, PARTS[0], PARTS[1][:-1], *PARTS[2:])
     with pytest.raises(ValueError, match="unlearn: base: got 'forget', expected one of ascent, random_labels"):
         unlearn(net, *PARTS, base="forget")
+    with pytest.raises(ValueError, match="unlearn: moving: got 0"):
+        unlearn(net, *PARTS, moving=0.0)
