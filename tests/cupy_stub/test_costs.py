@@ -130,6 +130,7 @@ WAITING = {
         "sparsemax_multilabel": ["default", "sum"],
         "flow_matching": ["masked", "over_mask"],
         "entity_missing": ["default", "official_code"],
+        "error_contrast": ["default", "negative", "with_denoising"],
         "map_count": ["default", "squared"],
         "map_in_mask": ["default"],
         "map_overlap": ["default", "together", "iou"],

@@ -24,6 +24,14 @@ def test_of_errors_far_above_the_temperature_the_first_form_sees_nothing():
     assert np.abs(one).max() < 1e-15 < 0.1 < np.abs(other).max()
 
 
+def test_differences_do_not_see_what_is_added_to_a_row():
+    errors, more = np.random.default_rng(0).random((4, 4)), np.array([[0.0], [3.0], [0.5], [1.0]])
+    one, other = (float(error_contrast(x, form="negative").data) for x in (errors, errors + more))
+    assert abs(one - other) < 1e-12
+    one, other = (float(error_contrast(x).data) for x in (errors, errors + more))
+    assert abs(one - other) > 1e-3
+
+
 def test_both_ask_for_smaller_own_errors_and_larger_others():
     errors = 0.1 * np.random.default_rng(0).random((4, 4))
     own = np.eye(4, dtype=bool)
