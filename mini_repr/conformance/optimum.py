@@ -42,6 +42,9 @@ def _by_class(free, inputs, labels, rng):
         return rows + LEAD * (own[:, None] == np.arange(rows.shape[1]))
     if classes:  # the second array has a row for each class
         prototypes = next((inputs[p.name] for p in free[1:] if p.annotation.bare.letters[0] == classes), None)
-        return rows if prototypes is None else prototypes[own] + noise
+        if prototypes is None:
+            return rows
+        # Several rows a class: the mean of them.
+        return prototypes.mean(axis=tuple(range(1, prototypes.ndim - 1)))[own] + noise
     kinds, place = np.unique(own, return_inverse=True)
     return rng.standard_normal((len(kinds), rows.shape[1]))[place] + noise

@@ -1,5 +1,6 @@
 """A word that makes a denoiser of captions draw as many things as are asked for."""
 
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -57,7 +58,7 @@ def count_rows(
         named = unit_rows(towers.texts(towers.ids([f"a {word}" for word in words]))).data
     asked = backend.asarray(goals.astype(start.dtype))
     best = Counted(start.copy(), np.full(len(goals), np.inf))
-    scale = np.ones(len(goals))
+    scale, iteration = np.ones(len(goals)), count()
 
     def loss():
         x = drawn(denoiser, noise, denoiser.read(ids, {"s1": rows}))
@@ -65,19 +66,18 @@ def count_rows(
         density = counter.potential(image, digits) ** PEAK
         kinds, _ = counter.spot(backend.to_numpy(backend.xp.clip(image.data, 0, 1)))
         detected = (kinds == digits[:, None]).sum(axis=1)
-        better = np.abs(detected - goals) < best.off
-        best.off[better] = np.abs(detected - goals)[better]
+        off = np.abs(detected - goals)
+        better = backend.asarray(np.flatnonzero(off < best.off))
         best.rows[better] = rows.data[better, 0]
+        best.off[...] = np.minimum(off, best.off)
         mass = backend.to_numpy(density.data.sum(axis=1)) + 1e-12
-        if dynamic or not loss.calls:
+        if next(iteration) == 0 or dynamic:
             scale[...] = np.where(detected > 0, mass / np.maximum(detected, 1), scale)
-        loss.calls += 1
         total = map_count(density, asked, backend.asarray(scale.astype(start.dtype)))
         if not class_weight:
             return total
         return total + (1 - (unit_rows(towers.images(image)) * named).sum(axis=1).mean()) * class_weight
 
-    loss.calls = 0
     descended({"rows": rows}, loss, steps=iterations, lr=lr)
     return best
 

@@ -174,6 +174,13 @@ def by_steps(noise, velocity, steps, before_step=None, start=1.0):
     return x
 
 
+def of_length_one(images):
+    """Arrays (B, C, H, W), such as gradients, each divided by its length; one of zeros stays."""
+    xp = backend_of(images).xp
+    length = xp.sqrt((images * images).sum(axis=(1, 2, 3), keepdims=True))
+    return images / xp.where(length > 0, length, 1)
+
+
 def velocity(denoiser, x, t, text):
     """dx/dt at images x (B, C, H, W), a tensor or an array, at one time, given what ``read`` made of their captions."""
     patches = denoiser.denoise(x, np.full(len(x), t), text=text).patches

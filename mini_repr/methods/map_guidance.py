@@ -8,6 +8,7 @@ from mini_repr.data.generated.scenes import ATTRIBUTES, parse
 from mini_repr.losses.maps.entity_missing import entity_missing
 from mini_repr.losses.maps.map_overlap import map_overlap
 from mini_repr.losses.maps.spatial_relation import spatial_relation
+from mini_repr.methods.flow import of_length_one
 from mini_repr.nn.denoiser import mean_map
 from mini_repr.pages.declare import part
 
@@ -73,14 +74,12 @@ class Layout:
 
     def gradient(self, denoiser, x, t, text):
         """The loss's gradient for images x (B, C, H, W) at time t, of length 1 each (0 where there is none)."""
-        xp = backend_of(x).xp
         x = Tensor(x, requires_grad=True)
         total = self.loss(denoiser.denoise(x, np.full(len(x), t), text=text).maps, denoiser.grid)
         if not isinstance(total, Tensor):  # captions of one thing without an attribute ask for nothing
-            return xp.zeros_like(x.data)
+            return 0 * x.data
         total.backward()
-        length = xp.sqrt((x.grad * x.grad).sum(axis=(1, 2, 3), keepdims=True))
-        return x.grad / xp.where(length > 0, length, 1)
+        return of_length_one(x.grad)
 
 
 @part("procedure", "guided_by_maps", paper="055")

@@ -7,7 +7,7 @@ from mini_repr.backend import backend_of
 from mini_repr.data.generated.scenes import NULL
 from mini_repr.losses.maps.patch_nce import patch_nce
 from mini_repr.losses.towers.edit_direction import edit_direction
-from mini_repr.methods.flow import denoised_from, mixed, velocity
+from mini_repr.methods.flow import denoised_from, mixed, of_length_one, velocity
 from mini_repr.pages.declare import part
 from mini_repr.pages.names import choose
 
@@ -77,9 +77,7 @@ def stylised(
         if content == "pixels":
             total = total + ((now - then) ** 2).sum() * (content_weight / source[0].size)
         total.backward()
-        xp = backend.xp
-        length = xp.sqrt((x.grad * x.grad).sum(axis=(1, 2, 3), keepdims=True))
-        return x.data - size * x.grad / xp.where(length > 0, length, 1)
+        return x.data - size * of_length_one(x.grad)
 
     def says(x, t):
         with no_grad():

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, attention, gelu, modulated_norm, self_attention, sigmoid, split
+from mini_repr.autograd import Tensor, attention, concatenate, gelu, modulated_norm, self_attention, sigmoid, split
 from mini_repr.backend import backend_of
 from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.init import zeros
@@ -91,7 +91,7 @@ class Denoiser(Module):
         self.modulate = Linear(width, 2 * width, rng, init=zeros, dtype=dtype)
         self.outputs = Linear(width, pixels, rng, init=zeros, dtype=dtype)
 
-    def denoise(self, noised, times, condition=None, layers=(), beside=None, text=None):
+    def denoise(self, noised, times, condition=None, layers=(), beside=None, text=None, front=None):
         """What the denoiser says of each patch.
 
         Args:
@@ -99,7 +99,10 @@ class Denoiser(Module):
             condition: (B, D) rows that are added to what the times give, or None.
             layers: numbers of blocks, from 1 to depth, whose output tokens to return.
             beside: (B, P, D) rows that are added to what the patches give, or None.
-            text: (rows (B, T, D), booleans (B, T), True at words) for a denoiser of captions, else None.
+            text: (rows (B, T, D), booleans (B, T), True at words) for a denoiser of captions, or a list of one for each
+                block; else None.
+            front: (B, n, D) tokens that stand before the patches' in all blocks, and of which nothing is returned; or
+                None.
         Returns:
             ``Denoised``.
         """
@@ -116,15 +119,16 @@ class Denoiser(Module):
         c = _silu(c if condition is None else c + condition)
         x = self.embed(patchify(noised, self.patch)) + self.positions
         x = x if beside is None else x + beside
+        x = x if front is None else concatenate(front, x, axis=1)
         kept, maps = {}, []
         for number, block in enumerate(self.blocks, 1):
-            x, weights = block(x, c, text)
+            x, weights = block(x, c, text[number - 1] if isinstance(text, list) else text)
             if weights is not None:
                 maps.append(weights)
             if number in layers:
-                kept[number] = x
+                kept[number] = x[:, -self.patch_count :]
         scale, shift = _parts(self.modulate(c), 2)
-        patches = self.outputs(modulated_norm(x, scale, shift, eps=EPS))
+        patches = self.outputs(modulated_norm(x[:, -self.patch_count :], scale, shift, eps=EPS))
         return Denoised(patches, tuple(kept[number] for number in layers), tuple(maps))
 
     def forward(self, images):

@@ -72,7 +72,7 @@ def gate(towers, get):
     distinct = list({str(meaning(s.caption)): s for s in scenes}.values())[:60]
     retrieved = nearest_caption(towers, np.stack([s.image for s in distinct])[:, None], [s.caption for s in distinct])
     related = [scene(rng, part, "relation") for _ in range(200)]
-    right = [nearest_caption(towers, s.image[None, None], [s.caption, _turned(s.caption)])[0] == 0 for s in related]
+    right = [nearest_caption(towers, s.image[None, None], [s.caption, _opposite(s.caption)])[0] == 0 for s in related]
     return {
         "digits": (float((found == part.labels).mean()), 0.75),
         "caption of 60": (float((retrieved == np.arange(len(distinct))).mean()), 0.5),
@@ -80,8 +80,8 @@ def gate(towers, get):
     }
 
 
-def _turned(caption):
-    """The caption with the opposite relation."""
+def _opposite(caption):
+    """The caption with the opposite relation in place of its own."""
     relation = parse(caption).relation
     place = RELATIONS.index(relation)
     return caption.replace(relation, RELATIONS[place + 1 if place % 2 == 0 else place - 1])

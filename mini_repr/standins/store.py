@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mini_repr.pages.names import choose
-from mini_repr.standins import scenes_clip, scenes_flow, spotter
+from mini_repr.standins import scenes_clip, scenes_flow, scenes_lmm, spotter
 from mini_repr.training import checkpoint
 
 FOLDER = "MINI_REPR_STANDINS"  # environment variable
@@ -58,6 +58,14 @@ STANDINS = {
         gate=scenes_clip.gate,
         seconds=60,
         settings=scenes_clip.SETTINGS,
+    ),
+    "scenes-lmm": Standin(
+        "answers questions on scenes, for multimodal language models",
+        make=scenes_lmm.make,
+        train=scenes_lmm.train,
+        gate=scenes_lmm.gate,
+        seconds=180,
+        settings=scenes_lmm.SETTINGS,
     ),
 }
 _loaded = {}

@@ -141,6 +141,7 @@ WAITING = {
         "flow_matching": ["masked", "over_mask"],
         "topic_elbo": ["default", "per_word"],
         "entity_missing": ["default", "official_code"],
+        "error_contrast": ["default", "negative", "with_denoising"],
         "map_count": ["default", "squared"],
         "map_in_mask": ["default"],
         "map_overlap": ["default", "together", "iou"],

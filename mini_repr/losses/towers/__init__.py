@@ -1,1 +1,1 @@
-"""Losses of rows of images beside rows of class texts, by which prompts of a trained pair of towers are fitted."""
+"""Losses of images beside captions, by their rows or their errors, that fit prompts to trained models."""

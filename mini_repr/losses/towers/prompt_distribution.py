@@ -22,8 +22,8 @@ variances count 5,000 times. One prompt, or equal ones: the cross-entropy of s t
 0 and no gradient.
 
 Source. Lu et al. 2022, arXiv 2205.03340 (ProDA): its eq. of the upper bound. No official code was found. Public
-re-implementations that share the variable diag_cov_martix (seven were read) are ``public_code``: the diagonal, divided
-by N + 1, as the covariances of each dimension, Sigma_kk + Sigma_yy - 2 Sigma_ky, which round-off can make negative.
+re-implementations that share the variable diag_cov_martix (seven, in excerpts) are ``public_code``: the diagonal, over
+N + 1, as the covariances of each dimension, Sigma_kk + Sigma_yy - 2 Sigma_ky, which round-off can make negative.
 """
 
 import math

@@ -11,7 +11,7 @@ Gradient. du_n = (2 / (N (N - 1))) sum_{m != n} sign(u_n·u_m) u_m, then dz = (d
 Shapes: z (N, D). A zero row is orthogonal to all.
 
 Source. Lu et al. 2022, arXiv 2205.03340 (ProDA), its loss of semantic orthogonality. Public re-implementations (the
-same as for ``prompt_distribution``) take the same mean; some weigh it by 0.1, others by 1.
+same as for ``prompt_distribution``) take the mean of absolute values too; one weighs it by 0.1.
 """
 
 from mini_repr.autograd import absolute, off_diagonal, unit_rows
