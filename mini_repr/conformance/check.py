@@ -180,7 +180,7 @@ def _evidence(adapter, ordinary):
 
 def _named(loss, settings, evidence, rows, own_numbers):
     """The explanation that fits the evidence and, where ordinary rows agree, the failing cases."""
-    if not any(row.bad and set(row.case.flags) & {"ordinary", "sizes"} for row in rows):
+    if not any(row.bad and "ordinary" in row.case.flags for row in rows):
         failing = [row for row in rows if row.verdict == "differs" and row.case.differentiable]
         evidence = [
             *evidence,

@@ -92,6 +92,8 @@ class Relations:
             found[name] = self._common_factor(pairs)
         if any(f is None for f in found.values()):
             return None
+        if set(found.values()) == {"1"}:  # equal: nothing here tells them apart
+            return None
         if len(set(found.values())) == 1 and found:
             factor = next(iter(found.values()))
             if factor == "0":
