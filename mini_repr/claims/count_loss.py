@@ -69,10 +69,10 @@ def measure(seed):
     size = min(DEVIATIONS, key=lambda deviation: seen(best_drawn(*tuning, deviation), *tuning)[0].mean())
     rows["random"] = best_drawn(*test, size)
     noise, digits, goals = test
-    found = {}
+    another, found = (digits + 1 + rng.integers(9, size=len(digits))) % 10, {}
     for arm, row in rows.items():
         off, others = seen(row, *test)
-        reused, _ = seen(row, noise, (digits + 1 + rng.integers(9)) % 10, goals)
+        reused, _ = seen(row, noise, another, goals)
         found[arm] = {"off": float(off.mean()), "others": float(others.mean()), "reused": float(reused.mean())}
     return found
 
