@@ -16,6 +16,7 @@ from mini_repr.data.generated.halves import halves
 from mini_repr.data.generated.linear_tasks import linear_tasks
 from mini_repr.data.generated.lorentz_pairs import lorentz_pairs, matrix_element, random_observer
 from mini_repr.data.generated.moving import DIRECTIONS, moving
+from mini_repr.data.generated.opinions import OPINIONS, rated
 from mini_repr.data.generated.permuted import permuted_images
 from mini_repr.data.generated.scenes import KINDS, scene
 from mini_repr.data.generated.topics import TOPICS, similarity, topic_sentences, vocabulary
@@ -196,12 +197,20 @@ def _clicks(figure, rng, part):
     right.set(title="share of clicks by two categories", xlabel=f"c{PARITY[1]}", ylabel=f"c{PARITY[0]}")
 
 
+def _opinions(figure, rng, part):
+    images = part.images[: ROWS * COLUMNS]
+    spoilt, histograms = rated(images, rng, blended=(images + images[::-1]) / 2)
+    means = histograms @ np.arange(1, OPINIONS + 1)
+    _images(figure, spoilt[:, 0], [f"{mean:.1f} of {OPINIONS}" for mean in means])
+
+
 _PICTURES = {
     "scenes": _scenes,
     "wandering": _wandering,
     "moving": _moving,
     "coloured": _coloured,
     "halves": _halves,
+    "opinions": _opinions,
     "permuted": _permuted,
     "bars": _bars,
     "bit_digits": _bit_digits,

@@ -7,7 +7,9 @@ OPINIONS = 10  # from 1, the worst
 WAYS = ("blurred", "noisy", "blocky", "blended")
 
 
-def rated(images, rng, blended, people=20):
+def rated(
+    images: np.ndarray, rng: np.random.Generator, blended: np.ndarray, people: int = 20
+) -> tuple[np.ndarray, np.ndarray]:
     """(images (N, C, H, W) spoilt, each in one of four ways, histograms (N, 10) of opinions on them).
 
     With q in [0, 1] the quality that is left, an opinion is a whole number drawn about 1 + 9 q with deviation 1, of 1
