@@ -13,12 +13,12 @@ def unit_rows(x, /, eps=0.0):
     """
     backend = backend_of(x)
     xp = backend.xp
-    unit, column = xp.empty(x.shape, x.dtype), (*x.shape[:-1], 1)
+    unit, column = xp.empty_like(x), (*x.shape[:-1], 1)  # of x's own class: exact numbers pass here
     factor, small = xp.empty(column, dtype=x.dtype), xp.empty(column, dtype=bool)
     unit_rows_into(backend, x, eps, unit, factor, small)
 
     def backward(g):
-        gradient = xp.empty(unit.shape, unit.dtype)
+        gradient = xp.empty_like(unit)
         unit_rows_back_into(backend, g, unit, factor, small, gradient)
         return gradient
 
