@@ -142,7 +142,8 @@ def _as_tensor(x):
 
 
 def _width_of_classes(loss, arguments):
-    return arguments[loss.arrays[0].name].shape[1]
+    """How many classes a softmax is over; of pairs, where the partners are the classes, how many pairs."""
+    return arguments[loss.arrays[0].name].shape[0 if loss.compares == "pairs" else 1]
 
 
 def _infonce_logs(arguments):

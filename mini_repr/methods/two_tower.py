@@ -16,7 +16,7 @@ from mini_repr.pages.declare import part
 GRADED = ["scores", "similarity"]
 
 
-@part("method", "two_tower", paper=("035", "037", "056", "057", "088", "091", "100", "113", "115", "118"))
+@part("method", "two_tower", paper=("035", "037", "053", "056", "057", "088", "091", "100", "113", "115", "118"))
 class TwoTower(Method):
     """Pairs of texts, such as a word and its definition: dual encoders and pair losses, no heads.
 

@@ -62,6 +62,13 @@ def uniformity_of_distances(z, t):
     return ops.logsumexp(-t * ops.sqrt(square)) - np.log(rows * (rows - 1))
 
 
+def align_smoothing_over_wrong_partners(a, b, temperature, label_smoothing):
+    count = a.shape[0]
+    logits, own = unit(a) @ unit(b).T / temperature, np.eye(count, dtype=a.dtype)
+    q = own * (1 - label_smoothing) + (1 - own) * label_smoothing / (count - 1)
+    return -(q * (ops.log_softmax(logits) + ops.log_softmax(logits.T))).sum() / count
+
+
 @pytest.mark.parametrize(
     "function, loss, settings, named",
     [
@@ -76,6 +83,7 @@ def uniformity_of_distances(z, t):
             "in matrix, the term 1 is left out",
         ),
         (uniformity_of_distances, "uniformity", {}, "the root of squares"),
+        (align_smoothing_over_wrong_partners, "align", {}, "label smoothing is spread over the C-1 wrong classes only"),
     ],
 )
 def test_slip_is_refused_and_named(function, loss, settings, named):
