@@ -15,7 +15,8 @@ Gradient. With the same recursion from the end, B_i(u) = logsumexp_{v>u}( A_uv +
     dL/dE_ui = -(w/n) exp( F_i(u) + B_i(u) - log Z )
     dL/dA_uv = -(w/n) sum_i exp( F_i(u) + A_uv + E_v,i+1 + B_i+1(v) - log Z )
 
-w the text's weight in the reduction: how probable it is that state u emits target i, and how often v follows u.
+with w the text's weight in the reduction. The exponentials are probabilities, given the targets: that state u emits
+target i, and that state v follows it with target i + 1.
 
 Shapes: emissions (N, U, S), links (N, U, U); states, targets (N,), 2 <= n <= U. Where every row of exp(E) over all
 words and of exp(A) over later states sums to 1, so do the probabilities of all texts of all lengths. Time O(N S U²).
