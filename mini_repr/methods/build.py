@@ -26,6 +26,7 @@ BY_DEFAULT = [
     "simcse",
     "language",
     "electra",
+    "exlm",
     "unsee",
     "click_through",
     "momentum",

@@ -105,14 +105,14 @@ class TextTransformer(WordEncoder):
         """Encode texts.
 
         Args:
-            ids: (B, T) integers, T up to max_tokens. mask: (B, T) booleans, True at words. Both on the host or on the
-                weights' device; on the host they are checked without waiting for a GPU.
+            ids: (B, T) integers, T up to max_tokens unless ``places`` come. mask: (B, T) booleans, True at words. Both
+                on the host or on the weights' device; on the host they are checked without waiting for a GPU.
             layers: numbers of blocks, from 1 to depth, whose output tokens (before the last norm) to return.
             attention: whether to return every block's attention weights.
-            replace: booleans (B, T), True where ``mask_token`` (D,), a tensor of the caller's, takes the place of the
-                word's row, before the position is added.
-            places: integers (B, T) on the host, the places in their text of words that are not all of it; None counts
-                from 0.
+            replace: booleans (B, T), True where ``mask_token`` (D,) or (B, T, D), a tensor of the caller's, takes the
+                place of the word's row, before the position is added.
+            places: integers (B, T) on the host, the places in their text of words that are not all of it or stand
+                there several times; None counts from 0.
             prompted: whether the prompt stands in front, where there is one.
         Raises:
             ValueError: an argument of a wrong shape or out of range.
@@ -182,7 +182,7 @@ class TextTransformer(WordEncoder):
 
     def _check(self, ids, mask, layers, replace, mask_token, places):
         check_words("TextTransformer", ids, mask)
-        if ids.shape[1] > self.max_tokens:
+        if places is None and ids.shape[1] > self.max_tokens:
             raise ValueError(f"TextTransformer: ids: got {ids.shape[1]} tokens, expected at most {self.max_tokens}")
         if any(number not in range(1, self.depth + 1) for number in layers):
             raise ValueError(f"TextTransformer: layers: got {tuple(layers)}, expected numbers from 1 to {self.depth}")

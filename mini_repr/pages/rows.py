@@ -1,7 +1,7 @@
 """What most pages do first and last: rows of length 1, and from one value per row to the value of the loss."""
 
 from mini_repr.autograd import unit_rows
-from mini_repr.backend import backend_of
+from mini_repr.backend import CPU, backend_of
 
 
 def rows_of(x, normalize):
@@ -28,3 +28,28 @@ def reduce_rows(per_row, reduction):
 def reduced(per_row, reduction):
     """The same on a tensor (N,), for definitions."""
     return {"mean": per_row.mean, "sum": per_row.sum, "none": lambda: per_row}[reduction]()
+
+
+def lengths_of(loss, count, given, least=1):
+    """How much of each sample counts, as (N,) int64 arrays: lengths that came, or everything where none did.
+
+    Those on the host are checked there, without waiting for a GPU; where one of them lies on a device, all do.
+
+    Args:
+        count: N, samples. given: {argument: (its lengths (N,) or None, the largest that fits)}.
+    Raises:
+        ValueError: a length outside ``least`` to the largest.
+    """
+    homes = [backend_of(lengths) for lengths, _ in given.values() if lengths is not None]
+    home = next((one for one in homes if one is not CPU), CPU)
+    found = []
+    for name, (lengths, most) in given.items():
+        if lengths is None:
+            found.append(home.xp.full(count, most, dtype="int64"))
+            continue
+        lengths = home.asarray(lengths)
+        low, high = int(lengths.min()), int(lengths.max())
+        if low < least or high > most:
+            raise ValueError(f"{loss}: {name}: got lengths from {low} to {high}, expected {least} to {most}")
+        found.append(lengths.astype("int64"))  # unsigned ones would not subtract
+    return found

@@ -13,6 +13,7 @@ LOSSES = all_losses()
 VARIANTS = [(name, v) for name, loss in LOSSES.items() for v in ("default", *loss.variants)]
 # General cases outside of what a page is defined for, so that it must refuse them.
 REFUSED = {
+    "dag_likelihood": ("wide",),  # fewer states than targets
     "mrl_kl": ("odd", "wide"),  # an odd number of columns: not as many variances as means
     "ms_ssim": ("odd", "tall"),  # images narrower than the window
     "topic_elbo": ("large",),  # the exponential of a log variance is beyond float32

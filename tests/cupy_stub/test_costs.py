@@ -93,6 +93,7 @@ JOBS = {
     "token dropping": Job(
         {"loss": {"name": "cross_entropy"}, "method": {"keep": 4}, **SENTENCES}, *(590, 1, DOUBLE | SHARES)
     ),
+    "ExLM": Job({"loss": {"name": "dag_likelihood"}, **SENTENCES}, *(810, 1, DOUBLE | SHARES)),
     # The encoder checks the words that were drawn on the device.
     "ELECTRA": Job({"loss": {"name": "replaced_tokens"}, **SENTENCES}, *(770, 2, DOUBLE | SHARES)),
     "clicks": Job(

@@ -122,6 +122,7 @@ RUNS = {
         "encoder": {**SENTENCES["encoder"], "prompt": 2},
     },
     "electra": {"loss": {"name": "replaced_tokens"}, **SENTENCES},
+    "exlm": {"loss": {"name": "dag_likelihood"}, **SENTENCES},
     "click_through": {
         "loss": {"name": "cross_entropy"},
         "data": {"name": "clicks", "count": 200},

@@ -90,6 +90,7 @@ TEXTS = {
         "data": SENTENCES["data"],
         "encoder": {**WORDS, "prompt": 2},
     },
+    "expanded words": {"loss": {"name": "dag_likelihood"}, "method": {"copies": 2}, **SENTENCES},
     "replaced words": {"loss": {"name": "replaced_tokens"}, "method": {"weight": 1.0}, **SENTENCES},
     "clicks": {
         "loss": {"name": "cross_entropy"},

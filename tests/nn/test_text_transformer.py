@@ -120,6 +120,18 @@ def test_a_fixed_vocabulary_takes_the_place_of_hashing():
         numbered(["a"], ["a"], 0)
 
 
+def test_a_word_that_stands_twice_at_its_place_is_looked_at_twice():
+    encoder = TextTransformer(np.random.default_rng(0), dtype=np.float64, buckets=9, width=8, depth=1, max_tokens=3)
+    places = np.array([[0, 1, 1, 2, 2]])
+    ids, mask = np.array([[4, 5, 5, 6, 6]]), np.ones((1, 5), dtype=bool)
+    tokens = encoder(ids, mask, places=places).tokens.data[0]
+    np.testing.assert_allclose(tokens[[1, 3]], tokens[[2, 4]], atol=1e-14)
+    once = encoder(ids[:, [0, 1, 3]], mask[:, :3]).tokens.data[0]
+    assert np.abs(tokens[[0, 1, 3]] - once).max() > 1e-6
+    with pytest.raises(ValueError, match="ids: got 5 tokens, expected at most 3"):
+        encoder(ids, mask)
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_language_head_gives_scores_over_words(tied):
     encoder = small(causal=True)

@@ -19,6 +19,7 @@ RUNS = {
     "mae_lm": {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, "encoder": TRANSFORMER},
     "dropping": {"loss": {"name": "cross_entropy"}, "method": {"keep": 3}, "encoder": {**TRANSFORMER, "depth": 4}},
     "electra": {"loss": {"name": "replaced_tokens"}, "method": {"ratio": 0.4}, "encoder": TRANSFORMER},
+    "exlm": {"loss": {"name": "dag_likelihood"}, "method": {"copies": 2, "ratio": 0.4}, "encoder": TRANSFORMER},
     "topics": {
         "loss": {"name": "topic_elbo"},
         "method": {"topics": 3, "set_size": 2, "least_documents": 2, "most_frequent": 0},
@@ -111,7 +112,7 @@ def test_a_step_on_a_device_is_that_on_the_host(name, files):
         np.testing.assert_allclose(there[2][key], gradient, atol=atol, err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["mlm", "mae_lm", "graded"])
+@pytest.mark.parametrize("name", ["mlm", "mae_lm", "exlm", "graded"])
 def test_chunks_give_the_gradient_of_the_whole_batch(name, files, monkeypatch):
     monkeypatch.setitem(TRANSFORMER, "dropout", 0.0)  # it is drawn chunk by chunk
     whole, chunked = (first_step(name, files, CPU, grad_cache=chunk) for chunk in (0, 10))
@@ -136,11 +137,12 @@ def test_topics_have_words(files):
         session.topics_of(*session.opened(files / "other"), 4)
 
 
-OF_TEXTS = [name for name, loss in all_losses().items() if {"similarity", "replaced"} & set(loss.required)]
+OF_TEXTS = [name for name, loss in all_losses().items() if {"similarity", "replaced", "links"} & set(loss.required)]
 
 
 @pytest.mark.parametrize("loss", OF_TEXTS)
 def test_every_loss_of_texts_trains(loss, files):
-    run = "electra" if "replaced" in all_losses()[loss].required else "graded"
+    required = all_losses()[loss].required
+    run = "electra" if "replaced" in required else "exlm" if "links" in required else "graded"
     terms, norm, gradients = first_step(run, files, CPU, loss)
     assert terms[loss] > 0 and norm > 0 and any(name.startswith("encoder.") for name in gradients)

@@ -28,12 +28,12 @@ the monotonic alignment search of Glow-TTS (arXiv 2005.11129), which maximises a
 """
 
 from mini_repr.autograd import sqrt, stack, unit_rows
-from mini_repr.backend import CPU, backend_of
+from mini_repr.backend import backend_of
 from mini_repr.fused import by_rows, elementwise
 from mini_repr.pages.arguments import Choice, Labels, Optional, Reduction, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, translation
 from mini_repr.pages.loss import definition, loss, variant
-from mini_repr.pages.rows import reduce_rows, reduced
+from mini_repr.pages.rows import lengths_of, reduce_rows, reduced
 
 _TOKENS = [[[1.0, 0.0], [0.0, 2.0]]]
 
@@ -83,10 +83,7 @@ def alignment(a, b, a_lengths=None, b_lengths=None, distance="squared", moves="f
     """
     backend = backend_of(a)
     xp, count, long, short = backend.xp, len(a), a.shape[1], b.shape[1]
-    # Lengths on the host are checked there; where one side's lie on a device, both are.
-    given = [backend_of(x) for x in (a_lengths, b_lengths) if x is not None]
-    home = next((one for one in given if one is not CPU), CPU)
-    ends = _lengths(home, "a_lengths", a_lengths, count, long), _lengths(home, "b_lengths", b_lengths, count, short)
+    ends = lengths_of("best_alignment", count, {"a_lengths": (a_lengths, long), "b_lengths": (b_lengths, short)})
     if moves == "frame" and bool((ends[0] < ends[1]).any()):
         sample = int((ends[1] - ends[0]).argmax())
         came = f"{int(ends[0][sample])} frames for {int(ends[1][sample])} tokens in sample {sample}"
@@ -202,16 +199,6 @@ def squared_gaps(backend, a, b, length, depth, across, d):
     for j in range(across):
         gap = a - b[:, j, None]
         d[:, :, j] = (gap * gap).sum(axis=2)
-
-
-def _lengths(home, name, lengths, count, most):
-    if lengths is None:
-        return home.xp.full(count, most)
-    lengths = home.asarray(lengths)
-    low, high = int(lengths.min()), int(lengths.max())
-    if low < 1 or high > most:
-        raise ValueError(f"best_alignment: {name}: got lengths from {low} to {high}, expected 1 to {most}")
-    return lengths.astype("int64")  # unsigned ones would not subtract
 
 
 @definition(best_alignment)
