@@ -47,7 +47,7 @@ def optimised_noise(denoiser, noise, captions, *, steps=50, lr=0.01, neglect=0.2
         ValueError: as many captions as noises are expected, each as ``data.generated.scenes.parse`` reads it.
     """
     if len(noise) != len(captions):
-        raise ValueError(f"optimised_noise: captions: got {len(captions)} for {len(noise)} noises, expected one for each")
+        raise ValueError(f"optimised_noise: captions: got {len(captions)} for {len(noise)} noises, expected one each")
     xp, scores_of = backend_of(noise).xp, _scorer(denoiser, captions)
     moves = [
         {name: Tensor(xp.zeros_like(one), requires_grad=True) for name in ("mean", "log_variance")} for one in noise

@@ -76,7 +76,7 @@ def test_on_a_device_the_noise_moves_as_on_the_host(denoiser):
 
 
 def test_a_missing_caption_is_named(denoiser):
-    with pytest.raises(ValueError, match="optimised_noise: captions: got 1 for 2 noises, expected one for each"):
+    with pytest.raises(ValueError, match="optimised_noise: captions: got 1 for 2 noises, expected one each"):
         optimised_noise(denoiser, NOISE, CAPTIONS[:1])
 
 
