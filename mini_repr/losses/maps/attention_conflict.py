@@ -13,9 +13,9 @@ Gradient. With U the denominator of a pair, df/ds_i[p] = ([s_i < s_j] - f) / U a
 Shapes: maps (B, M, P), numbers > 0.
 
 Source. OptiPrune, 2025, arXiv 2507.00789, self-attention score, as a review that a program wrote of it says; that of
-InitNO (Guo et al. 2024, arXiv 2404.04650). Compared with InitNO's code (read), xiefan-guo/initno,
-initno/pipelines/pipeline_sd_initno.py (fn_compute_loss): 1e-6 is added to U there, the maps are smoothed, and the score
-is 0 as long as that of neglect is above 1/2.
+InitNO (Guo et al. 2024, arXiv 2404.04650). Checked against InitNO's code, xiefan-guo/initno,
+initno/pipelines/pipeline_sd_initno.py (fn_compute_loss), run on random maps without its smoothing: value and
+gradient agree but for the 1e-6 that is added to U there. Its score is 0 as long as that of neglect is above 1/2.
 """
 
 from mini_repr.autograd import absolute

@@ -12,8 +12,9 @@ then among places.
 Shapes: maps (B, M, H, W), of attention after a softmax over words.
 
 Source. OptiPrune, 2025, arXiv 2507.00789, cross-attention score, as a review that a program wrote of it says; that of
-InitNO (Guo et al. 2024, arXiv 2404.04650). Compared with InitNO's code (read), xiefan-guo/initno,
-initno/pipelines/pipeline_sd_initno.py (fn_compute_loss, with smoothed maps).
+InitNO (Guo et al. 2024, arXiv 2404.04650). Checked against InitNO's code, xiefan-guo/initno,
+initno/pipelines/pipeline_sd_initno.py (fn_compute_loss), run on random maps without its smoothing: the value
+agrees.
 """
 
 from mini_repr.autograd import max as largest
