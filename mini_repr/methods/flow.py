@@ -181,7 +181,10 @@ def of_length_one(images):
     return images / xp.where(length > 0, length, 1)
 
 
-def velocity(denoiser, x, t, text):
-    """dx/dt at images x (B, C, H, W), a tensor or an array, at one time, given what ``read`` made of their captions."""
-    patches = denoiser.denoise(x, np.full(len(x), t), text=text).patches
+def velocity(denoiser, x, t, text, prune=None):
+    """dx/dt at images x (B, C, H, W), a tensor or an array, at one time, given what ``read`` made of their captions.
+
+    prune: see ``Denoiser.denoise``.
+    """
+    patches = denoiser.denoise(x, np.full(len(x), t), text=text, prune=prune).patches
     return unpatchify(patches, denoiser.patch, denoiser.image_shape)

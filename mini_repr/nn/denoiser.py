@@ -30,12 +30,14 @@ class Denoised(NamedTuple):
     """What a denoiser gives.
 
     patches: (B, P, patch * patch * C). layers: the tokens (B, P, D) after each block that was asked for. maps: of each
-    block that looks at a text the weights (B, heads, P, T), tensors with a gradient.
+    block that looks at a text the weights (B, heads, P, T), tensors with a gradient. own: of each block the weights
+    (B, heads, N, N) of its N tokens on each other, tensors with a gradient; with ``prune``, of those that are left.
     """
 
     patches: Tensor
     layers: tuple = ()
     maps: tuple = ()
+    own: tuple = ()
 
 
 @part("encoder", "denoiser", paper="036")
@@ -91,7 +93,7 @@ class Denoiser(Module):
         self.modulate = Linear(width, 2 * width, rng, init=zeros, dtype=dtype)
         self.outputs = Linear(width, pixels, rng, init=zeros, dtype=dtype)
 
-    def denoise(self, noised, times, condition=None, layers=(), beside=None, text=None, front=None):
+    def denoise(self, noised, times, condition=None, layers=(), beside=None, text=None, front=None, prune=None):
         """What the denoiser says of each patch.
 
         Args:
@@ -103,6 +105,8 @@ class Denoiser(Module):
                 block; else None.
             front: (B, n, D) tokens that stand before the patches' in all blocks, and of which nothing is returned; or
                 None.
+            prune: function of a block's tokens, an array (B, N, D), that says which of them look at each other, and
+                whose result each token takes: places (B, n) and, of N tokens, which of these n (B, N); or None for all.
         Returns:
             ``Denoised``.
         """
@@ -120,16 +124,17 @@ class Denoiser(Module):
         x = self.embed(patchify(noised, self.patch)) + self.positions
         x = x if beside is None else x + beside
         x = x if front is None else concatenate(front, x, axis=1)
-        kept, maps = {}, []
+        kept, maps, own = {}, [], []
         for number, block in enumerate(self.blocks, 1):
-            x, weights = block(x, c, text[number - 1] if isinstance(text, list) else text)
+            x, among, weights = block(x, c, text[number - 1] if isinstance(text, list) else text, prune)
+            own.append(among)
             if weights is not None:
                 maps.append(weights)
             if number in layers:
                 kept[number] = x[:, -self.patch_count :]
         scale, shift = _parts(self.modulate(c), 2)
         patches = self.outputs(modulated_norm(x[:, -self.patch_count :], scale, shift, eps=EPS))
-        return Denoised(patches, tuple(kept[number] for number in layers), tuple(maps))
+        return Denoised(patches, tuple(kept[number] for number in layers), tuple(maps), tuple(own))
 
     def forward(self, images):
         (tokens,) = self._features(images, (self.feature_layer,))
@@ -167,11 +172,20 @@ class AdaptiveBlock(Module):
         if text:
             self.query, self.key, self.value, self.said = (Linear(width, width, rng, dtype=dtype) for _ in range(4))
 
-    def forward(self, x, c, text=None):
-        """Tokens (B, N, D), a row c (B, D) for each input, and a text's (rows, mask): (tokens, weights on the text)."""
+    def forward(self, x, c, text=None, prune=None):
+        """Tokens (B, N, D), a row c (B, D) for each input, and a text's (rows, mask), to tokens and two weights.
+
+        The weights are those of the tokens on each other and on the text. prune: see ``Denoiser.denoise``.
+        """
         scale, shift, gate, scale2, shift2, gate2, *of_text = _parts(self.modulate(c), 3 * self._branches)
-        mixed, _ = self_attention(self.qkv(modulated_norm(x, scale, shift, eps=EPS)), heads=self._heads)
-        x, weights = x + self.out(mixed) * gate.reshape(len(x), 1, -1), None
+        seen = modulated_norm(x, scale, shift, eps=EPS)
+        if prune:
+            every = backend_of(x.data).xp.arange(len(x))[:, None]
+            keep, source = prune(x.data)
+            seen = seen[every, keep]
+        mixed, own = self_attention(self.qkv(seen), heads=self._heads)
+        mixed = self.out(mixed)
+        x, weights = x + (mixed[every, source] if prune else mixed) * gate.reshape(len(x), 1, -1), None
         if of_text:
             scale3, shift3, gate3 = of_text
             rows, mask = text
@@ -181,11 +195,11 @@ class AdaptiveBlock(Module):
             )
             x = x + self.said(told) * gate3.reshape(len(x), 1, -1)
         hidden = gelu(self.expand(modulated_norm(x, scale2, shift2, eps=EPS)))
-        return x + self.contract(hidden) * gate2.reshape(len(x), 1, -1), weights
+        return x + self.contract(hidden) * gate2.reshape(len(x), 1, -1), own, weights
 
 
 def mean_map(maps):
-    """(B, P, T): the mean over blocks and heads of the ``maps`` of a ``Denoised``."""
+    """(B, P, T): the mean over blocks and heads of the ``maps`` of a ``Denoised``, or (B, N, N) of its ``own``."""
     return sum((m.mean(axis=1) for m in maps[1:]), maps[0].mean(axis=1)) / len(maps)
 
 

@@ -141,6 +141,7 @@ WAITING = {
         "sparsemax_multilabel": ["default", "sum"],
         "flow_matching": ["masked", "over_mask"],
         "topic_elbo": ["default", "per_word"],
+        "attention_conflict": ["default"],
         "entity_missing": ["default", "official_code"],
         "error_contrast": ["default", "negative", "with_denoising"],
         "map_count": ["default", "squared"],
