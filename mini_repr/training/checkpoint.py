@@ -120,11 +120,17 @@ def _encode(path, meta):
 
 
 def _write_members(file, members):
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in members.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy", _DATE), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
-        archive.comment = b"0" * _DIGEST  # room for the seal
+    try:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, array in members.items():
+                with archive.open(zipfile.ZipInfo(f"{name}.npy", _DATE), "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+            archive.comment = b"0" * _DIGEST  # room for the seal
+    except ValueError as error:
+        # Stopped by hand as a member opens, zipfile cannot close and says so in place of the interrupt.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
 
 
 def _read_members(path, archive, file_size):

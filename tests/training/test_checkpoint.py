@@ -341,3 +341,20 @@ def test_killed_process_always_leaves_a_file_that_loads(path):
         process.wait()
         arrays, meta = load(path)
         np.testing.assert_array_equal(arrays["w"], np.full(300_000, float(meta["step"])))
+
+
+def test_an_interrupt_as_a_member_opens_stays_one(tmp_path, monkeypatch):
+    """zipfile would raise a ValueError over it, since the member was never closed."""
+    save(tmp_path / "run", make_arrays(), META)
+    opened, held = zipfile.ZipFile.open, []
+
+    def interrupted(archive, *args, **options):
+        held.append(opened(archive, *args, **options))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(zipfile.ZipFile, "open", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            save(tmp_path / "run", {"other": np.zeros(3)}, META)
+    held[0]._zipfile.fp = None  # as closed: nothing is to be written when it goes
+    assert_same(load(tmp_path / "run")[0], make_arrays())
