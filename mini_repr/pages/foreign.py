@@ -14,7 +14,8 @@ _GIVERS = {"torch": "torch", "jax": "jax.numpy", "jaxlib": "jax.numpy"}
 
 def library_of(value):
     """The package that a foreign tensor comes from, such as "torch"; None for arrays of ours, numbers and the rest."""
-    if is_array(value) or not hasattr(value, "__dlpack__") or isinstance(value, np.generic):
+    # Asked of the type: an object may answer every name in its own way.
+    if is_array(value) or not hasattr(type(value), "__dlpack__") or isinstance(value, np.generic):
         return None
     return type(value).__module__.partition(".")[0]
 
