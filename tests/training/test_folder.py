@@ -48,6 +48,7 @@ def test_a_live_run_is_left_alone_and_a_killed_one_resumes_at_once(tmp_path):
     out = tmp_path / "run"
     with live(out) as process:
         process.send_signal(signal.SIGSTOP)  # alive, and nothing of it moves
+        os.waitpid(process.pid, os.WUNTRACED)  # the signal was sent; now it has come
         before = content(out)
         for flags in (["--resume"], [*SMALL, "--overwrite"], [*SMALL, "--overwrite", "--epochs", "1"]):
             refused = subprocess.run([*TRAIN, *flags, "--out", out], capture_output=True, text=True)
