@@ -156,12 +156,16 @@ def read_file(path):
     """Settings from a TOML file, or from a run's config.json; ConfigError names the file and the place of a mistake."""
     try:
         with open(path, "rb") as file:
-            return json.load(file) if str(path).endswith(".json") else tomllib.load(file)
+            found = json.load(file) if str(path).endswith(".json") else tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"--config {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         kind = "JSON" if str(path).endswith(".json") else "TOML"
         raise ConfigError(f"--config {path}: not {kind}: {error}") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"--config {path}: holds a {type(found).__name__}, expected sections as config.json has them")
+    check_sections(found)
+    return found
 
 
 def _no_such_setting(section, name, value, settings):
