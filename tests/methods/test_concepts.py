@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from awakened import awake
 
 from mini_repr.autograd import Tensor
 from mini_repr.data import digits
@@ -13,12 +14,7 @@ from mini_repr.standins import scenes_flow
 
 @pytest.fixture(scope="module")
 def denoiser():
-    made = scenes_flow.make(0, width=16, depth=2, heads=2)
-    rng = np.random.default_rng(1)
-    for parameter in made.parameters():
-        parameter.data += 0.2 * rng.standard_normal(parameter.shape).astype(np.float32)
-        parameter.requires_grad = False
-    return made.eval()
+    return awake(scenes_flow.make(0, width=16, depth=2, heads=2))
 
 
 ONE = scene(np.random.default_rng(3), digits().test, "relation")

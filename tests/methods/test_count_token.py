@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from awakened import awake
 
 from mini_repr.autograd import Tensor
 from mini_repr.data.generated.scenes import CAPTIONS
@@ -11,14 +12,6 @@ from mini_repr.standins import scenes_clip, scenes_flow, spotter
 
 NOISE = np.random.default_rng(0).standard_normal((3, 1, 16, 16)).astype(np.float32)
 WORDS, GOALS = ["seven", "two", "seven"], [2, 3, 4]
-
-
-def awake(module):
-    rng = np.random.default_rng(1)
-    for parameter in module.parameters():
-        parameter.data += 0.2 * rng.standard_normal(parameter.shape).astype(np.float32)
-        parameter.requires_grad = False
-    return module.eval()
 
 
 @pytest.fixture(scope="module")

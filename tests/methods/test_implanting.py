@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from awakened import awake
 
 from mini_repr.data import digits
 from mini_repr.data.generated.scenes import CAPTIONS, scene
@@ -11,14 +12,6 @@ from mini_repr.standins import scenes_clip, scenes_flow
 ONE = scene(np.random.default_rng(3), digits().test, "one")
 IMAGE, MASK, START = ONE.image[None], ONE.masks[0], np.full(16, 0.1, np.float32)
 WORDS = ["seven", "two", "nine"]
-
-
-def awake(module):
-    rng = np.random.default_rng(1)
-    for parameter in module.parameters():
-        parameter.data += 0.2 * rng.standard_normal(parameter.shape).astype(np.float32)
-        parameter.requires_grad = False
-    return module.eval()
 
 
 @pytest.fixture(scope="module")

@@ -2,20 +2,13 @@
 
 import numpy as np
 import pytest
+from awakened import awake
 
 from mini_repr.methods.stylise import stylised
 from mini_repr.standins import scenes_clip, scenes_flow
 
 IMAGES = np.random.default_rng(0).random((2, 1, 16, 16), dtype=np.float32)
 BEFORE, AFTER = ["a light two"] * 2, ["a dark two"] * 2
-
-
-def awake(module):
-    rng = np.random.default_rng(1)
-    for parameter in module.parameters():
-        parameter.data += 0.2 * rng.standard_normal(parameter.shape).astype(np.float32)
-        parameter.requires_grad = False
-    return module.eval()
 
 
 @pytest.fixture(scope="module")

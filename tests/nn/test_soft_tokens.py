@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from awakened import awake
 
 from mini_repr.nn.soft_tokens import SoftTokens
 from mini_repr.standins import scenes_flow
@@ -11,12 +12,7 @@ CAPTIONS, TIMES = ["a seven", "a two left of a one"], np.array([0.05, 0.95])
 
 @pytest.fixture(scope="module")
 def denoiser():
-    made = scenes_flow.make(0, width=16, depth=3, heads=2)
-    rng = np.random.default_rng(1)
-    for parameter in made.parameters():
-        parameter.data += 0.2 * rng.standard_normal(parameter.shape).astype(np.float32)
-        parameter.requires_grad = False
-    return made.eval()
+    return awake(scenes_flow.make(0, width=16, depth=3, heads=2))
 
 
 def test_the_first_blocks_read_their_own_rows_in_front_and_the_others_the_caption(denoiser):
