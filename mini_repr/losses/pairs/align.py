@@ -16,7 +16,7 @@ The target's part needs no matrix, sum_j q_ij s_ij = (1 - e) s_ii + (e/B) u_i·s
 Shapes: a, b (B, D) with B >= 2. Ranges: temperature > 0 (learned, from 1 on); 0 <= label_smoothing <= 1. A zero row has
 similarity 0 to everything and a zero gradient.
 
-Source. Jia et al. 2021, arXiv 2102.05918, section 4; no code of the authors was read. Read, two re-implementations:
+Source. Jia et al. 2021, arXiv 2102.05918; neither its text nor code of its authors was read. Two re-implementations:
 kakaobrain/coyo-align, align.py, which adds the two directions too, spreads e = 0.1 over all B targets and learns the
 temperature itself, from 1, not its logarithm; transformers' ``align_loss``, half of this page, since it averages them.
 """
@@ -24,6 +24,7 @@ temperature itself, from 1, not its logarithm; transformers' ``align_loss``, hal
 import math
 
 from mini_repr.autograd import diagonal, logsumexp, unit_rows
+from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import similarity_logsumexp
 from mini_repr.pages.arguments import Fraction, Positive, Reduction, Rows, Tile, WithGradient
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling, swap
@@ -56,10 +57,11 @@ def align(
     reduction: Reduction = "mean",
     tile: Tile = None,
 ):
+    column_sums = backend_of(a).column_sums
     (u, to_a), (v, to_b) = unit_rows.on_arrays(a), unit_rows.on_arrays(b)
     scale = 1 / temperature
     on_partner, on_each = 2 * (1 - label_smoothing), label_smoothing / len(a)
-    u_sum, v_sum = u.sum(axis=0), v.sum(axis=0)
+    u_sum, v_sum = column_sums(u), column_sums(v)
     expected = on_partner * (u * v).sum(axis=1) + on_each * (u @ v_sum + v @ u_sum)  # q·s, of both directions
     over, back = similarity_logsumexp.on_arrays(u, v, scale, columns=True, tile=tile, unit=True)
     value, to_rows = reduce_rows(over.rows + over.columns - expected * scale, reduction)
@@ -68,8 +70,8 @@ def align(
         r = to_rows(g)
         du, dv, d_scale = back((r, r))
         pull = (r * scale)[:, None]
-        du -= pull * (on_partner * v + on_each * v_sum) + on_each * (pull * v).sum(axis=0)
-        dv -= pull * (on_partner * u + on_each * u_sum) + on_each * (pull * u).sum(axis=0)
+        du -= pull * (on_partner * v + on_each * v_sum) + on_each * column_sums(pull * v)
+        dv -= pull * (on_partner * u + on_each * u_sum) + on_each * column_sums(pull * u)
         d_scale -= (r * expected).sum()
         return to_a(du), to_b(dv), -d_scale * scale**2
 
