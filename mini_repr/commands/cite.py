@@ -11,7 +11,7 @@ from mini_repr.commands.errors import plain_errors
 @click.argument("name")
 @plain_errors
 def cite(name):
-    """Print BibTeX of the papers that a page comes from; NAME may also be a paper's key or number.
+    """Print BibTeX of the papers that a page comes from; NAME may also be the field's, or a paper's key or number.
 
     What a page's text names by an arXiv id beyond the catalogue's papers follows without its title.
 
@@ -29,10 +29,9 @@ def entries(name):
         ValueError: nothing has that name.
     """
     from mini_repr.catalogue import paper, papers
-    from mini_repr.pages.page import KINDS
-    from mini_repr.pages.registry import pages_of
+    from mini_repr.pages.field_names import called
 
-    pages = [page for kind in KINDS for page in pages_of(kind).values() if page.name == name or name in page.aliases]
+    pages, _ = called(name)
     found = [paper(number) for number in dict.fromkeys(n for page in pages for n in page.papers)]
     if not pages:
         found = [paper(name)]

@@ -1,6 +1,5 @@
 """`mini-repr export`: the weights of a run, for other programs."""
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,30 +24,23 @@ def export(run, out):
     import numpy as np
 
     import mini_repr
+    from mini_repr.training.folder import refuse_taken, whole_file
 
     ending = Path(out).suffix
     if ending not in (".npz", ".safetensors"):
         raise ValueError(f"--out {out}: got ending {ending!r}, expected .npz or .safetensors")
-    if os.path.exists(out):
-        raise ValueError(f"--out {out}: exists already; choose another name or remove it")
-    if not Path(out).parent.is_dir():
-        raise ValueError(f"--out {out}: no folder {Path(out).parent}")
+    refuse_taken(out)
     if ending == ".safetensors" and find_spec("safetensors") is None:
         raise ValueError(f"--out {out}: needs the package safetensors: pip install 'mini-repr[safetensors]'")
     loaded = mini_repr.load_run(run)
     arrays = {name: np.ascontiguousarray(value) for name, value in loaded.method.state_dict().items()}
-    partial = f"{out}.{os.getpid()}.partial"
-    try:
+    with whole_file(out) as temporary:
         if ending == ".npz":
-            with open(partial, "wb") as file:
+            with open(temporary, "wb") as file:
                 np.savez(file, **arrays)
         else:
             from safetensors.numpy import save_file
 
-            save_file(arrays, partial, metadata={"mini_repr": json.dumps(loaded.settings)})
-        os.replace(partial, out)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+            save_file(arrays, temporary, metadata={"mini_repr": json.dumps(loaded.settings)})
     count = sum(value.size for value in arrays.values())
     click.echo(f"{out}: {len(arrays)} arrays, {count:,} numbers")

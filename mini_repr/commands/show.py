@@ -74,17 +74,12 @@ def _shown(name, code):
         ValueError: nothing is called so; names the nearest.
     """
     from mini_repr.catalogue import papers
-    from mini_repr.pages.field_names import FIELD_NAMES
-    from mini_repr.pages.names import find_loss, folded, suggestion
+    from mini_repr.pages.field_names import called
+    from mini_repr.pages.names import suggestion
     from mini_repr.pages.page import KINDS
     from mini_repr.pages.registry import pages_of
 
-    pages = [page for kind in KINDS for page in pages_of(kind).values()]
-    found = [page for page in pages if name in (page.name, *page.aliases)]
-    known_as = {folded(field): one for field, one in FIELD_NAMES.items()}.get(folded(name))
-    found = found or [page for page in pages if folded(name) in map(folded, (page.name, *page.aliases))]
-    if known_as and not any(page.kind == "loss" for page in found):
-        found.insert(0, find_loss(known_as.loss))
+    found, known_as = called(name)
     key = name.zfill(3) if name.isdecimal() else name
     texts = [f"{name} is {known_as.options()}"] if known_as else []
     texts += [_page(page, code) for page in found]
@@ -93,6 +88,7 @@ def _shown(name, code):
         texts += [_paper(paper) for paper in papers() if key in (paper.key, paper.number)]
     if texts:
         return "\n\n".join(texts)
+    pages = (page for kind in KINDS for page in pages_of(kind).values())
     known = [*(n for page in pages for n in (page.name, *page.aliases)), *(p.key for p in papers())]
     raise ValueError(f"show {name!r}: no {', '.join(KINDS)} or paper of that name{suggestion(name, known)}")
 

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from mini_repr.pages.names import UnknownName, choose, find_loss, folded
-from mini_repr.pages.registry import all_losses
+from mini_repr.pages.page import KINDS
+from mini_repr.pages.registry import all_losses, pages_of
 
 
 class Meant(NamedTuple):
@@ -50,6 +51,17 @@ FIELD_NAMES = {
     "mlm": Meant("cross_entropy", None, "language"),
     "mae_lm": Meant("cross_entropy", None, "language", {"style": "mae_lm"}),
 }
+
+
+def called(name):
+    """(pages of every kind that are called so, what the field means by it or None); the loss it means comes first."""
+    pages = [page for kind in KINDS for page in pages_of(kind).values()]
+    found = [page for page in pages if name in (page.name, *page.aliases)]
+    found = found or [page for page in pages if folded(name) in map(folded, (page.name, *page.aliases))]
+    known_as = {folded(field): one for field, one in FIELD_NAMES.items()}.get(folded(name))
+    if known_as and not any(page.kind == "loss" for page in found):
+        found.insert(0, find_loss(known_as.loss))
+    return found, known_as
 
 
 def meant(name):

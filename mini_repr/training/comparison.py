@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mini_repr.training import folder
-from mini_repr.training.table import COLUMNS
+from mini_repr.training.table import COLUMNS, aligned
 
 TRAINED = "trained"
 
@@ -28,9 +28,7 @@ def compared(paths):
         for c, title in COLUMNS.items()
         if any(c in scores for column in columns for scores in column)
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-    return "\n".join([*lines, *_differences([members[0][:2] for members in groups.values()])])
+    return "\n".join([aligned(rows), *_differences([members[0][:2] for members in groups.values()])])
 
 
 def _name(members):

@@ -1,8 +1,6 @@
 """What a trained run is worth: its table, its layers, its embeddings."""
 
-import os
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +25,7 @@ from mini_repr.nn import frames_of_tubes, word_counts
 from mini_repr.pages.names import choose
 from mini_repr.posthoc.loss_landscape import filter_normalised, surface
 from mini_repr.training import report
+from mini_repr.training.folder import refuse_taken, whole_file
 from mini_repr.training.run import WEIGHTS, Run
 from mini_repr.training.stored import load_data, open_folder, stored_settings
 
@@ -164,22 +163,11 @@ def embed(path, data, out, device=None):
     known, ``labels`` (N,) int64, and what further rows the run's method has. Texts one by one that a run of two towers
     embeds pass the first tower.
     """
-    if os.path.exists(out):
-        raise ValueError(f"--out {out}: exists already; choose another name or remove it")
-    if not Path(out).name or not Path(out).parent.is_dir():
-        raise ValueError(f"--out {out}: no folder {Path(out).parent}" if out else "--out: got '', expected a file")
+    refuse_taken(out)
     arrays = embeddings(path, data, device)
     shapes = {name: rows.shape for name, rows in arrays.items() if name not in ("is_test", "labels")}
-    temporary = f"{out}.{os.getpid()}.partial"
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-        os.replace(temporary, out)
-    except OSError as error:
-        raise ValueError(f"--out {out}: cannot be written: {error.strerror}") from None
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    with whole_file(out) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
     return shapes
 
 

@@ -273,6 +273,28 @@ def _write(path, text, mode="w"):
         file.write(text)
 
 
+def refuse_taken(out):
+    """Raise ValueError unless ``--out`` names a file that is not there yet, in a folder that is."""
+    if os.path.exists(out):
+        raise ValueError(f"--out {out}: exists already; choose another name or remove it")
+    if not Path(out).name or not Path(out).parent.is_dir():
+        raise ValueError(f"--out {out}: no folder {Path(out).parent}" if out else "--out: got '', expected a file")
+
+
+@contextlib.contextmanager
+def whole_file(out):
+    """A block that writes to the name it is given; only when it is done does the file stand at ``--out``."""
+    temporary = f"{out}.{os.getpid()}.partial"
+    try:
+        yield temporary
+        os.replace(temporary, out)
+    except OSError as error:
+        raise ValueError(f"--out {out}: cannot be written: {error.strerror}") from None
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
 @contextlib.contextmanager
 def writing(path):
     """A block that writes a file; a disk that is full or refuses is a RunError that names it."""

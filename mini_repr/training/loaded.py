@@ -3,7 +3,7 @@
 import numpy as np
 
 from mini_repr.methods import encode, encoded_kind
-from mini_repr.training import folder
+from mini_repr.training import session
 from mini_repr.training.evaluation import encoders_of, opened
 
 
@@ -17,13 +17,8 @@ class TrainedRun:
     """
 
     def __init__(self, run, data, scores):
-        self.settings, self.data, self.method, self.backend, self.scores = (
-            run.settings,
-            data,
-            run.method,
-            run.backend,
-            scores,
-        )
+        self.settings, self.method, self.backend = run.settings, run.method, run.backend
+        self.data, self.scores = data, scores
 
     def __repr__(self):
         return f"<run of {self.settings['loss']['name']} on {self.data.name}>"
@@ -61,6 +56,4 @@ def load_run(path, device="cpu"):
     """
     run, data = opened(path, device=device)
     run.method.eval()
-    home = folder.open_run(path)
-    scores = home.read_json(folder.REPORT) if run.finished and (home / folder.REPORT).exists() else None
-    return TrainedRun(run, data, scores)
+    return TrainedRun(run, data, session.stored_report(run, session.open_folder(path)))

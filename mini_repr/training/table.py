@@ -33,14 +33,13 @@ def table(scores):
     rows = [["", *(COLUMNS[c] for c in shown)]]
     for name, row in scores.items():
         rows.append([name, *(_cell(row, column) for column in shown)])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-    return "\n".join(lines)
+    return aligned(rows)
+
+
+def aligned(rows):
+    """Rows of strings as lines, the first column to the left and the others to the right."""
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return "\n".join("  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]) for row in rows)
 
 
 def _cell(row, column):

@@ -92,6 +92,14 @@ def test_a_run_again_from_its_settings(seeds, tmp_path):
     assert mini_repr.load_run(again).scores == mini_repr.load_run(first).scores
     (tmp_path / "broken.json").write_text("{")
     assert "not JSON" in run("train", "--config", tmp_path / "broken.json").stderr
+    for name, text, said in (
+        ("list.json", "[1]", "holds a list, expected sections"),
+        ("flat.json", '{"loss": 3}', "setting loss: got 3, expected a section"),
+        ("flat.toml", "loss = 3", "setting loss: got 3, expected a section"),
+    ):
+        (tmp_path / name).write_text(text)
+        done = run("train", "--config", tmp_path / name)
+        assert done.exit_code == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_neighbours_while_it_trains(seeds, tmp_path):
@@ -122,3 +130,4 @@ def test_papers_as_bibtex():
     assert "@misc{infonce," in said and "eprint = {2012.09740}" in said and "@misc{arxiv-1807.03748," in said
     assert run("cite", "092").stdout.startswith("@misc{infonce,")
     assert "no paper 'zzz'" in run("cite", "zzz").stderr
+    assert run("cite", "clip").stdout == run("cite", "InfoNCELoss").stdout == said  # as the field calls it
