@@ -24,12 +24,12 @@ def export(run, out):
     import numpy as np
 
     import mini_repr
-    from mini_repr.training.folder import refuse_taken, whole_file
+    from mini_repr.training.folder import refuse_taken_file, whole_file
 
     ending = Path(out).suffix
     if ending not in (".npz", ".safetensors"):
         raise ValueError(f"--out {out}: got ending {ending!r}, expected .npz or .safetensors")
-    refuse_taken(out)
+    refuse_taken_file(out)
     if ending == ".safetensors" and find_spec("safetensors") is None:
         raise ValueError(f"--out {out}: needs the package safetensors: pip install 'mini-repr[safetensors]'")
     loaded = mini_repr.load_run(run)

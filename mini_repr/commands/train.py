@@ -144,9 +144,12 @@ def train(out, resume, init_from, overwrite, seeds, variant, add, config_file, a
 def _train_seeds(world, chosen, out, seeds, overwrite, init_from):
     """Runs that differ by their seed alone, one after the other, and what they have in common."""
     from mini_repr.training.comparison import compared
+    from mini_repr.training.folder import refuse_taken_folder
 
     first = chosen.get("train", {}).get("seed", 0)
     places = [f"{out}-{number}" for number in range(1, seeds + 1)]
+    for place in places if world.is_first else ():  # before the first of them takes its time
+        refuse_taken_folder(place, overwrite)
     for number, place in enumerate(places):
         own = {**chosen, "train": {**chosen.get("train", {}), "seed": first + number}}
         _train(world, own, place, False, overwrite, init_from)

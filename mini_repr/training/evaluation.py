@@ -25,7 +25,7 @@ from mini_repr.nn import frames_of_tubes, word_counts
 from mini_repr.pages.names import choose
 from mini_repr.posthoc.loss_landscape import filter_normalised, surface
 from mini_repr.training import report
-from mini_repr.training.folder import refuse_taken, whole_file
+from mini_repr.training.folder import refuse_taken_file, whole_file
 from mini_repr.training.run import WEIGHTS, Run
 from mini_repr.training.stored import load_data, open_folder, stored_settings
 
@@ -163,7 +163,7 @@ def embed(path, data, out, device=None):
     known, ``labels`` (N,) int64, and what further rows the run's method has. Texts one by one that a run of two towers
     embeds pass the first tower.
     """
-    refuse_taken(out)
+    refuse_taken_file(out)
     arrays = embeddings(path, data, device)
     shapes = {name: rows.shape for name, rows in arrays.items() if name not in ("is_test", "labels")}
     with whole_file(out) as temporary, open(temporary, "wb") as file:

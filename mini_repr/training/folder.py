@@ -179,14 +179,14 @@ def create(path, overwrite=False):
     if folder.path.exists() and not folder.path.is_dir():
         raise RunError(f"--out {path}: is a file, expected a folder")
     _bring_back(folder.path)
-    _refuse_taken(path, overwrite)
+    refuse_taken_folder(path, overwrite)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"--out {path}: cannot be made: {error.strerror}") from None
     folder.lock()
     try:
-        _refuse_taken(path, overwrite)  # by a run that has ended since
+        refuse_taken_folder(path, overwrite)  # by a run that has ended since
         if [entry.name for entry in folder.path.iterdir()] == [LOCK]:
             return folder
         place = folder.path.resolve()
@@ -201,7 +201,8 @@ def create(path, overwrite=False):
     return beside
 
 
-def _refuse_taken(path, overwrite):
+def refuse_taken_folder(path, overwrite):
+    """Raise RunError where a folder holds something, or with ``overwrite`` something that no run wrote."""
     names = [entry.name for entry in Path(path).iterdir() if entry.name != LOCK] if Path(path).is_dir() else []
     if names and not overwrite:
         raise RunError(
@@ -273,7 +274,7 @@ def _write(path, text, mode="w"):
         file.write(text)
 
 
-def refuse_taken(out):
+def refuse_taken_file(out):
     """Raise ValueError unless ``--out`` names a file that is not there yet, in a folder that is."""
     if os.path.exists(out):
         raise ValueError(f"--out {out}: exists already; choose another name or remove it")

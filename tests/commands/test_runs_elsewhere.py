@@ -118,6 +118,10 @@ def test_neighbours_while_it_trains(seeds, tmp_path):
 def test_wrong_use(seeds, tmp_path):
     assert "--seeds needs --out" in run("train", "--seeds", 2).stderr
     assert "no such run folder" in run("compare", tmp_path / "none").stderr
+    (tmp_path / "taken-2").mkdir()
+    (tmp_path / "taken-2" / "notes").write_text("mine")
+    refused = run("train", "--loss", "infonce", *SMALL, "--seeds", 2, "--out", tmp_path / "taken")
+    assert refused.exit_code == 2 and "taken-2: not empty" in refused.stderr and not (tmp_path / "taken-1").exists()
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()
     for name in ("config.json", "env.json", "checkpoint.npz"):
