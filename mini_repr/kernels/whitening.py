@@ -6,8 +6,9 @@ from mini_repr.backend import backend_of
 
 def centred(x):
     """(x - mean, mean) of rows x (N, D). A constant column is exactly 0, whatever its mean rounds to."""
-    mean = backend_of(x).column_sums(x) / len(x)
-    return (x - mean) * (x != x[0]).any(axis=0), mean
+    backend = backend_of(x)
+    mean, changes = backend.column_means(x), (x != x[0]).astype(x.dtype)
+    return (x - mean) * (backend.column_sums(changes) > 0), mean
 
 
 @primitive
@@ -22,33 +23,33 @@ def whitened(x, /, eps=0.0):
     rows, width = x.shape
     keep = (1 - eps) / (rows - 1)
     apart, mean = centred(x)
-    covariance = keep * (apart.T @ apart)
-    diagonal = xp.arange(width)
-    covariance[diagonal, diagonal] += eps
+    covariance = keep * backend.product(apart.T, apart)
+    variance = covariance.reshape(-1)[:: width + 1]  # a view of its diagonal
+    variance += eps
     try:
         with backend.singular_raises():
             factor = xp.linalg.cholesky(covariance)
     except xp.linalg.LinAlgError:
         factor = xp.zeros_like(covariance)
     # A squared pivot is what a column varies beyond the columns before it: rounding alone leaves this much of it.
-    pivots, rounding = factor[diagonal, diagonal], xp.finfo(x.dtype).eps
-    limit = width * rounding * (covariance[diagonal, diagonal] + 16 * rounding * mean**2)
+    pivots, rounding = factor.diagonal(), xp.finfo(x.dtype).eps
+    limit = width * rounding * (variance + 16 * rounding * mean**2)
     if not bool((pivots * abs(pivots) > limit).all()):
         raise ValueError(
             f"got {rows} rows with a singular covariance of {width} columns, expected more than {width} rows and "
             "columns that vary each in its own way, or a larger eps"
         )
     whitening = backend.inverse_of_lower(factor)
-    z = apart @ whitening.T
+    z = backend.product(apart, whitening.T)
 
     def backward(g):
-        products = xp.tril(g.T @ z)
-        products += xp.tril(products, -1).T
-        inner = z @ products
+        products = backend.product(g.T, z)
+        mirrored = xp.where(xp.tri(width, dtype=bool), products, products.T)
+        inner = backend.product(z, mirrored)
         inner *= -keep
         inner += g
-        g_x = inner @ whitening
-        g_x -= backend.column_sums(g_x) / rows
+        g_x = backend.product(inner, whitening)
+        g_x -= backend.column_means(g_x)
         return g_x
 
     return z, backward
