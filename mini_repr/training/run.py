@@ -81,7 +81,8 @@ class Run:
         self.method.train()
         sums, norms, embeddings = {}, [], None
         with single_threaded_products:  # the step's own threads have the cores
-            for terms, norm, embeddings in self.steps():
+            for terms, norm, rows in self.steps():
+                embeddings = rows
                 norms.append(norm)
                 for name, value in terms.items():
                     sums[name] = sums.get(name, 0.0) + value
