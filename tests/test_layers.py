@@ -29,6 +29,7 @@ ROOMS = (
     "standins",
     "claims",
     "conformance",
+    "book",
     "commands",
     "cli",
 )

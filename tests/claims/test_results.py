@@ -1,8 +1,6 @@
-"""The stored results: each belongs to its experiment as it stands, says what it says, and stands in the README."""
+"""The stored results: each belongs to its experiment as it stands and says what it says."""
 
 import json
-import runpy
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -11,8 +9,6 @@ from mini_repr.claims.bench import results
 from mini_repr.claims.bench.claim import Claim, bounds, higher, verdict
 from mini_repr.claims.bench.keys import claim_keys, find_claim
 from mini_repr.cli import main
-
-ROOT = Path(__file__).parents[2]
 
 
 def measure(seed):
@@ -54,11 +50,6 @@ def test_every_claim_has_the_result_of_its_experiment(key):
 
 def test_no_result_without_a_claim():
     assert {path.stem for path in results.FOLDER.glob("*")} <= set(claim_keys())
-
-
-def test_the_readme_has_the_stored_verdicts():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert runpy.run_path(str(ROOT / "scripts" / "run_claims.py"))["with_table"](text) == text
 
 
 def test_record_stores_what_stored_shows(own_folder):
