@@ -445,7 +445,7 @@ def bandwidth():
     column = new(rows, 1)
     numbers = 1e-3, 1e-8, 0.9, 0.1, 0.999, 0.001, 0.99
     calls = {
-        biased_gelu: (new(1024), wide, other),
+        biased_gelu: (new(1024), wide, None, other),
         gelu_and_slope: (wide, other, third),
         normalise_into: (wide, 1e-5, other, column),
         normalise_back_into: (wide, column, None, other, third),
