@@ -105,6 +105,11 @@ RUNS = {
         "method": {"name": "two_tasks"},
         "encoder": {"name": "text", "width": 16, "hidden": 16, "buckets": 64},
     },
+    "image_text": {
+        "loss": {"name": "infonce", "learn": ["temperature"]},
+        "data": {"name": "captions", "count": 64},
+        "encoder": {**SMALL_VIT, "pooling": "max"},
+    },
     "simcse": {"loss": {"name": "infonce"}, **SENTENCES},
     "unsee": {"loss": {"name": "corinfomax"}, "method": {"name": "unsee"}, **SENTENCES},
     "language": {"loss": {"name": "cross_entropy"}, **SENTENCES},
