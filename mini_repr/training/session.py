@@ -79,7 +79,7 @@ def prepare(chosen, data=None):
     if kind_of(data) == "images" and settings["method"]["views"] is None:
         own = find("method", settings["method"]["name"]).thing.default_views
         settings["method"]["views"] = default_views(data.train.images) if own is None else own
-    if settings["train"]["knn_every"] and (kind_of(data) == "texts" or data.train.labels is None):
+    if settings["train"]["knn_every"] and (kind_of(data) in ("texts", "captions") or data.train.labels is None):
         raise config.ConfigError(
             f"setting train.knn_every: got {settings['train']['knn_every']}, expected 0: {data.name} has no labels of "
             "single rows"
