@@ -34,6 +34,11 @@ class Variant(NamedTuple):
     settings: dict
     needs: tuple = ()  # optional arrays without which these settings are no use
 
+    @property
+    def as_text(self):
+        """``negatives=queue, symmetric=False``."""
+        return ", ".join(f"{name}={value}" for name, value in self.settings.items())
+
 
 def variant(description, needs=(), **settings):
     """Declare a variant: ``variant("sum over rows", reduction="sum")``."""
@@ -49,6 +54,13 @@ class Parameter(NamedTuple):
 
     required = inspect.Parameter.empty
 
+    @property
+    def default_text(self):
+        """``default 0.1`` or ``required``."""
+        if self.default is self.required:
+            return "required"
+        return f"default {self.default:.6g}" if isinstance(self.default, float) else f"default {self.default}"
+
 
 class Page:
     """A declared thing.
@@ -57,11 +69,15 @@ class Page:
         kind: one of ``KINDS``. thing: the function or class. papers: catalogue numbers, such as ("092",).
         name: what users type; the thing's own name by default. aliases: other names of the field for it.
         variants: {name: variant(...)}. sizes: {letter: size} for sampled inputs, where the general ones do not fit.
+        tex: {"definition": ..., "gradient": ...}, one or both: the formulas of these sections of the text as TeX, with
+            an empty line between two, for the book.
     """
 
     one_dtype = True  # whether all floating-point arrays of a call must be of one dtype
 
-    def __init__(self, kind, thing, papers, *, name=None, aliases=(), variants=None, invariants=(), sizes=None):
+    def __init__(
+        self, kind, thing, papers, *, name=None, aliases=(), variants=None, invariants=(), sizes=None, tex=None
+    ):
         self.kind = kind
         self.thing = thing
         self.name = name or thing.__name__
@@ -70,6 +86,9 @@ class Page:
         self.variants = variants or {}
         self.invariants = tuple(invariants)
         self.sizes = sizes or {}
+        self.tex = tex or {}
+        if not set(self.tex) <= {"definition", "gradient"}:
+            raise TypeError(f"{self.name}: tex: got {', '.join(self.tex)}, expected definition, gradient or both")
         self.literal = None  # the literal form, once ``@definition(page)`` has declared it
         self.__name__ = self.name
         self.__module__ = thing.__module__
