@@ -15,7 +15,7 @@ from mini_repr.book.prose import ARXIV, chapter_html, html, inline, is_formula, 
 from mini_repr.book.source import Definition, highlighted, modules, users
 from mini_repr.catalogue import paper
 from mini_repr.claims.bench.keys import claim_keys, find_claim
-from mini_repr.claims.bench.report import circumstances, deciding, effect, report
+from mini_repr.claims.bench.report import arms_table, circumstances, deciding, effect
 from mini_repr.claims.bench.results import stored
 from mini_repr.data import GENERATED, options_of
 from mini_repr.nn import Heads
@@ -52,8 +52,8 @@ def code(text):
     return Markup("<code>{}</code>").format(text)
 
 
-def command_line(text):
-    """What one types in a terminal."""
+def as_typed(text):
+    """Text in the type of code, as it stands: what one types in a terminal, or sees there."""
     return Markup('<pre class="code">{}</pre>').format(text)
 
 
@@ -85,7 +85,7 @@ def of_page(page, book):
         shown += of_claim_in_short(paper(number).key, book)
     shown += _code(page, book)
     shown += [("Used by", _used_by(_definition_of(page.thing), book))]
-    shown += [("Cite", command_line("\n\n".join(bibtex(page.name))))] if page.papers else []
+    shown += [("Cite", as_typed("\n\n".join(bibtex(page.name))))] if page.papers else []
     return shown
 
 
@@ -212,10 +212,10 @@ def of_claim(key, book):
         )
         shown += [
             ("What is expected", figure + table(("", "expectation", "verdict", "difference"), expects)),
-            ("Arms", Markup('<pre class="code">{}</pre>').format(report(result, 100))),
+            ("Arms", as_typed("\n".join(arms_table(result["arms"], 100)))),
         ]
     shown += [
-        ("Measure again", command_line(f"mini-repr claim {key}\nmini-repr claim {key} --stored")),
+        ("Measure again", as_typed(f"mini-repr claim {key}\nmini-repr claim {key} --stored")),
         ("The code", highlighted(module, book.definition)),
     ]
     return shown
@@ -228,7 +228,7 @@ def of_paper(one, book):
     places = [link(book.place(where), where) for where in one.where]
     rows += [("where", Markup(", ").join(places)), ("planned for", "" if one.where else ", ".join(one.rooms))]
     shown = [("", table(("", ""), [row for row in rows if row[1]]))]
-    return [*shown, *of_claim_in_short(one.key, book), ("Cite", command_line("\n\n".join(bibtex(one.key))))]
+    return [*shown, *of_claim_in_short(one.key, book), ("Cite", as_typed("\n\n".join(bibtex(one.key))))]
 
 
 def of_primitive(name, function, book):
@@ -253,7 +253,7 @@ def of_view(name, cls, book):
         ("", html(_paragraphs(cls), book.named)),
         ("", table(("", ""), [_where(at, book)])),
         ("Settings, in the order in which they are typed", table(("", "", ""), rows)),
-        ("Use", command_line(f"mini-repr train --loss infonce --views {name}")),
+        ("Use", as_typed(f"mini-repr train --loss infonce --views {name}")),
         ("The code", highlighted(at.module, book.definition, at.name)),
     ]
 
@@ -274,7 +274,7 @@ def of_standin(name, at, book):
     return [
         ("", html(_text_of(at), book.named)),
         ("", table(("", ""), [("trains for", f"about {STANDINS[name].seconds} s of one core")])),
-        ("Train", command_line(f"mini-repr standin train {name}")),
+        ("Train", as_typed(f"mini-repr standin train {name}")),
         ("The code", highlighted(at.module, book.definition)),
     ]
 
@@ -285,7 +285,7 @@ def of_command(name, command, book):
     for path, one in _commands(name, command):
         context = click.Context(one, info_name=f"mini-repr {path}")
         options = [(code(", ".join(p.opts)), (p.help or "").strip()) for p in one.params if isinstance(p, click.Option)]
-        usage = command_line(one.get_usage(context).removeprefix("Usage: "))
+        usage = as_typed(one.get_usage(context).removeprefix("Usage: "))
         text = Markup().join(_help_paragraph(block) for block in inspect.cleandoc(one.help or "").split("\n\n"))
         title = f"mini-repr {path}" if path != name else ""
         shown += [(title, usage + text + table(("", ""), options))]
@@ -296,7 +296,7 @@ def of_command(name, command, book):
 def _help_paragraph(block):
     """One paragraph of a command's help; click keeps the lines of those that begin with a backspace."""
     if block.startswith("\b"):
-        return command_line(block.removeprefix("\b\n"))
+        return as_typed(block.removeprefix("\b\n"))
     return Markup("<p>{}</p>").format(block)
 
 
@@ -308,7 +308,7 @@ def _commands(path, command):
 
 def of_chapter(name, book):
     """A chapter, its links led to pages of the book."""
-    return [("", chapter_html(chapter(name), book.file, lambda text: command_line(text)))]
+    return [("", chapter_html(chapter(name), book.file, lambda text: as_typed(text)))]
 
 
 def of_source(module, book):

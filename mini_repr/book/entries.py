@@ -145,8 +145,8 @@ def _claim(key):
     result = stored(key)
     badges = (result["verdict"], f"{result['seeds']} seeds") if result else ("not measured yet",)
     sections = partial(contents.of_claim, key)
-    words, at = (find_claim(key).paper,), Definition(f"mini_repr.claims.{key}")
-    return Entry("claim", key, find_claim(key).says, sections, words=words, defines=at, badges=badges)
+    at = Definition(f"mini_repr.claims.{key}")
+    return Entry("claim", key, find_claim(key).says, sections, defines=at, badges=badges)
 
 
 def _source(name):
