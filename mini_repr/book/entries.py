@@ -115,7 +115,7 @@ def _page(page):
     words += [field for field, meant in FIELD_NAMES.items() if page.kind == "loss" and meant.loss == page.name]
     at = Definition(page.thing.__module__, page.thing.__name__)
     group = page.compares if page.kind == "loss" else ""
-    heading = page.__doc__.partition(":")[0] if page.kind == "loss" else ""
+    heading = page.own_text.partition(":")[0] if page.kind == "loss" else ""
     sections = partial(contents.of_page, page)
     return Entry(
         page.kind,

@@ -8,6 +8,7 @@ the two.
 
 import inspect
 import sys
+import textwrap
 from typing import NamedTuple
 
 from mini_repr.backend import CPU, backend_of
@@ -93,8 +94,9 @@ class Page:
         self.__name__ = self.name
         self.__module__ = thing.__module__
         # A function without a text of its own has that of its module: one page, one thing.
-        self.__doc__ = inspect.cleandoc(thing.__doc__ or sys.modules[thing.__module__].__doc__)
+        self.own_text = inspect.cleandoc(thing.__doc__ or sys.modules[thing.__module__].__doc__)
         self.__signature__ = inspect.signature(thing)
+        self.__doc__ = f"{self.call}\n\n{self.own_text}"  # as of NumPy's ufuncs: help() has no other place for it
         self.parameters = {
             p.name: Parameter(p.name, p.annotation, p.default)
             for p in self.__signature__.parameters.values()
@@ -106,15 +108,22 @@ class Page:
         return f"<{self.kind} {self.name}>"
 
     @property
+    def call(self):
+        """How it is called, names and defaults: ``infonce(a, b, temperature=0.1, ...)``."""
+        arguments = self.__signature__.parameters.values()
+        shown = ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in arguments)
+        return textwrap.fill(f"{self.thing.__name__}({shown})", 100, subsequent_indent="    ", break_on_hyphens=False)
+
+    @property
     def text(self):
         """What it is, its equations, shapes, errors and source: its module's text, and its own where it has one."""
         module_text = inspect.cleandoc(sys.modules[self.__module__].__doc__)
-        return self.__doc__ if self.__doc__ == module_text else f"{module_text}\n\n{self.__doc__}"
+        return self.own_text if self.own_text == module_text else f"{module_text}\n\n{self.own_text}"
 
     @property
     def summary(self):
         """The first line of its own text; of a loss without its name before the colon."""
-        first = self.__doc__.splitlines()[0]
+        first = self.own_text.splitlines()[0]
         return first.partition(": ")[2] if self.kind == "loss" else first
 
     @property
