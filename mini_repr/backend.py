@@ -61,6 +61,9 @@ class NumpyBackend:
         """The array's values on the host."""
         return np.asarray(array)
 
+    def use(self):
+        """Make this the device of the calling thread."""
+
     def synchronize(self):
         """Wait until all work queued on the device is done (immediate on the host)."""
 
@@ -120,6 +123,10 @@ class NumpyBackend:
     def column_sums(self, array, axes=1):
         """The sum over the first ``axes`` axes."""
         return array.sum(axis=tuple(range(axes)))
+
+    def column_means(self, rows):
+        """The mean over the first axis."""
+        return self.column_sums(rows) / len(rows)
 
     def empty_heads(self, shape, dtype):
         """An array (B, N, parts, heads, D) without values, in the order of memory that suits products head by head."""
@@ -235,6 +242,9 @@ class CupyBackend(NumpyBackend):
     def to_numpy(self, array):
         return self.xp.asnumpy(array)
 
+    def use(self):
+        self.xp.cuda.Device(self._index).use()
+
     def synchronize(self):
         self.xp.cuda.Device(self._index).synchronize()
 
@@ -294,7 +304,9 @@ class CupyBackend(NumpyBackend):
         count, shape = math.prod(array.shape[:axes]), array.shape[axes:]
         if not shape or not array.size or array.dtype.char not in "fd":
             return super().column_sums(array, axes)
-        return self.product(self._ones(count, array.dtype.char), array.reshape(count, -1)).reshape(shape)
+        sums = self.xp.empty(shape, array.dtype)
+        self.matmul(self._ones(count, array.dtype.char), array.reshape(count, -1), out=sums.reshape(1, -1))
+        return sums
 
     @lru_cache(maxsize=16)  # noqa: B019 (there is one backend a device, for good)
     def _ones(self, count, char):

@@ -100,12 +100,13 @@ def raises(call):
 def kernels():
     """Every CUDA form against its NumPy form, in units in the last place of the largest element."""
     sys.path.insert(0, str(ROOT / "tests" / "helpers"))
-    from fused_cases import cases
+    from fused_cases import USED_UP, cases
 
     backend = gpu()
     for dtype in ("float32", "float64"):
         for name, arguments in cases(dtype):
-            yield tried({"kernel": name, "dtype": dtype}, units_apart, backend, name, arguments, dtype)
+            what = {"kernel": name, "dtype": dtype}
+            yield tried(what, units_apart, backend, name, arguments, dtype, name in USED_UP)
 
 
 def tried(what, work, *arguments):
@@ -116,8 +117,8 @@ def tried(what, work, *arguments):
         return {**what, "failed": f"{type(error).__name__}: {str(error)[-300:]}"}
 
 
-def units_apart(backend, name, arguments, dtype):
-    """How far both forms of a formula lie apart at host arguments."""
+def units_apart(backend, name, arguments, dtype, but_the_first):
+    """How far both forms of a formula lie apart at host arguments, ``but_the_first`` of those that are written."""
     from mini_repr.backend import CPU
     from mini_repr.fused import KERNELS
 
@@ -128,9 +129,7 @@ def units_apart(backend, name, arguments, dtype):
     with np.errstate(all="ignore"):
         kernel.form(CPU, *expected)
     pairs = list(zip(map(backend.to_numpy, moved[len(kernel.reads) :]), expected[len(kernel.reads) :], strict=True))
-    if name == "normalise_back_into":  # NumPy's form uses up its gradient
-        pairs = pairs[1:]
-    return {"units": max(apart(*pair, dtype) for pair in pairs)}
+    return {"units": max(apart(*pair, dtype) for pair in pairs[but_the_first:])}
 
 
 def apart(found, expected, dtype):
@@ -298,14 +297,11 @@ def last(output, word=""):
 
 
 def step():
-    """A training step by its phases, and whether it waits."""
+    """A training step by its phases, then as a run takes it, by the epoch."""
     from mini_repr.autograd import split
-    from mini_repr.data import parse_views
-    from mini_repr.data.views import DEFAULT_VIEWS
     from mini_repr.losses.pairs.infonce import infonce
     from mini_repr.nn import ProjectionHead, Sequential, ViT
     from mini_repr.optim import AdamW
-    from mini_repr.optim.clip import squared_norm
 
     backend = gpu()
     for batch, width in SIZES:
@@ -313,9 +309,8 @@ def step():
         encoder = ViT((1, 28, 28), rng, patch=4, width=width, depth=4, heads=width // 32)
         head = ProjectionHead(width, 256, 128, rng)
         network = Sequential(encoder, lambda encoded: encoded.pooled, head).to(backend)
-        optimizer, views = AdamW(network.named_parameters(), 1e-3), parse_views(DEFAULT_VIEWS)
-        images = backend.asarray(rng.random((batch, 1, 28, 28), dtype=np.float32))
-        pair = backend.xp.concatenate([images, images])
+        optimizer = AdamW(network.named_parameters(), 1e-3)
+        pair = backend.asarray(rng.random((2 * batch, 1, 28, 28), dtype=np.float32))
 
         def forward(network=network, pair=pair, batch=batch):
             return infonce(*split(network(pair), (batch, batch)), temperature=0.2)
@@ -328,19 +323,32 @@ def step():
             both()
             optimizer.step()
 
-        def whole(both=both, optimizer=optimizer, views=views, images=images, rng=rng):
-            views(images, rng), views(images, rng)
-            both()
-            backend.read([squared_norm(optimizer.parameters)])
-            optimizer.step()
-
-        phases = {"views": lambda v=views, i=images, r=rng: (v(i, r), v(i, r)), "forward": forward}
-        phases |= {"forward and backward": both, "update": optimizer.step, "step": updated}
-        phases |= {"step with its views and norm": whole}
+        phases = {"forward": forward, "forward and backward": both, "update": optimizer.step, "step": updated}
         for phase, work in phases.items():
             what = {"ours": phase, "batch": batch, "width": width}
             yield tried(what, speed, backend, {"seconds": work})
+        for ahead in (False, True):
+            what = {"run": "step of an epoch", "batch": batch, "width": width, "views drawn ahead": ahead}
+            yield tried(what, epoch, backend, batch, width, ahead)
         yield {"ours": "pool", "batch": batch, "width": width, "bytes": backend.memory_used()}
+
+
+def epoch(backend, batch, width, ahead, steps=10):
+    """Seconds of a step in an epoch of InfoNCE on random images, views and all, after an epoch to warm up."""
+    from mini_repr.data.dataset import Dataset, ImageSet
+    from mini_repr.training.run import Run
+    from mini_repr.training.session import prepare
+
+    images = np.random.default_rng(0).random((steps * batch, 1, 28, 28), dtype=np.float32)
+    data = Dataset("random", *(ImageSet("random", part) for part in (images, images[:2])))
+    chosen = {"loss": {"name": "infonce"}, "train": {"batch_size": batch, "epochs": 2}}
+    chosen["encoder"] = {"name": "vit", "width": width, "depth": 4, "heads": width // 32, "patch": 4}
+    run = Run(*prepare(chosen, data), backend)
+    run.draws_ahead = ahead
+    list(run.steps())
+    started = time.perf_counter()
+    list(run.steps())
+    return {"seconds": (time.perf_counter() - started) / steps}
 
 
 def torch_step():
@@ -384,12 +392,13 @@ def loss_speed():
 
     backend, losses = gpu(), all_losses()
     host, classes = bench.rows(*LOSS_SHAPE), np.arange(LOSS_SHAPE[0]) % 64
-    a, b, labels = (backend.asarray(x) for x in (*host, classes))
+    a, b = (backend.asarray(x) for x in host)
     for name, options in bench.LOSSES.items():
         loss = losses[bench.NAME.get(name, name)]
 
         def work(loss=loss, options=options):
-            second = labels if loss.compares == "labels" else Tensor(b, requires_grad=True)
+            # Labels stay on the host, as the training loop gives them.
+            second = classes if loss.compares == "labels" else Tensor(b, requires_grad=True)
             loss(Tensor(a, requires_grad=True), second, **options).backward()
 
         yield tried({"loss": name, "shape": LOSS_SHAPE}, speed, backend, {"ours": work})
@@ -436,7 +445,7 @@ def bandwidth():
     column = new(rows, 1)
     numbers = 1e-3, 1e-8, 0.9, 0.1, 0.999, 0.001, 0.99
     calls = {
-        biased_gelu: (new(1024), wide, other),
+        biased_gelu: (new(1024), wide, None, other),
         gelu_and_slope: (wide, other, third),
         normalise_into: (wide, 1e-5, other, column),
         normalise_back_into: (wide, column, None, other, third),
@@ -538,6 +547,8 @@ def run_apart(name, write):
     command = [sys.executable, __file__, "--here", name, "--device", DEVICE]
     started = time.perf_counter()
     environment = {"CUPY_CACHE_DIR": str(Path(tempfile.gettempdir()) / "mini_repr_kernels"), **os.environ}
+    # The package beside this script, installed or not.
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     piped = {"stdout": subprocess.PIPE, "text": True, "start_new_session": True}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, **piped)
     stopped = threading.Event()

@@ -149,19 +149,29 @@ def stop_gradient(tensor):
 
 def _backpropagate(root, gradient):
     """Visit the recorded calls, the latest first, and add each gradient where it belongs."""
-    waiting = []
-    _accumulate(root.origin or root, gradient, waiting)
+    waiting, lent = [], {id(gradient): None}
+    _accumulate(root.origin or root, gradient, waiting, lent)
     while waiting:
         for argument, gradient in heapq.heappop(waiting).differentiate():
-            _accumulate(argument, gradient, waiting)
+            _accumulate(argument, gradient, waiting, lent)
 
 
-def _accumulate(argument, gradient, waiting):
-    """Add a gradient to those of a leaf tensor, or of a computed one by its Origin; its node then waits for a visit."""
+def _accumulate(argument, gradient, waiting, lent):
+    """Add a gradient to those of a leaf tensor, or of a computed one by its Origin; its node then waits for a visit.
+
+    A leaf keeps an array of its own: what it is given, or a copy of what others may see. ``lent``: {id: leaf} of arrays
+    that were given during this walk, which calls that are still to be visited may have been given too (None: root).
+    """
     gradient = unbroadcast(_as_array(gradient), argument.shape).astype(argument.dtype, copy=False)
     if isinstance(argument, Tensor):
         if argument.grad is None:
-            argument.grad = gradient.copy()  # two leaves may have been given one array
+            # A view shares its memory, and two leaves may be given one array.
+            shared = gradient.base is not None or id(gradient) in lent or not gradient.flags.c_contiguous
+            argument.grad = gradient.copy() if shared else gradient
+            if not shared:
+                lent[id(gradient)] = argument
+        elif lent.get(id(argument.grad)) is argument:
+            argument.grad = _as_array(argument.grad + gradient)
         else:
             argument.grad += gradient
         return

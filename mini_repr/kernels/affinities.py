@@ -72,24 +72,25 @@ def _affinities(a, b, kernel, temperature):
 
     ``back(weights, tiles)`` takes the gradient of each tile's x·y or |x - y|² to those of a, b and the temperature.
     """
-    xp = backend_of(a).xp
+    xp, column_sums = backend_of(a).xp, backend_of(a).column_sums
     scale, distances = 1 / temperature, kernel in ("gaussian", "student_t")
     x, y, to_a, to_b = a, b, lambda g: g, lambda g: g
     if kernel == "cosine":
         (x, to_a), (y, to_b) = unit_rows.on_arrays(a), unit_rows.on_arrays(b)
     elif distances:  # a shift of all rows changes no distance, and saves digits
-        x, y = a - b.mean(axis=0), b - b.mean(axis=0)
+        mean = backend_of(b).column_means(b)
+        x, y = a - mean, b - mean
     elif kernel == "clusters":
         (x, to_scores_a), (members, _) = softmax.on_arrays(a * scale), softmax.on_arrays(b * scale)
         least = xp.finfo(a.dtype).tiny
-        sizes = xp.maximum(members.sum(axis=0), least)
+        sizes = xp.maximum(column_sums(members), least)
         y = members / sizes
 
         def to_a(g):
             return to_scores_a(g) * scale
 
         def to_b(g):  # through members / sizes and the softmax at once: 1 / sizes, of an empty cluster, has overflown
-            g_scores = y * (g - (g * y).sum(axis=0))
+            g_scores = y * (g - column_sums(g * y))
             g_scores -= members * g_scores.sum(axis=1, keepdims=True)
             return g_scores * scale
 
@@ -118,7 +119,7 @@ def _affinities(a, b, kernel, temperature):
             g_y += w.T @ x[part]
             if distances:
                 g_x[part] -= w.sum(axis=1)[:, None] * x[part]
-                g_y -= w.sum(axis=0)[:, None] * y
+                g_y -= column_sums(w)[:, None] * y
         if distances:  # the gradient of |x - y|² is 2 (x - y)
             g_x *= -2
             g_y *= -2

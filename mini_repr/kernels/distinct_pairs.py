@@ -26,7 +26,7 @@ def pair_log_mean_exp(x, /, scale, distances=True, self_pairs=False, tile=None):
     xp = backend_of(x).xp
     slope = -scale if distances else scale
     if distances:
-        x = x - x.mean(axis=0)
+        x = x - backend_of(x).column_means(x)
 
     # The sum is top + log(total). The two stay apart: where distances are large, their sum has lost digits of e^L.
     def tops_and_totals(blocks):
@@ -69,7 +69,7 @@ def pair_log_mean_exp(x, /, scale, distances=True, self_pairs=False, tile=None):
 def pair_hinge(x, /, margin, tile=None):
     """Sum over the pairs i < j of max(0, margin - |x_i - x_j|²)²: a 0-d array."""
     xp = backend_of(x).xp
-    x = x - x.mean(axis=0)
+    x = x - backend_of(x).column_means(x)
 
     def shortfall(values):
         xp.subtract(margin, values, out=values)

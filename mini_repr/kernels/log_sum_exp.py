@@ -12,8 +12,8 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from mini_repr.autograd import primitive
-from mini_repr.backend import backend_of, blocks_of, waits_to_read
-from mini_repr.fused import by_rows
+from mini_repr.backend import backend_of, blocks_of, is_array, waits_to_read
+from mini_repr.fused import by_rows, elementwise
 from mini_repr.kernels.tiles import row_tiles
 
 # Columns per block: with the rows of a tile about the products' best shape.
@@ -133,13 +133,13 @@ def similarity_logsumexp(
         col_total = sweep(sum_columns, zeros)
     else:
         sweep(sum_rows, no_sums)
-    over = LogSums(_log(xp, row_total) + row_top, _log(xp, col_total) + col_top if columns else None)
+    over = LogSums(log_total(backend, row_total, row_top), log_total(backend, col_total, col_top) if columns else None)
 
     def backward(g):
         g_rows, g_cols = g
         g_rows = xp.zeros_like(row_total) if g_rows is None else g_rows
-        row_weight = g_rows / xp.where(row_total == 0, 1, row_total)
-        col_weight = None if g_cols is None else g_cols / xp.where(col_total == 0, 1, col_total)
+        row_weight = _weight(backend, g_rows, row_total)
+        col_weight = None if g_cols is None else _weight(backend, g_cols, col_total)
         g_x = xp.zeros_like(x)
 
         def visit(rows, cols, logits, g_y):
@@ -363,7 +363,39 @@ def _finite_or_zero(xp, values):
     return xp.where(xp.isfinite(values), values, 0)
 
 
-def _log(xp, total):
-    """log, with -inf for 0 (nothing was summed) and no warning."""
+def log_total(backend, total, top):
+    """log(total) + top, where ``top`` is (M,) as ``total`` is, or a number; -inf for a total of 0: of nothing."""
+    over = backend.xp.empty_like(total)
+    log_total_into(backend, *((0.0, top) if is_array(top) else (top, None)), total, over)
+    return over
+
+
+@elementwise(
+    "number shift, T top, T total",
+    "T over",
+    """
+    over = total <= 0 ? -INFINITY : log(total) + shift;
+    #ifdef WITH_TOP
+        over += top;
+    #endif
+    """,
+)
+def log_total_into(backend, shift, top, total, over):
+    """Fill ``over`` (M,) with log(total) + shift, + top (M,) where it is not None; -inf where ``total`` is 0."""
+    xp = backend.xp
     empty = total <= 0
-    return xp.where(empty, -xp.inf, xp.log(xp.where(empty, 1, total)))
+    over[...] = xp.where(empty, -xp.inf, xp.log(xp.where(empty, 1, total)))
+    over += shift if top is None else top
+
+
+def _weight(backend, g, total):
+    """g / total (M,), g where ``total`` is 0."""
+    weight = backend.xp.empty_like(total)
+    weight_into(backend, g, total, weight)
+    return weight
+
+
+@elementwise("T g, T total", "T weight", "weight = g / (total == 0 ? (T)1 : total);")
+def weight_into(backend, g, total, weight):
+    xp = backend.xp
+    xp.divide(g, xp.where(total == 0, 1, total), out=weight)

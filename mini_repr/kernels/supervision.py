@@ -30,7 +30,7 @@ def nearest_neighbours(x, k):
         raise ValueError(f"nearest_neighbours: k: got {k}, expected 1 to {len(x) - 1}, the other rows")
     xp = backend_of(x).xp
     marks = xp.zeros((len(x), len(x)), dtype=x.dtype)
-    marks[xp.arange(len(x))[:, None], nearest_rows(x - x.mean(axis=0), k)] = 1
+    marks[xp.arange(len(x))[:, None], nearest_rows(x - backend_of(x).column_means(x), k)] = 1
     return marks
 
 
@@ -103,14 +103,14 @@ def shared_clusters(assignments, others=None):
     A walk from a row to a cluster of its, and on to one of that cluster's rows (itself included).
     """
     others = assignments if others is None else others
-    sizes = others.sum(axis=0)
+    sizes = backend_of(others).column_sums(others)
     return assignments @ (others / backend_of(sizes).xp.where(sizes > 0, sizes, 1)).T
 
 
 def _squared_distances(x):
     """(N, N), infinite from each row to itself."""
     xp = backend_of(x).xp
-    x = x - x.mean(axis=0)
+    x = x - backend_of(x).column_means(x)
     squares = (x * x).sum(axis=1)
     distances = x @ x.T
     distances *= -2

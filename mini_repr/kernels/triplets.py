@@ -41,7 +41,7 @@ def triplet_sum(u, /, labels, anchors, others, margin, mining, distance, penalty
     """
     backend, label_xp = backend_of(u), backend_of(labels).xp
     xp = backend.xp
-    points = u - u.mean(axis=0)
+    points = u - backend.column_means(u)
     by_class = label_xp.argsort(labels)  # the members of row i's class: by_class[first[i]] and the next members[i] - 1
     first = label_xp.searchsorted(labels[by_class], labels)
     members = label_xp.searchsorted(labels[by_class], labels, side="right") - first
@@ -92,7 +92,7 @@ def triplet_sum(u, /, labels, anchors, others, margin, mining, distance, penalty
             g_d /= xp.where(d > 0, 2 * d, xp.inf)  # from distances to their squares
         g_d *= 2
         pull[rows] += g_d.sum(axis=1)[:, None] * points[rows] - g_d @ points
-        pull += g_d.sum(axis=0)[:, None] * points - g_d.T @ points[rows]
+        pull += backend.column_sums(g_d)[:, None] * points - g_d.T @ points[rows]
     sums = TripletSum(*(xp.asarray(one, dtype=u.dtype) for one in (total, triplets, active)))
     return sums, lambda g: pull * g[0]
 

@@ -2,12 +2,23 @@
 
 from mini_repr.autograd import primitive
 from mini_repr.backend import backend_of
+from mini_repr.fused import elementwise
 
 
 def centred(x):
     """(x - mean, mean) of rows x (N, D). A constant column is exactly 0, whatever its mean rounds to."""
-    mean = backend_of(x).column_sums(x) / len(x)
-    return (x - mean) * (x != x[0]).any(axis=0), mean
+    backend = backend_of(x)
+    mean, changes = backend.column_means(x), (x != x[0]).astype(x.dtype)
+    apart = backend.xp.empty_like(x)
+    centre_into(backend, x, mean, backend.column_sums(changes), apart)
+    return apart, mean
+
+
+@elementwise("T x, T mean, T changes", "T apart", "apart = changes > 0 ? x - mean : (T)0;")
+def centre_into(backend, x, mean, changes, apart):
+    """Fill ``apart`` (N, D) with x - mean, 0 in columns of which no row ``changes`` (D,)."""
+    backend.xp.subtract(x, mean, out=apart)
+    apart *= changes > 0
 
 
 @primitive
@@ -22,33 +33,49 @@ def whitened(x, /, eps=0.0):
     rows, width = x.shape
     keep = (1 - eps) / (rows - 1)
     apart, mean = centred(x)
-    covariance = keep * (apart.T @ apart)
-    diagonal = xp.arange(width)
-    covariance[diagonal, diagonal] += eps
+    covariance = keep * backend.product(apart.T, apart)
+    covariance.reshape(-1)[:: width + 1] += eps  # its diagonal
     try:
         with backend.singular_raises():
             factor = xp.linalg.cholesky(covariance)
     except xp.linalg.LinAlgError:
         factor = xp.zeros_like(covariance)
-    # A squared pivot is what a column varies beyond the columns before it: rounding alone leaves this much of it.
-    pivots, rounding = factor[diagonal, diagonal], xp.finfo(x.dtype).eps
-    limit = width * rounding * (covariance[diagonal, diagonal] + 16 * rounding * mean**2)
-    if not bool((pivots * abs(pivots) > limit).all()):
+    excess = xp.empty_like(mean)
+    pivot_excess(backend, factor, covariance, mean, float(xp.finfo(x.dtype).eps), width, excess)
+    if not bool((excess > 0).all()):
         raise ValueError(
             f"got {rows} rows with a singular covariance of {width} columns, expected more than {width} rows and "
             "columns that vary each in its own way, or a larger eps"
         )
     whitening = backend.inverse_of_lower(factor)
-    z = apart @ whitening.T
+    z = backend.product(apart, whitening.T)
 
     def backward(g):
-        products = xp.tril(g.T @ z)
-        products += xp.tril(products, -1).T
-        inner = z @ products
+        products = backend.product(g.T, z)
+        mirrored = xp.where(xp.tri(width, dtype=bool), products, products.T)
+        inner = backend.product(z, mirrored)
         inner *= -keep
         inner += g
-        g_x = inner @ whitening
-        g_x -= backend.column_sums(g_x) / rows
+        g_x = backend.product(inner, whitening)
+        g_x -= backend.column_means(g_x)
         return g_x
 
     return z, backward
+
+
+@elementwise(
+    "raw T factor, raw T covariance, T mean, number rounding, int64 width",
+    "T excess",
+    """
+    const T pivot = factor[i * (width + 1)], variance = covariance[i * (width + 1)];
+    excess = pivot * fabs(pivot) - width * rounding * (variance + 16 * rounding * (mean * mean));
+    """,
+)
+def pivot_excess(backend, factor, covariance, mean, rounding, width, excess):
+    """Fill ``excess`` (D,): a pivot's square is what a column varies beyond those before it; less what rounding leaves.
+
+    A pivot below 0 counts with its sign.
+    """
+    pivots, variance = factor.diagonal(), covariance.diagonal()
+    limit = width * rounding * (variance + 16 * rounding * mean**2)
+    backend.xp.subtract(pivots * abs(pivots), limit, out=excess)

@@ -8,7 +8,7 @@ from mini_repr.data.generated.scenes import SLOTS
 from mini_repr.losses.maps.map_in_mask import map_in_mask
 from mini_repr.methods.flow import denoising_loss, middling_times
 from mini_repr.nn.denoiser import mean_map
-from mini_repr.optim import AdamW
+from mini_repr.optim import descended
 from mini_repr.pages.declare import part
 
 
@@ -27,15 +27,6 @@ def fitted_rows(rows, loss_of, *, steps, lr):
     slots = {word: Tensor(row.copy(), requires_grad=True) for word, row in rows.items()}
     descended(slots, lambda: loss_of(slots), steps=steps, lr=lr)
     return {word: slot.data for word, slot in slots.items()}
-
-
-def descended(parameters, loss, *, steps, lr):
-    """Move parameters {name: Tensor} in place by AdamW without weight decay; ``loss()`` gives a one-element tensor."""
-    optimizer = AdamW(parameters, lr, weight_decay=0.0)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        loss().backward()
-        optimizer.step()
 
 
 def inversion_loss(denoiser, images, caption, rng, batch=8):

@@ -9,8 +9,8 @@ from mini_repr.autograd import Tensor, no_grad, unit_rows
 from mini_repr.backend import backend_of
 from mini_repr.data.generated.scenes import NUMBERS
 from mini_repr.losses.maps.map_count import map_count
-from mini_repr.methods.concepts import descended
 from mini_repr.methods.flow import by_steps, velocity
+from mini_repr.optim import descended
 from mini_repr.pages.declare import part
 
 STEPS, THROUGH = 4, 2  # of drawing, and of these the last ones that a gradient passes

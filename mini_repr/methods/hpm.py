@@ -41,6 +41,7 @@ class HardPatchesMining(Method):
     """
 
     compares = ("reconstruction",)
+    sample_asks_network = True
 
     def __init__(
         self,

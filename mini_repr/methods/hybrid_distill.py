@@ -29,6 +29,7 @@ class HybridDistill(Method):
     """
 
     compares = ("teachers",)
+    sample_asks_network = True
 
     def __init__(
         self,

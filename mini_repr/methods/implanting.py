@@ -6,11 +6,11 @@ from mini_repr.autograd import Tensor, no_grad
 from mini_repr.backend import backend_of
 from mini_repr.losses.reconstruction.flow_matching import flow_matching
 from mini_repr.losses.towers.prototype import prototype
-from mini_repr.methods.concepts import descended
 from mini_repr.methods.flow import denoising_loss, middling_times, mixed
 from mini_repr.methods.textual_subspace import subspace_weights
 from mini_repr.nn import copy_of, patchify
 from mini_repr.nn.low_rank import Adapted
+from mini_repr.optim import descended
 from mini_repr.pages.declare import part
 
 

@@ -61,7 +61,7 @@ class Language(Method):
         else:
             self.decoder = WordDecoder(encoder, decoder_depth, decoder_heads, rng)
         self.slots = 1  # rows of scores per text
-        self.keep, self.importance_decay = keep, importance_decay
+        self.keep, self.importance_decay, self.sample_asks_network = keep, importance_decay, keep > 0
         if keep:
             if style != "mlm" or encoder.depth < 2:
                 came = f"style {style}" if style != "mlm" else "an encoder of one block"

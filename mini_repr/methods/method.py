@@ -53,6 +53,7 @@ class Method(Module):
     ``needs_labels``: whether it hands labels to its losses. ``keeps_queue``: whether it has negatives of earlier steps
     to give.
     ``parts_batch``: whether ``compare`` takes a batch apart, so that all its rows must come to it.
+    ``sample_asks_network``: whether ``sample`` looks at what training changes, so that it cannot be called ahead.
     ``one_process``: whether its backward pass compares gradients of the whole batch, which several ranks do not have.
     ``default_loss``, ``default_encoder``, ``default_views``: what a run of this method takes unless told otherwise,
     where that is not what other runs take.
@@ -64,6 +65,7 @@ class Method(Module):
     needs_labels = False
     keeps_queue = False
     parts_batch = False
+    sample_asks_network = False
     one_process = False
     default_loss = default_encoder = default_views = None
 

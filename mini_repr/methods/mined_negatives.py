@@ -35,6 +35,7 @@ class MinedNegatives(TwoTower):
     """
 
     compares = ("pairs",)
+    sample_asks_network = True
 
     def __init__(
         self,

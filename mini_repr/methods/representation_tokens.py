@@ -3,8 +3,8 @@
 from mini_repr.autograd import no_grad, unit_rows
 from mini_repr.backend import backend_of
 from mini_repr.losses.towers.mmrl import mmrl
-from mini_repr.methods.concepts import descended
 from mini_repr.nn import trimmed
+from mini_repr.optim import descended
 from mini_repr.pages.declare import part
 
 

@@ -6,10 +6,10 @@ from mini_repr.autograd import concatenate, no_grad
 from mini_repr.backend import backend_of
 from mini_repr.losses.reconstruction.flow_matching import flow_matching
 from mini_repr.losses.teachers.negative_cosine import negative_cosine
-from mini_repr.methods.concepts import descended
 from mini_repr.methods.flow import denoised_from, middling_times, mixed
 from mini_repr.nn import MLP, Denoiser, LayerNorm, Linear, Module, copy_of, patchify, unpatchify
 from mini_repr.nn.init import zeros
+from mini_repr.optim import descended
 from mini_repr.pages.declare import part
 
 TUNED = ("token", "all", "nothing")  # of the encoder

@@ -5,9 +5,9 @@ import numpy as np
 from mini_repr.autograd import no_grad
 from mini_repr.backend import backend_of
 from mini_repr.losses.towers.error_contrast import error_contrast
-from mini_repr.methods.concepts import descended
 from mini_repr.methods.flow import middling_times, mixed
 from mini_repr.nn import patchify
+from mini_repr.optim import descended
 from mini_repr.pages.declare import part
 
 

@@ -5,8 +5,8 @@ import numpy as np
 from mini_repr.data.generated.opinions import OPINIONS, rated
 from mini_repr.losses.scores.opinion_emd import opinion_emd
 from mini_repr.losses.scores.opinion_shortfall import opinion_shortfall
-from mini_repr.methods.concepts import descended
 from mini_repr.nn import MLP
+from mini_repr.optim import descended
 from mini_repr.pages.declare import part
 
 FACTOR, BATCH = 4, 128

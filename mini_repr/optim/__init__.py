@@ -2,6 +2,7 @@
 
 from mini_repr.optim.adamw import AdamW
 from mini_repr.optim.clip import clip_by_global_norm, global_norm
+from mini_repr.optim.descended import descended
 from mini_repr.optim.ema import cosine_momentum, update_ema
 from mini_repr.optim.factored_output import FactoredOutput
 from mini_repr.optim.grad_cache import backward_in_chunks

@@ -38,7 +38,7 @@ import numpy as np
 from mini_repr.autograd import Tensor, absolute, concatenate, log1p, no_grad, relu
 from mini_repr.losses.scores.cross_entropy import cross_entropy
 from mini_repr.nn import MLP, Linear, Module
-from mini_repr.optim import AdamW
+from mini_repr.optim import descended
 from mini_repr.pages.arguments import Choice, Count, NonNegative, Positive
 from mini_repr.posthoc.estimator import Estimator, estimator, rows_of
 
@@ -122,20 +122,20 @@ class OrbitSymmetrised(Estimator):
         wanted = targets if whole else ((targets - self.centre_) / self.spread_).astype(np.float32)
         rng = np.random.default_rng(settings["seed"])
         net = self._network(rng)
-        optimizer = AdamW(net.named_parameters(), settings["lr"], weight_decay=0.0)
-        for _ in range(settings["steps"]):
+
+        def loss():
             batch = rng.choice(len(x), min(settings["batch_size"], len(x)), replace=False)
             answers, g = net(x[batch], self._drawn(rng, len(batch)))
             if whole:
                 task = cross_entropy(answers, wanted[batch])
             else:
                 task = ((answers.reshape(len(batch)) - wanted[batch]) ** 2).mean()
-            loss = task + orbit_distance(g, settings["group"], settings["distance"]) * settings["orbit"]
+            total = task + orbit_distance(g, settings["group"], settings["distance"]) * settings["orbit"]
             if not GROUPS[settings["group"]].compact:
-                loss = loss + relu(absolute(g) - BOUND).sum() / len(batch)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+                total = total + relu(absolute(g) - BOUND).sum() / len(batch)
+            return total
+
+        descended(net.named_parameters(), loss, steps=settings["steps"], lr=settings["lr"])
         self.weights_ = np.concatenate([p.data.reshape(-1) for p in net.parameters()])
         with no_grad():
             g = net.generator(Tensor(x), self._drawn(rng, len(x)))

@@ -2,6 +2,7 @@
 
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 
@@ -55,6 +56,10 @@ class Run:
         if name != optimizer["name"]:
             self.optimizer = SAM(self.optimizer, **{name: optimizer[name] for name in climbing})
         self.rng = np.random.default_rng([self.train.seed, VIEWS])
+        # Where the host waits for a device anyway. A second pass of SAM goes back in the generator's numbers.
+        self.draws_ahead = (
+            backend.reading_waits and not self.method.sample_asks_network and not isinstance(self.optimizer, SAM)
+        )
         self.epoch = self.step = 0
         self.origin = ""  # where the first weights came from, if not from the seed
 
@@ -76,8 +81,8 @@ class Run:
         self.method.train()
         sums, norms, embeddings = {}, [], None
         with single_threaded_products:  # the step's own threads have the cores
-            for index in self.batches.epoch_batches(self.epoch):
-                terms, norm, embeddings = self.train_step(index)
+            for terms, norm, rows in self.steps():
+                embeddings = rows
                 norms.append(norm)
                 for name, value in terms.items():
                     sums[name] = sums.get(name, 0.0) + value
@@ -94,12 +99,45 @@ class Run:
             "seconds": time.perf_counter() - started,
         }
 
+    def steps(self):
+        """The steps of an epoch, one after the other: what ``training_step`` gives of each."""
+        for batch, drawn in self._drawn_batches():
+            yield self._step(batch, drawn)
+
     def train_step(self, index):
         """One step on the rows of a batch, whose numbers are given: see ``training_step``."""
+        return self._step(self._batch(index))
+
+    def _batch(self, index):
         rows = self.sharding.own(index)
         index = self.backend.asarray(rows)
         inputs = (array[rows if backend_of(array) is CPU else index] for array in self.inputs)
-        batch = Batch(tuple(inputs), None if self.labels is None else self.labels[rows], index)
+        return Batch(tuple(inputs), None if self.labels is None else self.labels[rows], index)
+
+    def _draw(self, batch):
+        return self.method.sample(*batch.inputs, self.sharding.draws(self.rng))
+
+    def _drawn_batches(self):
+        """(batch, its views or None) of every step of an epoch.
+
+        ``draws_ahead``: a thread draws the views of the next step while one is under way. They are the same, for a step
+        takes no other numbers from their generator, and an epoch draws for no later one.
+        """
+        batches = map(self._batch, self.batches.epoch_batches(self.epoch))
+        if not self.draws_ahead:
+            yield from ((batch, None) for batch in batches)
+            return
+        with ThreadPoolExecutor(1, initializer=self.backend.use) as thread:
+            upcoming = []
+            for batch in batches:
+                upcoming.append((batch, thread.submit(self._draw, batch)))
+                if len(upcoming) > 1:
+                    now, drawing = upcoming.pop(0)
+                    yield now, drawing.result()
+            for now, drawing in upcoming:
+                yield now, drawing.result()
+
+    def _step(self, batch, drawn=None):
         result = training_step(
             self.method,
             self.optimizer,
@@ -111,6 +149,7 @@ class Run:
             lr=self.rate.at(self.step, self.total_steps),
             clip_norm=self.rate.clip_norm,
             chunk=self.train.grad_cache,
+            drawn=drawn,
         )
         self.step += 1
         return result

@@ -13,17 +13,18 @@ class Diverged(RuntimeError):
     """The loss or the gradient is no finite number."""
 
 
-def training_step(method, optimizer, batch, rng, sharding, *, number, of, lr, clip_norm=0.0, chunk=0):
+def training_step(method, optimizer, batch, rng, sharding, *, number, of, lr, clip_norm=0.0, chunk=0, drawn=None):
     """Train on one batch: (terms {name: number}, gradient norm before clipping, embeddings).
 
     Args:
         batch: this rank's rows, a ``Batch``. rng: generator of views and masks, in one state on all ranks.
         sharding: ``BatchSharding`` of the batch. number, of: which step it is, from 0, of how many.
         clip_norm: largest norm of the gradient, 0 for any. chunk: rows to encode at once, 0 for all.
+        drawn: what ``method.sample`` gave for the batch; None asks it.
     Raises:
         Diverged: the loss or the gradient norm is NaN or infinite; parameters are those before the step.
     """
-    passes = partial(forward_backward, method, batch, rng, sharding, number / of, chunk)
+    passes = partial(forward_backward, method, batch, rng, sharding, number / of, chunk, drawn)
     sharpness_aware = isinstance(optimizer, SAM)
     before = passing_state(method, rng) if sharpness_aware else None
 
@@ -43,11 +44,11 @@ def training_step(method, optimizer, batch, rng, sharding, *, number, of, lr, cl
     return terms, norm, step.embeddings
 
 
-def forward_backward(method, batch, rng, sharding, progress=0.0, chunk=0):
+def forward_backward(method, batch, rng, sharding, progress=0.0, chunk=0, drawn=None):
     """Leave the gradient of the whole batch's loss in the parameters; returns the ``Step``. Arguments as above."""
     objective = partial(method.objective, progress=progress, evaluate=sharding.loss)
     compare = partial(sharding.compare, method, objective, batch)
-    views = method.sample(*batch.inputs, sharding.draws(rng))
+    views = method.sample(*batch.inputs, sharding.draws(rng)) if drawn is None else drawn
     with sharding.batch_statistics():
         if chunk:
             step = backward_in_chunks(method, views, method.embed, method.targets, compare, chunk)

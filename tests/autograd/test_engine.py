@@ -58,6 +58,13 @@ def test_accumulating_never_writes_into_what_others_hold():
     assert not np.shares_memory(x.grad, y.grad) and not np.shares_memory(y.grad, g)
 
 
+def test_a_leaf_that_adds_more_leaves_alone_what_later_calls_still_read():
+    x = leaf(0.5, -1.0)
+    (2 * (x + (tanh(x) + exp(x)))).sum().backward()  # one g for x, tanh and exp; exp's part comes before tanh reads it
+    t, e = np.tanh(x.data), np.exp(x.data)
+    np.testing.assert_allclose(x.grad, 2 * (1 + (1 - t * t) + e), rtol=1e-14)
+
+
 def test_leaf_gradients_are_independent_writable_arrays():
     x, y = leaf(*range(6)), leaf(*range(6))
     (x.reshape(2, 3).T + y.reshape(2, 3).T).sum().backward()

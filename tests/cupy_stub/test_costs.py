@@ -37,28 +37,28 @@ class Job(NamedTuple):
 
 QUEUE = {"name": "infonce", "negatives": "queue", "symmetric": False}
 JOBS = {
-    "two views": Job({"loss": {"name": "infonce"}, "encoder": VIT}, 370, 1),
-    "two views, MLP": Job({"loss": {"name": "infonce"}, "encoder": {"name": "mlp"}}, 210, 1),
-    "momentum": Job({"loss": {"name": "infonce"}, "encoder": VIT, "method": {"name": "momentum"}}, 600, 1),
-    "queue": Job({"loss": QUEUE, "encoder": VIT, "method": {"name": "momentum", "queue_size": 64}}, 610, 1),
-    "BYOL": Job({"loss": {"name": "negative_cosine"}, "encoder": VIT, "method": {"name": "momentum"}}, 900, 1),
-    "masked patches": Job({"loss": {"name": "masked_regression"}, "encoder": VIT}, 420, 1),
-    "classifier": Job({"loss": {"name": "cross_entropy"}, "encoder": VIT}, 330, 1),
-    "supervised contrast": Job({"loss": {"name": "supcon"}, "encoder": VIT}, 450, 1),
-    "CIP": Job({"loss": {"name": "cip"}, "encoder": VIT}, 450, 1),
-    "SigLIP": Job({"loss": {"name": "siglip"}, "encoder": VIT}, 370, 1),
-    "learned temperature": Job({"loss": {"name": "infonce", "learn": ["temperature"]}, "encoder": VIT}, 400, 1),
-    "triplets": Job({"loss": {"name": "triplet"}, "encoder": VIT}, 850, 1),
-    "latent MIM": Job({"loss": {"name": "patch_discrimination"}, "encoder": VIT}, 640, 1),
-    "CAPI": Job({"loss": {"name": "cluster_prediction"}, "encoder": VIT}, 800, 1),
+    "two views": Job({"loss": {"name": "infonce"}, "encoder": VIT}, 300, 1),
+    "two views, MLP": Job({"loss": {"name": "infonce"}, "encoder": {"name": "mlp"}}, 190, 1),
+    "momentum": Job({"loss": {"name": "infonce"}, "encoder": VIT, "method": {"name": "momentum"}}, 520, 1),
+    "queue": Job({"loss": QUEUE, "encoder": VIT, "method": {"name": "momentum", "queue_size": 64}}, 530, 1),
+    "BYOL": Job({"loss": {"name": "negative_cosine"}, "encoder": VIT, "method": {"name": "momentum"}}, 760, 1),
+    "masked patches": Job({"loss": {"name": "masked_regression"}, "encoder": VIT}, 340, 1),
+    "classifier": Job({"loss": {"name": "cross_entropy"}, "encoder": VIT}, 250, 1),
+    "supervised contrast": Job({"loss": {"name": "supcon"}, "encoder": VIT}, 350, 1),
+    "CIP": Job({"loss": {"name": "cip"}, "encoder": VIT}, 300, 1),
+    "SigLIP": Job({"loss": {"name": "siglip"}, "encoder": VIT}, 310, 1),
+    "learned temperature": Job({"loss": {"name": "infonce", "learn": ["temperature"]}, "encoder": VIT}, 320, 1),
+    "triplets": Job({"loss": {"name": "triplet"}, "encoder": VIT}, 770, 1),
+    "latent MIM": Job({"loss": {"name": "patch_discrimination"}, "encoder": VIT}, 510, 1),
+    "CAPI": Job({"loss": {"name": "cluster_prediction"}, "encoder": VIT}, 670, 1),
     "masked contrast": Job(
-        {"loss": {"name": "infonce"}, "encoder": VIT, "method": {"name": "masked_contrast"}}, 1040, 1
+        {"loss": {"name": "infonce"}, "encoder": VIT, "method": {"name": "masked_contrast"}}, 870, 1
     ),
     "masked clips": Job(
-        {"loss": {"name": "masked_regression"}, "data": {"name": "moving", "count": 80}, "encoder": VIT}, 430, 1
+        {"loss": {"name": "masked_regression"}, "data": {"name": "moving", "count": 80}, "encoder": VIT}, 340, 1
     ),
     "masked token optimisation": Job(
-        {"loss": {"name": "masked_regression"}, "encoder": VIT, "method": {"name": "mto"}}, 720, 1
+        {"loss": {"name": "masked_regression"}, "encoder": VIT, "method": {"name": "mto"}}, 660, 1
     ),
     "adaptive length": Job(
         {
@@ -66,7 +66,7 @@ JOBS = {
             "encoder": {"name": "alit"},
             "method": {"name": "alit", "halting": 0.1},
         },
-        *(1620, 1),
+        *(1440, 1),
     ),
     "jigsaw": Job(
         {
@@ -77,36 +77,36 @@ JOBS = {
         },
         *(170, 1),
     ),
-    "flow": Job({"method": {"name": "flow"}, "encoder": {"name": "denoiser", "depth": 2, "patch": 4}}, 330, 1),
+    "flow": Job({"method": {"name": "flow"}, "encoder": {"name": "denoiser", "depth": 2, "patch": 4}}, 300, 1),
     # The host draws which patches to hide from scores that it reads.
-    "HPM": Job({"loss": {"name": "patch_order"}, "encoder": VIT}, 580, 2),
+    "HPM": Job({"loss": {"name": "patch_order"}, "encoder": VIT}, 460, 2),
     "texts": Job(
         {"loss": {"name": "infonce"}, "data": {"name": "glosses"}, "encoder": TEXT_TRANSFORMER},
-        *(620, 1, DOUBLE | SHARES),
+        *(520, 1, DOUBLE | SHARES),
     ),
     "graded pairs": Job(
         {"loss": {"name": "cosent"}, "data": {"name": "glosses", "kind": "graded"}, "encoder": TEXT_TRANSFORMER},
-        *(620, 1, DOUBLE | SHARES),
+        *(510, 1, DOUBLE | SHARES),
     ),
-    "SimCSE": Job({"loss": {"name": "infonce"}, **SENTENCES}, *(740, 1, DOUBLE | SHARES)),
-    "masked words": Job({"loss": {"name": "cross_entropy"}, **SENTENCES}, *(420, 1, DOUBLE | SHARES)),
+    "SimCSE": Job({"loss": {"name": "infonce"}, **SENTENCES}, *(640, 1, DOUBLE | SHARES)),
+    "masked words": Job({"loss": {"name": "cross_entropy"}, **SENTENCES}, *(360, 1, DOUBLE | SHARES)),
     "token dropping": Job(
-        {"loss": {"name": "cross_entropy"}, "method": {"keep": 4}, **SENTENCES}, *(590, 1, DOUBLE | SHARES)
+        {"loss": {"name": "cross_entropy"}, "method": {"keep": 4}, **SENTENCES}, *(520, 1, DOUBLE | SHARES)
     ),
-    "ExLM": Job({"loss": {"name": "dag_likelihood"}, **SENTENCES}, *(810, 1, DOUBLE | SHARES)),
+    "ExLM": Job({"loss": {"name": "dag_likelihood"}, **SENTENCES}, *(750, 1, DOUBLE | SHARES)),
     # The encoder checks the words that were drawn on the device.
-    "ELECTRA": Job({"loss": {"name": "replaced_tokens"}, **SENTENCES}, *(770, 2, DOUBLE | SHARES)),
+    "ELECTRA": Job({"loss": {"name": "replaced_tokens"}, **SENTENCES}, *(620, 2, DOUBLE | SHARES)),
     "clicks": Job(
         {"loss": {"name": "cross_entropy"}, "data": {"name": "clicks", "count": 200}, "method": {"cross_layers": 2}},
-        *(250, 1),
+        *(200, 1),
     ),
     # That no count is negative and no variance too large is read from the device.
     "topics of documents": Job(
         {"loss": {"name": "topic_elbo"}, "data": {"name": "documents"}, "encoder": {"name": "text"}},
-        *(530, 3, DOUBLE | SHARES),
+        *(500, 3, DOUBLE | SHARES),
     ),
     "MAE-LM": Job(
-        {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, **SENTENCES}, *(520, 1, DOUBLE | SHARES)
+        {"loss": {"name": "cross_entropy"}, "method": {"style": "mae_lm"}, **SENTENCES}, *(440, 1, DOUBLE | SHARES)
     ),
 }
 

@@ -56,7 +56,7 @@ def test_one_rank_writes_and_speaks(tmp_path):
         "train.log",
     ]
     log = (tmp_path / "run" / "train.log").read_text()
-    assert "2 ranks, messages staged through the host, remote rows travel round a ring" in log
+    assert "2 ranks, messages staged through the host, no rank gathers rows of others" in log
     assert json.loads((tmp_path / "run" / "env.json").read_text())["ranks"] == 2
     for here, there in zip(records(tmp_path / "run"), alone(tmp_path / "alone", 2), strict=True):
         assert here.keys() == there.keys()

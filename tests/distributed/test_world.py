@@ -55,6 +55,42 @@ def test_a_rank_that_fails_ends_all(error, code, line):
     assert ("Traceback" in done.stderr) == (code == 1)  # a wrong use is one line, a defect shows where
 
 
+ONE_STOPS = """
+import time
+import numpy as np
+from mini_repr.training.distributed import joined
+with joined() as world:
+    world.sum(np.ones(3))
+    if world.rank == 1:
+        time.sleep(600)
+    {call}
+"""
+
+
+@needs_mpi
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        ("world.sum(np.ones(3))", "a sum (3,) over all ranks"),
+        ("world.gather(np.ones((2, 3)))", "rows (2, 3) of all ranks"),
+        ("world.pass_on([np.ones((2, 3))])", "rows (2, 3) of rank 1 or a sign of rank 1"),
+        ("world.sum_in_place([np.ones(3)])", "the sum of gradients over all ranks"),
+    ],
+)
+def test_a_rank_that_stops_ends_all_and_who_waited_says_for_what(call, what, monkeypatch):
+    monkeypatch.setenv(world.LIMIT_NAME, "2")
+    done = run_on(2, "-c", ONE_STOPS.format(call=call), timeout=60)
+    assert done.returncode != 0
+    assert f"Error: rank 0 of 2: waited 2 s for {what}: a rank is stuck" in done.stderr
+
+
+@pytest.mark.parametrize("wrong", ["soon", "-1", "inf"])
+def test_a_wrong_limit_is_refused(wrong, monkeypatch):
+    monkeypatch.setenv(world.LIMIT_NAME, wrong)
+    with pytest.raises(ValueError, match=f"MINI_REPR_MPI_TIMEOUT: got '{wrong}', expected seconds"):
+        world._limit()
+
+
 @needs_mpi
 def test_what_all_ranks_meet_is_said_once():
     program = "from mini_repr.training.distributed import joined\nwith joined(): raise ValueError('wrong')"

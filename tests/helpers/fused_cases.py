@@ -4,14 +4,20 @@ import numpy as np
 
 import mini_repr.autograd.primitives.transformer
 import mini_repr.data.views
+import mini_repr.kernels.class_log_sum_exp
 import mini_repr.kernels.log_sum_exp
 import mini_repr.kernels.supervision
+import mini_repr.kernels.whitening
 import mini_repr.losses.embeddings.t_regs
 import mini_repr.losses.pairs.best_alignment
 import mini_repr.losses.pairs.siglip
 import mini_repr.losses.scores.harmonic
 import mini_repr.optim  # noqa: F401  (the rooms that declare formulas)
+from mini_repr.backend import CPU
 from mini_repr.fused import KERNELS
+
+# Formulas whose NumPy form uses up its first argument to be written, which no caller reads.
+USED_UP = {"normalise_back_into", "class_sums_into"}
 
 
 def cases(dtype):
@@ -59,6 +65,14 @@ def cases(dtype):
         inside[4] = width == 5  # the newest row is inside already, or comes in
         distance = np.where(inside, np.inf, np.abs(normal(7)) * width).astype(dtype)[:, None]
         case("take_in", rows, newest, width, distance, np.arange(7), inside)
+        classes = np.repeat(np.arange(3), (1, 3, width))[: width + 3]  # the first is alone in its class
+        first, end = (np.searchsorted(classes, classes[:4], side=side) for side in ("left", "right"))
+        for weighted in (False, True):
+            pairs = first, end, 0.3, 2.0, weighted, 0, 0, 4
+            similar = normal(4, width + 3)
+            case("class_sums_into", *pairs, similar, empty(similar[:, 0]), empty(similar[:, 0]))
+            sums, weights = normal(2, 4), np.abs(normal(2, 4))
+            case("class_weights_into", *pairs, *sums, *weights, normal(4, width + 3))
     for parts, one in ((1, None), (3, normal(3 * 2 * 5))):
         rows = normal(4 * 7, parts * 2 * 5)
         case("heads_from_rows", rows, one, parts, 4, 2, 7, empty(rows))
@@ -67,8 +81,12 @@ def cases(dtype):
     for one in (None, rng.random((7, 200)) < 0.5):
         case("scaled_softmax", 0.3, one, 10 * wide)
     x, bias = 4 * normal(9, 5), normal(5)
-    case("biased_gelu", bias, 4 * x, empty(x))
     case("gelu_and_slope", x, empty(x), empty(x))
+    for one in (None, empty(x)):
+        case("biased_gelu", bias, x, one, empty(x))
+    slope = empty(x)
+    KERNELS["gelu_and_slope"].form(CPU, x + bias, empty(x), slope)
+    case("times_slope", bias, x, slope, normal(9, 5))
     for one in (None, normal(9, 5)):
         case("add_both", bias, one, normal(9, 5))
     for edge in (False, True):
@@ -88,6 +106,13 @@ def cases(dtype):
     case("recompute_close", rows, centres, sizes, 3, 5, sizes - 2 * rows @ centres.T)
     case("squared_gaps", normal(4, 3, 5), normal(4, 2, 5), 3, 5, 2, empty(normal(4, 3, 2)))
     case("sigmoid_and_softplus", 4 * normal(9), *empty(normal(2, 9)))
+    case("centre_into", normal(4, 5), normal(5), np.array([0, 1, 3, 0, 2], dtype), empty(normal(4, 5)))
+    covariance, mean = normal(5, 5) + 4 * np.eye(5, dtype=dtype), normal(5)
+    case("pivot_excess", np.sqrt(abs(covariance)), covariance, mean, 1e-2, 5, empty(mean))
+    total = np.array([0, 2, 0.5], dtype)
+    for shift, one in ((0.0, normal(3)), (1.5, None)):
+        case("log_total_into", shift, one, total, empty(total))
+    case("weight_into", normal(3), total, empty(total))
     case("scale_by", 0.3, normal(9))
     case("moving_average", 0.9, 0.1, normal(9), normal(9))
     case("adamw_update", 1e-3, 1e-8, 0.9, 0.1, 0.999, 0.001, 0.99, normal(9), normal(9), normal(9), np.abs(normal(9)))

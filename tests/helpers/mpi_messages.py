@@ -10,9 +10,27 @@ from mini_repr.backend import CPU
 from mini_repr.pages.registry import all_losses
 from mini_repr.training.distributed import joined
 from mini_repr.training.distributed.ring_infonce import ring_infonce
-from mini_repr.training.distributed.sharding import gather_rows
+from mini_repr.training.distributed.sharding import OVER_RANKS, gather_rows
 
 INFONCE = all_losses()["infonce"]
+# Where learned scalars stand.
+START = {"temperature": 0.3, "log_scale": 1.0, "bias": -0.5}
+FORMS = [
+    ("infonce", {}),
+    ("infonce", {"symmetric": False}),
+    ("infonce", {"negatives": "views"}),
+    ("infonce", {"negatives": "views", "symmetric": False, "decoupled": True}),
+    ("infonce", {"decoupled": True, "reduction": "sum", "normalize": False}),
+    ("siglip", {}),
+    ("siglip", {"per_row": "mean"}),
+    ("siglip", {"reduction": "sum", "normalize": False}),
+    ("supcon", {}),
+    ("supcon", {"mean_over": "rows", "base_temperature": 0.07}),
+    ("supcon", {"base_temperature": 1.0, "normalize": False}),
+    ("supcon", {"reduction": "sum"}),
+    ("barlow_twins", {}),
+    ("barlow_twins", {"unbiased": True, "redundancy_weight": 0.1, "scale_loss": 0.5}),
+]
 
 
 def check_messages(world, backend):
@@ -51,20 +69,28 @@ def check_near(world):
     assert world.near(world.size) is world
 
 
-def check_ring(world, backend, **settings):
-    """Value and gradients of the ring against the page on all rows; ragged tiles, a learned temperature."""
+def check_over_ranks(world, backend, name, settings):
+    """Value and gradients of a loss over ranks against its page on all rows; ragged tiles, learned scalars."""
+    page, form = all_losses()[name], OVER_RANKS[name][0]
     rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((2, 5 * world.size, 4))
+    count = 5 * world.size
+    names, labels = (("z",), {"labels": np.arange(count) % 4}) if page.compares == "labels" else (("a", "b"), {})
+    arrays = {n: rng.standard_normal((count, 4)) for n in names}
+    learned = {p.name: START[p.name] for p in page.settings if p.annotation.differentiable}
+    tile = {"tile": 3} if "tile" in page.parameters else {}
+    expected, gradients = page.value_and_grad(**arrays, **labels, **learned, **settings)
+
     own = slice(world.rank * 5, (world.rank + 1) * 5)
-    expected, gradients = INFONCE.value_and_grad(a, b, temperature=0.3, **settings)
-    ta, tb, t = (Tensor(backend.asarray(x), requires_grad=True) for x in (a[own], b[own], np.array(0.3)))
-    total = ring_infonce(ta, tb, world=world, temperature=t, **settings, tile=3)
+    tensors = {n: Tensor(backend.asarray(x[own]), requires_grad=True) for n, x in arrays.items()}
+    tensors |= {n: Tensor(backend.asarray(np.array(x)), requires_grad=True) for n, x in learned.items()}
+    labels = {n: x[own] for n, x in labels.items()}
+    total = form(**tensors, **labels, world=world, **settings, **tile)
     (total * 2).backward()
-    np.testing.assert_allclose(backend.to_numpy(total.data), expected, rtol=1e-14)
-    for tensor, name in ((ta, "a"), (tb, "b")):
-        round_off = 1e-14 * np.abs(gradients[name]).max()
-        np.testing.assert_allclose(backend.to_numpy(tensor.grad), 2 * gradients[name][own], rtol=0, atol=round_off)
-    np.testing.assert_allclose(backend.to_numpy(t.grad), 2 * gradients["temperature"], rtol=1e-12)
+    np.testing.assert_allclose(backend.to_numpy(total.data), expected, rtol=1e-13)
+    for n, tensor in tensors.items():
+        whole = gradients[n][own] if n in arrays else gradients[n]
+        round_off = 1e-13 * np.abs(gradients[n]).max()
+        np.testing.assert_allclose(backend.to_numpy(tensor.grad), 2 * whole, rtol=0, atol=round_off, err_msg=n)
 
 
 def check_one_row_a_rank(world):
@@ -93,11 +119,5 @@ with joined() as world:
     for backend in (CPU, DOUBLE):
         check_messages(world, backend)
         check_gather_rows(world, backend)
-        for settings in (
-            {},
-            {"symmetric": False},
-            {"negatives": "views"},
-            {"negatives": "views", "symmetric": False, "decoupled": True},
-            {"decoupled": True, "reduction": "sum", "normalize": False},
-        ):
-            check_ring(world, backend, **settings)
+        for name, settings in FORMS:
+            check_over_ranks(world, backend, name, settings)

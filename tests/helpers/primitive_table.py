@@ -12,7 +12,6 @@ import numpy as np
 from mini_repr import autograd, kernels
 from mini_repr.autograd import Tensor, gradcheck
 from mini_repr.backend import CPU, is_array
-from mini_repr.kernels.class_log_sum_exp import Logit
 
 
 @dataclass(frozen=True)
@@ -174,17 +173,6 @@ TRIPLETS = {
     "others": np.ones(6, dtype=bool),
     "margin": 0.3,
 }
-
-
-def _square(x, out):
-    out[...] = x * x
-
-
-def _times_twice(weights, x):
-    weights *= 2 * x
-
-
-SQUARES = Logit(lambda x: x, _square, _times_twice)
 MASK = np.array([[True, False, True], [False, False, False], [True, True, True], [False, True, False]])
 ATTENTION_MASK = np.random.default_rng(5).random((2, 1, 3, 4)) < 0.6
 ATTENTION_MASK[0, 0, 1] = False  # a query that may look nowhere
@@ -454,8 +442,8 @@ TABLE = {
         )
     ],
     "class_logsumexp": [
-        kernel("squares", normal(6, 3), kind=np.array([0, 0, 1, 1, 2, 2]), logit=SQUARES),
-        kernel("squares in tiles of 2", normal(6, 3), kind=np.array([0, 0, 1, 1, 1, 1]), logit=SQUARES, tile=2),
+        kernel("line", normal(6, 3), kind=np.array([0, 0, 1, 1, 2, 2]), margin=0.2, scale=0.5),
+        kernel("in tiles of 2", normal(6, 3), kind=np.array([0, 0, 1, 1, 1, 1]), margin=0.2, scale=0.5, tile=2),
     ],
     "class_sums": [Sample("two classes", constants(normal(5, 3), np.array([0, 1, 1, 0, 1])))],
     "whitened": [kernel("covariance", normal(7, 3)), kernel("shrunk", normal(4, 5), eps=0.2)],

@@ -190,30 +190,17 @@ def gelu(x, /):
     return output.reshape(x.shape), lambda g: g * slope.reshape(x.shape)
 
 
-# The share (1 + tanh u)/2 = 1/(1 + e^-2u) of x, u = sqrt(2/pi) (x + 0.044715 x^3).
+# The share (1 + tanh u)/2 = 1/(1 + e^-2u) of x, u = sqrt(2/pi) (x + 0.044715 x^3), and the slope of the product.
 _SHARE = f"""
     const T share = 1 / (1 + exp(-x * ((T){2 * _GELU_SCALE} + (T){2 * _GELU_SCALE * _GELU_CUBIC} * x * x)));
 """
-
-
-@elementwise("T bias", "T x, T values", "x += bias;" + _SHARE + "values = share * x;")
-def biased_gelu(backend, bias, x, values):
-    """Add the bias to ``x`` and fill ``values`` with the tanh form of GELU of that."""
-    x += bias
-    _gelu_share(backend, x, values)
-    values *= x
-
-
-@elementwise(
-    "T x",
-    "T values, T slope",
-    _SHARE
-    + f"""
+_SLOPE = f"""
     const T twice = x * ((T){2 * _GELU_SCALE} + (T){6 * _GELU_SCALE * _GELU_CUBIC} * x * x);
-    values = share * x;
-    slope = share * (1 + twice * (1 - share));
-    """,
-)
+    const T rise = share * (1 + twice * (1 - share));
+"""
+
+
+@elementwise("T x", "T values, T slope", f"{_SHARE}{_SLOPE} values = share * x; slope = rise;")
 def gelu_and_slope(backend, x, values, slope):
     """Fill ``values`` and ``slope`` of the tanh form: with s = (1 + tanh u)/2 the slope is s (1 + 2 x u' (1 - s))."""
     xp = backend.xp
@@ -227,6 +214,26 @@ def gelu_and_slope(backend, x, values, slope):
     slope += 1
     slope *= share
     xp.multiply(x, share, out=values)
+
+
+@elementwise("T bias, T before, form T slope", "T values", f"const T x = before + bias; {_SHARE} values = share * x;")
+def biased_gelu(backend, bias, before, slope, values):
+    """Fill ``values`` with the tanh form of GELU of before + bias; the NumPy form ``slope`` too, unless it is None.
+
+    A GPU computes the slope again where it is needed, by ``times_slope``: cheaper than to write and read it.
+    """
+    x = before + bias
+    if slope is not None:
+        gelu_and_slope.form(backend, x, values, slope)
+        return
+    _gelu_share(backend, x, values)
+    values *= x
+
+
+@elementwise("T bias, T before, form T slope", "T g", f"const T x = before + bias; {_SHARE}{_SLOPE} g *= rise;")
+def times_slope(backend, bias, before, slope, g):
+    """Multiply g by the slope of ``biased_gelu``."""
+    g *= slope
 
 
 def _gelu_share(backend, x, share):

@@ -253,9 +253,9 @@ def batch_norm(x, gain, bias, /, eps=1e-5):
     """
     backend = backend_of(x)
     xp = backend.xp
-    mean = backend.column_sums(x) / len(x)
+    mean = backend.column_means(x)
     normal = x - mean
-    variance = backend.column_sums(normal * normal) / len(x)
+    variance = backend.column_means(normal * normal)
     rstd = 1 / xp.sqrt(variance + eps)
     normal *= rstd
 
@@ -273,12 +273,12 @@ def standardise_columns(x, /, eps=0.0, ddof=0):
     """(x - mean) / sqrt(var + eps) for each column of (N, D); variance divided by N - ddof. No learned scale."""
     backend = backend_of(x)
     count = len(x) - ddof
-    normal = x - backend.column_sums(x) / len(x)
+    normal = x - backend.column_means(x)
     rstd = 1 / backend.xp.sqrt(backend.column_sums(normal * normal) / count + eps)
     normal *= rstd
 
     def backward(g):
         along = backend.column_sums(g * normal) / count
-        return (g - backend.column_sums(g) / len(g) - normal * along) * rstd
+        return (g - backend.column_means(g) - normal * along) * rstd
 
     return normal, backward

@@ -7,7 +7,7 @@ wide array a branch. Composed of their parts they would read and write memory a 
 
 from mini_repr.autograd.primitive import primitive
 from mini_repr.autograd.primitives.attention import attend_back_into, attend_into, heads_of, parts_of
-from mini_repr.autograd.primitives.elementwise import biased_gelu, gelu_and_slope
+from mini_repr.autograd.primitives.elementwise import biased_gelu, times_slope
 from mini_repr.autograd.primitives.normalisation import normalise_back_into, normalise_into
 from mini_repr.backend import backend_of
 from mini_repr.fused import by_rows, elementwise
@@ -36,7 +36,7 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, /, eps=1
             normalise_into(backend, rows[block], eps, normal[block], rstd[block])
             backend.matmul(normal[block], folded, out=hidden[block])
             active = xp.empty(hidden[block].shape, x.dtype)
-            biased_gelu(backend, folded_bias, hidden[block], active)
+            biased_gelu(backend, folded_bias, hidden[block], None, active)
             backend.matmul(active, weight_out, out=output[block])
             add_both(backend, bias_out, rows[block] if residual else None, output[block])
 
@@ -49,12 +49,12 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, /, eps=1
             g_folded = g_folded_bias = g_weight_out = g_bias_out = None
             for block in share:
                 active, slope = (xp.empty(hidden[block].shape, x.dtype) for _ in range(2))
-                gelu_and_slope(backend, hidden[block], active, slope)
+                biased_gelu(backend, folded_bias, hidden[block], slope, active)
                 g_weight_out = _plus(g_weight_out, backend.product(active.T, g_rows[block]))
                 g_bias_out = _plus(g_bias_out, backend.column_sums(g_rows[block]))
                 g_hidden = active
                 backend.matmul(g_rows[block], weight_out.T, out=g_hidden)
-                g_hidden *= slope
+                times_slope(backend, folded_bias, hidden[block], slope, g_hidden)
                 g_folded = _plus(g_folded, backend.product(normal[block].T, g_hidden))
                 g_folded_bias = _plus(g_folded_bias, backend.column_sums(g_hidden))
                 residual_g = g_rows[block] if residual else None

@@ -6,7 +6,7 @@ import numpy as np
 
 from mini_repr.data import digits
 from mini_repr.losses.scores.cross_entropy import cross_entropy
-from mini_repr.methods.concepts import descended
+from mini_repr.optim import descended
 from mini_repr.standins import get
 from mini_repr.standins.scenes_lmm import answered, asked
 from mini_repr.tokens.keep import answering_cost, pyramid_keep, tokens_by_block

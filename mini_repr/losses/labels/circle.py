@@ -33,7 +33,7 @@ import math
 
 from mini_repr.autograd import logsumexp, maximum, softplus, stop_gradient, unit_rows, where
 from mini_repr.backend import backend_of
-from mini_repr.kernels.class_log_sum_exp import Logit, class_logsumexp
+from mini_repr.kernels.class_log_sum_exp import class_logsumexp
 from mini_repr.pages.arguments import Choice, Flag, Fraction, Labels, Positive, Reduction, Rows, Tile
 from mini_repr.pages.invariants import at_least, exact, permutation, relabelling, rotation, row_scaling
 from mini_repr.pages.loss import definition, loss, variant
@@ -93,8 +93,7 @@ def circle(
     anchors = int(anchor.sum())
     order, anchor = backend.asarray(order), backend.asarray(anchor)
     u, to_z = rows_of(z, normalize)
-    logit = _weighted_logit(xp, margin, scale) if weighted else _unit_logit(xp, margin, scale)
-    (over_n, over_p), back = class_logsumexp.on_arrays(u[order], kind, logit, tile)  # N_i and P_i, by class
+    (over_n, over_p), back = class_logsumexp.on_arrays(u[order], kind, margin, scale, weighted, tile)  # N_i, P_i
 
     if over == "anchor":
         weight = (anchor * (len(u) / anchors if reduction == "mean" else 1.0)).astype(u.dtype)
@@ -117,35 +116,6 @@ def circle(
         return (to_z(du),)
 
     return value, backward
-
-
-def _weighted_logit(xp, margin, scale):
-    """g (y² - m²) with y = max(x, -m), of slope g (y + m): the weights are constants."""
-
-    def of(y, out):
-        xp.multiply(y, y, out=out)
-        out -= margin**2
-        out *= scale
-
-    def times_slope(weights, y):
-        y += margin
-        y *= scale
-        weights *= y
-
-    return Logit(lambda x: xp.maximum(x, -margin, out=x), of, times_slope)
-
-
-def _unit_logit(xp, margin, scale):
-    """g (x - m)."""
-
-    def of(x, out):
-        xp.subtract(x, margin, out=out)
-        out *= scale
-
-    def times_slope(weights, x):
-        weights *= scale
-
-    return Logit(lambda x: x, of, times_slope)
 
 
 def _shares(xp, sums):

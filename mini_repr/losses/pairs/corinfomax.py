@@ -100,7 +100,7 @@ def corinfomax(
         inverse = xp.linalg.inv(moved)
         slope = rows @ (inverse + inverse.T)
         slope *= -covariance_weight * (1 - decay) / x.size
-        slope -= (1 - mean_decay) * slope.mean(axis=0)
+        slope -= (1 - mean_decay) * backend_of(a).column_means(slope)
         term = -covariance_weight * xp.linalg.slogdet(moved)[1] / len(moved)
         return term.astype(x.dtype), slope.astype(x.dtype)
 
@@ -116,10 +116,10 @@ def corinfomax(
 
 def moved_statistics(x, covariance, mean, decay, mean_decay):
     """(X (B, D), m (D,), R (D, D)) of the definition, in float64; None for a start from 0 and from I."""
-    xp = backend_of(x).xp
-    x = x.astype("float64")
+    backend = backend_of(x)
+    xp, x = backend.xp, x.astype("float64")
     mean = 0 if mean is None else mean.astype("float64")
-    mean = mean_decay * mean + (1 - mean_decay) * x.mean(axis=0)
+    mean = mean_decay * mean + (1 - mean_decay) * backend.column_means(x)
     rows = x - mean
     before = xp.eye(x.shape[1]) if covariance is None else covariance.astype("float64")
     return rows, mean, decay * before + (1 - decay) / len(x) * (rows.T @ rows)

@@ -109,48 +109,63 @@ def siglip(
     (u, to_a), (v, to_b) = rows_of(a, normalize), rows_of(b, normalize)
     scale = xp.exp(backend.asarray(log_scale, dtype=a.dtype))
     share_of_pair = 1 / len(v) if per_row == "mean" else 1
-    # e^logit may stand for itself as long as no logit can overflow it; no GPU is waited for to learn that.
-    reach = math.inf if backend.reading_waits else float(scale) * largest_similarity(u, v) + abs(float(bias))
-    in_range = reach < -math.log(float(xp.finfo(a.dtype).tiny)) - 8
-
-    def sweep(weight):
-        """Values of the anchors and the gradients of u, v and bias with anchor i weighed by weight[i], in one pass."""
-        per_anchor, g_u = xp.empty(len(u), dtype=u.dtype), xp.empty_like(u)
-
-        def work(share):
-            g_v, g_bias = xp.zeros_like(v), xp.zeros((), dtype=u.dtype)
-            for rows in share:
-                logits = backend.product(u[rows] * scale, v.T)
-                logits += bias
-                numbers = xp.arange(rows.start, rows.stop)
-                partners = (numbers - rows.start, numbers)
-                logits[partners] *= -1  # -z_ij l_ij: how far each pair is on the wrong side
-                pull, wrong = (_from_exponential if in_range else _from_any)(backend, logits)
-                per_anchor[rows] = wrong.sum(axis=1)
-                pull[partners] *= -1
-                pull *= weight[rows, None]
-                backend.matmul(pull, v, out=g_u[rows])
-                g_v += backend.product(pull.T, u[rows])
-                g_bias += pull.sum()
-            return g_v, g_bias
-
-        parts = backend.map_shares(work, row_tiles(u, len(v), tile))
-        g_v, g_bias = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
-        return per_anchor, (g_u, g_v, g_bias)
-
     # The gradient of one pair needs no other pair: value and gradient come from the same pass.
-    per_anchor, of_one = sweep(xp.full(len(u), share_of_pair, dtype=u.dtype))
+    per_anchor, of_one = pair_sums(u, v, scale, bias, xp.full(len(u), share_of_pair, dtype=u.dtype), tile=tile)
     value, spread = reduce_rows(per_anchor * share_of_pair, reduction)
 
     def backward(g):
         r = spread(g)
         # Anchors that weigh alike scale what is there; of others ("none"), the columns must be summed again.
-        g_u, g_v, g_bias = sweep(r * share_of_pair)[1] if reduction == "none" else (part * r[0] for part in of_one)
+        again = reduction == "none"
+        of_all = (
+            pair_sums(u, v, scale, bias, r * share_of_pair, tile=tile)[1] if again else (one * r[0] for one in of_one)
+        )
+        g_u, g_v, g_bias = of_all
         g_u *= scale
         g_v *= scale
         return to_a(g_u), to_b(g_v), (u * g_u).sum(), g_bias
 
     return value, backward
+
+
+def pair_sums(u, v, scale, bias, weight, partners=True, tile=None):
+    """Every anchor's sum of -log sigmoid(z_ij l_ij) over the rows of v, and the gradients of weighed anchors.
+
+    Args:
+        u: (N, D). v: (K, D). scale, bias: of the logits. weight: (N,).
+        partners: whether row i of v is the partner of row i of u; without, no row of v is anyone's.
+    Returns:
+        (sums (N,), (g_u (N, D), g_v (K, D), g_bias)), g_u and g_v still to be multiplied by ``scale``.
+    """
+    backend = backend_of(u)
+    xp = backend.xp
+    # e^logit may stand for itself as long as no logit can overflow it; no GPU is waited for to learn that.
+    reach = math.inf if backend.reading_waits else float(scale) * largest_similarity(u, v) + abs(float(bias))
+    in_range = reach < -math.log(float(xp.finfo(u.dtype).tiny)) - 8
+    sums, g_u = xp.empty(len(u), dtype=u.dtype), xp.empty_like(u)
+
+    def work(share):
+        g_v, g_bias = xp.zeros_like(v), xp.zeros((), dtype=u.dtype)
+        for rows in share:
+            logits = backend.product(u[rows] * scale, v.T)
+            logits += bias
+            numbers = xp.arange(rows.start, rows.stop)
+            diagonal = (numbers - rows.start, numbers)
+            if partners:
+                logits[diagonal] *= -1  # -z_ij l_ij: how far each pair is on the wrong side
+            pull, wrong = (_from_exponential if in_range else _from_any)(backend, logits)
+            sums[rows] = wrong.sum(axis=1)
+            if partners:
+                pull[diagonal] *= -1
+            pull *= weight[rows, None]
+            backend.matmul(pull, v, out=g_u[rows])
+            g_v += backend.product(pull.T, u[rows])
+            g_bias += pull.sum()
+        return g_v, g_bias
+
+    parts = backend.map_shares(work, row_tiles(u, len(v), tile))
+    g_v, g_bias = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+    return sums, (g_u, g_v, g_bias)
 
 
 def _from_exponential(backend, x):

@@ -29,6 +29,7 @@ C is detached since pull request 1484, for a figure in the paper shows it so.
 """
 
 from mini_repr.autograd import stop_gradient, unit_rows
+from mini_repr.backend import backend_of
 from mini_repr.kernels.whitening import centred
 from mini_repr.pages.arguments import Flag, Fraction, NonNegative, Optional, Real, Reduction, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, rotation, row_scaling
@@ -101,7 +102,7 @@ def _unit(x, centre):
 
     def backward(g):
         g_x = back(g)
-        return g_x - g_x.mean(axis=0) if centre else g_x
+        return g_x - backend_of(g_x).column_means(g_x) if centre else g_x
 
     return unit, backward
 

@@ -101,7 +101,7 @@ def vicreg(
 
     def spread(x):
         """The variance and covariance term of one view, and their backward."""
-        (squares, others), back = cross_products.on_arrays(x - backend.column_sums(x) / rows, None)
+        (squares, others), back = cross_products.on_arrays(x - backend.column_means(x), None)
         deviation = xp.sqrt(squares / freedom + eps)
         short = xp.maximum(target_std - deviation, 0)
 

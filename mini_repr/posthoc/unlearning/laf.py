@@ -28,7 +28,7 @@ import numpy as np
 
 from mini_repr.autograd import Tensor, exp, logsumexp, no_grad, unit_rows
 from mini_repr.nn import MLP, Module
-from mini_repr.optim import AdamW
+from mini_repr.optim import AdamW, descended
 from mini_repr.pages.arguments import Count, NonNegative, Positive, Rows
 from mini_repr.pages.declare import procedure
 
@@ -117,15 +117,14 @@ def alignment_loss(remain, remain_before, forget, forget_before, temperature):
 def fit_autoencoder(rows, rng, steps, kl):
     """A ``RowAutoencoder`` of rows: squared error plus ``kl`` times the divergence from N(0, I), per row."""
     made = RowAutoencoder(rows.shape[1], float(rows.std()) or 1.0, rng)
-    optimizer = AdamW(made.named_parameters(), 1e-3, weight_decay=0.0)
-    for _ in range(steps):
+
+    def loss():
         batch = rows[rng.choice(len(rows), min(64, len(rows)), replace=False)]
         rebuilt, mean, log_variance = made(batch, rng.standard_normal((len(batch), made.latent)).astype(batch.dtype))
         divergence = (exp(log_variance) + mean**2 - 1 - log_variance).sum() * 0.5
-        optimizer.zero_grad()
-        loss = ((((rebuilt - batch) * (1 / made.scale)) ** 2).sum() + divergence * kl) / len(batch)
-        loss.backward()
-        optimizer.step()
+        return ((((rebuilt - batch) * (1 / made.scale)) ** 2).sum() + divergence * kl) / len(batch)
+
+    descended(made.named_parameters(), loss, steps=steps, lr=1e-3)
     return made.eval()
 
 

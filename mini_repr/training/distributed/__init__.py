@@ -7,8 +7,9 @@ is that of the *whole* batch. One rule says how gradients add up:
 * At the rows and above, each rank has the whole: the loss, and its gradient for its own rows and for the parameters of
   the objective (a learned temperature). These are the same on every rank; averaging them keeps their bits equal.
 
-Read ``world.py`` (what is asked of MPI), ``sharding.py`` (how a batch is divided and its gradients summed),
-``ring_infonce.py`` and ``batch_norm.py`` (the two computations that talk while they run).
+Read ``world.py`` (what is asked of MPI), ``sharding.py`` (how a batch is divided and its gradients summed), then the
+computations that talk while they run: ``ring_infonce.py``, ``ring_siglip.py``, ``ring_supcon.py``,
+``barlow_twins_over_ranks.py`` and ``batch_norm.py``.
 """
 
 from mini_repr.training.distributed.sharding import BatchSharding

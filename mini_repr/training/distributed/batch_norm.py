@@ -12,18 +12,18 @@ def batch_norm_over_ranks(x, gain, bias, /, world, eps=1e-5):
     gradient of the output and n the normalised rows, g_x needs the sums of g and g n over *all* rows. The gradients of
     gain and bias are the own rows' parts.
     """
-    xp = backend_of(x).xp
+    backend = backend_of(x)
     rows = len(x) * world.size
-    mean = world.sum(x.sum(axis=0)) / rows
+    mean = world.sum(backend.column_sums(x)) / rows
     normal = x - mean
-    variance = world.sum((normal * normal).sum(axis=0)) / rows
-    rstd = 1 / xp.sqrt(variance + eps)
+    variance = world.sum(backend.column_sums(normal * normal)) / rows
+    rstd = 1 / backend.xp.sqrt(variance + eps)
     normal *= rstd
 
     def backward(gradients):
         g = gradients[0]
-        g_gain, g_bias = (g * normal).sum(axis=0), g.sum(axis=0)
-        all_gain, all_bias = world.sum(xp.stack([g_gain, g_bias]))
+        g_gain, g_bias = backend.column_sums(g * normal), backend.column_sums(g)
+        all_gain, all_bias = world.sum(backend.xp.stack([g_gain, g_bias]))
         g_x = g - all_bias / rows - normal * (all_gain / rows)
         return g_x * (gain * rstd), g_gain, g_bias
 

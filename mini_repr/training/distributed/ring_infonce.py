@@ -116,12 +116,13 @@ def _between(world, x, y, scale, columns, skip_partner, tile):
 
 def _within(world, u, v, scale, tile):
     """Log-sum-exps of the own rows of u over all ranks' other rows of u; the same for v (or None)."""
-    over_u, back_u = _among(world, u, scale, tile)
-    over_v, back_v = (None, None) if v is None else _among(world, v, scale, tile)
+    over_u, back_u = among(world, u, scale, tile)
+    over_v, back_v = (None, None) if v is None else among(world, v, scale, tile)
     return LogSums(over_u, over_v), sums_backward(back_u, back_v)
 
 
-def _among(world, x, scale, tile):
+def among(world, x, scale, tile):
+    """Log-sum-exps (n,) of the own rows of x over all ranks' other rows of x, and its backward: to x and the scale."""
     (over, _), back = _between(world, x, x, scale, columns=False, skip_partner=True, tile=tile)
 
     def backward(g):

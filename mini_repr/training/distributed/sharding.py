@@ -9,10 +9,21 @@ import numpy as np
 from mini_repr.autograd import primitive
 from mini_repr.methods.method import Step
 from mini_repr.nn import BatchNorm, Dropout, batch_statistics
+from mini_repr.training.distributed.barlow_twins_over_ranks import barlow_twins_over_ranks
 from mini_repr.training.distributed.batch_norm import batch_norm_over_ranks
 from mini_repr.training.distributed.draws import OwnRows
 from mini_repr.training.distributed.ring_infonce import ring_infonce
+from mini_repr.training.distributed.ring_siglip import ring_siglip
+from mini_repr.training.distributed.ring_supcon import ring_supcon
 from mini_repr.training.distributed.world import ALONE
+
+# Losses that no rank needs the rows of others for, as they compute them over ranks; and with which settings not.
+OVER_RANKS = {
+    "infonce": (ring_infonce, {"negatives": "queue"}),
+    "siglip": (ring_siglip, {}),
+    "supcon": (ring_supcon, {"form": "in"}),
+    "barlow_twins": (barlow_twins_over_ranks, {"eps": 0}),
+}
 
 
 class BatchSharding:
@@ -23,7 +34,8 @@ class BatchSharding:
     arXiv 2401.15896). The result does not depend on the number of ranks.
 
     Args:
-        method: whose loss travels round the ring where it can: then ``loss`` is that form of it, else the page.
+        method: whose loss is computed without gathering rows where it can be: then ``loss`` is that form of it, else
+            the page.
         batch_size: rows of the whole batch.
     Raises:
         ValueError: rows that cannot be shared out evenly, or a loss with state that groups would divide.
@@ -35,10 +47,12 @@ class BatchSharding:
         self._groups = groups
         self._near = world.near(max(1, world.size // groups))  # the ranks that share a group
         self._parts = max(1, groups // world.size)  # groups on this rank
-        self._in_ring = self._near.size > 1 and not method.parts_batch and _has_ring_form(method.objective)
+        apart = self._near.size > 1 and not method.parts_batch
+        form = _form_over_ranks(method.objective) if apart else None
+        self._gathers = form is None
         self._norms = [m for m in method.named_modules().values() if isinstance(m, BatchNorm)]
         self._drops = any(isinstance(m, Dropout) and m.rate > 0 for m in method.named_modules().values())
-        self.loss = partial(ring_infonce, world=self._near) if self._in_ring else method.objective.loss
+        self.loss = method.objective.loss if form is None else partial(form, world=self._near)
 
     def own(self, index):
         """This rank's share of the row numbers of a batch."""
@@ -70,7 +84,7 @@ class BatchSharding:
             objective: as ``method.compare`` takes it.
             rows, targets: as ``method.embed`` and ``method.targets`` gave them for the own rows of ``batch``.
         """
-        if not self._in_ring:
+        if self._gathers:
             rows = [gather_rows(z, world=self._near) for z in rows]
             targets = [self._near.gather(t) for t in targets]
             batch = _each(batch, self._near.gather)
@@ -105,7 +119,7 @@ class BatchSharding:
 
     def all_rows(self, embeddings):
         """The embeddings of a step for all rows of the group."""
-        return self._near.gather(embeddings) if self._in_ring else embeddings
+        return embeddings if self._gathers else self._near.gather(embeddings)
 
     def describe(self):
         """What a log should say of it."""
@@ -114,7 +128,7 @@ class BatchSharding:
         facts = [f"{self.world.size} ranks, {self.world.transport}"]
         if self._groups > 1:
             facts.append(f"loss over {self._groups} groups")
-        facts.append("remote rows travel round a ring" if self._in_ring else "every rank gathers the rows of its group")
+        facts.append("every rank gathers the rows of its group" if self._gathers else "no rank gathers rows of others")
         if self._norms:
             facts.append("batch norm over all ranks")
         if self._drops:
@@ -139,10 +153,13 @@ def gather_rows(z, /, world):
     return world.gather(z), lambda g: g[own]
 
 
-def _has_ring_form(objective):
-    page = objective.loss.name == "infonce" and objective.settings["negatives"] != "queue"
+def _form_over_ranks(objective):
+    """The loss as ``OVER_RANKS`` has it, or None."""
+    form, unless = OVER_RANKS.get(objective.loss.name, (None, {}))
+    settings = objective.settings
     plain = not objective.added and not objective.matryoshka and not objective.reweight
-    return page and plain and objective.settings["reduction"] != "none"
+    kept_apart = settings.get("reduction") == "none" or any(settings[name] == value for name, value in unless.items())
+    return form if plain and not kept_apart else None
 
 
 def _check(method, batch_size, ranks, groups):

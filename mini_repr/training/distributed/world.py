@@ -1,8 +1,10 @@
 """The few things that training asks of MPI. mpi4py is imported only in a program that ``mpiexec`` started."""
 
 import ctypes
+import math
 import os
 import sys
+import threading
 import time
 import traceback
 from contextlib import contextmanager
@@ -19,6 +21,9 @@ _LAUNCHERS = (
     ("MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),
 )
 BUCKET_BYTES = 4 * 2**20
+# Seconds that a rank waits for the others before it ends the run, unless the environment says otherwise (0: for ever).
+# Longer than what the first rank does alone: writing checkpoints, looking for neighbours.
+LIMIT_NAME, LIMIT = "MINI_REPR_MPI_TIMEOUT", 1800.0
 # How long a rank waits before it reports its own error: rank 0 meets most errors too, and its word is enough.
 _PATIENCE = 1.0
 
@@ -73,6 +78,7 @@ class World(Alone):
         self.is_first = self.rank == 0
         self._reads_devices = _reads_devices()
         self._staged = True
+        self._waiting = _Watch(comm).waiting_for
 
     @property
     def transport(self):
@@ -85,10 +91,11 @@ class World(Alone):
         Raises:
             DeviceError: a machine has more ranks than GPUs.
         """
-        here = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
-        if name == "auto":
-            # All ranks take what all of them can have: a mixed run would be as slow as its slowest.
-            name = "gpu" if self._comm.allreduce(int(_has_gpu(here)), self._mpi.MIN) else "cpu"
+        with self._waiting("the devices of all ranks"):
+            here = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
+            if name == "auto":
+                # All ranks take what all of them can have: a mixed run would be as slow as its slowest.
+                name = "gpu" if self._comm.allreduce(int(_has_gpu(here)), self._mpi.MIN) else "cpu"
         if name.partition(":")[0] == "gpu":
             if ":" in name and here.size > 1:
                 raise DeviceError(f"device {name}: one GPU for {here.size} ranks; expected gpu, one for each rank")
@@ -100,23 +107,27 @@ class World(Alone):
     def near(self, ranks):
         if ranks == self.size:
             return self
-        world = World(self._comm.Split(self.rank // ranks))
+        with self._waiting("its group of ranks"):
+            world = World(self._comm.Split(self.rank // ranks))
         world._staged = self._staged
         return world
 
     def from_first(self, value):
-        return self._comm.bcast(value, root=0)
+        with self._waiting("a word of the first rank"):
+            return self._comm.bcast(value, root=0)
 
     def gather(self, array):
         source = self._outgoing(array)
         target = self._like(array, source, (self.size * len(array), *array.shape[1:]))
-        self._comm.Allgather(source, target)
+        with self._waiting(f"rows {source.shape} of all ranks"):
+            self._comm.Allgather(source, target)
         return self._incoming(array, target)
 
     def sum(self, array):
         source = self._outgoing(array)
         target = self._like(array, source, source.shape)
-        self._comm.Allreduce(source, target)
+        with self._waiting(f"a sum {source.shape} over all ranks"):
+            self._comm.Allreduce(source, target)
         return self._incoming(array, target)
 
     def sum_in_place(self, arrays):
@@ -128,7 +139,8 @@ class World(Alone):
             target = self._like(bucket[0], source, source.shape)
             sent.append((bucket, source, target, self._comm.Iallreduce(source, target)))
         for bucket, _, target, request in sent:
-            request.Wait()
+            with self._waiting("the sum of gradients over all ranks"):
+                request.Wait()
             flat, start = self._incoming(bucket[0], target), 0
             for array in bucket:
                 array[...] = flat[start : start + array.size].reshape(array.shape)
@@ -140,7 +152,8 @@ class World(Alone):
         after, before = (self.rank + 1) % self.size, (self.rank - 1) % self.size
         requests = [self._comm.Irecv(target, before, tag) for tag, target in enumerate(targets)]
         requests += [self._comm.Isend(source, after, tag) for tag, source in enumerate(sources)]
-        self._mpi.Request.Waitall(requests)
+        with self._waiting(f"rows {sources[0].shape} of rank {before} or a sign of rank {after}"):
+            self._mpi.Request.Waitall(requests)
         return [self._incoming(array, target) for array, target in zip(arrays, targets, strict=True)]
 
     def give_up(self, error, code):
@@ -169,6 +182,52 @@ class World(Alone):
     def _incoming(self, array, message):
         """A message on the device of ``array``."""
         return backend_of(array).asarray(message)
+
+
+class _Watch:
+    """Ends a run in which a rank waits too long for others, with one line that says which rank, and for what.
+
+    A thread looks now and then: MPI's calls know no end, and mpi4py lets other threads run during them.
+    """
+
+    def __init__(self, comm):
+        self._comm, self._limit, self._entry = comm, _limit(), None
+        if self._limit:
+            threading.Thread(target=self._look, daemon=True).start()
+
+    @contextmanager
+    def waiting_for(self, what):
+        self._entry = what, time.monotonic()
+        try:
+            yield
+        finally:
+            self._entry = None
+
+    def _look(self):
+        while True:
+            time.sleep(min(self._limit / 10, 1.0))
+            what, since = self._entry or (None, math.inf)
+            if time.monotonic() - since > self._limit:
+                rank, size = self._comm.rank, self._comm.size
+                print(
+                    f"Error: rank {rank} of {size}: waited {self._limit:g} s for {what}: a rank is stuck or far "
+                    f"behind; {LIMIT_NAME} is the limit in seconds, 0 for none",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                self._comm.Abort(1)
+
+
+def _limit():
+    """The limit of the environment in seconds."""
+    chosen = os.environ.get(LIMIT_NAME, "")
+    try:
+        limit = float(chosen or LIMIT)
+    except ValueError:
+        limit = math.nan
+    if not 0 <= limit < math.inf:
+        raise ValueError(f"{LIMIT_NAME}: got {chosen!r}, expected seconds, such as {LIMIT:g}, or 0 for no limit")
+    return limit
 
 
 ALONE = Alone()

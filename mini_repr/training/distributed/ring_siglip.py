@@ -1,0 +1,47 @@
+"""SigLIP over the rows of all ranks: the rows of the second view travel round a ring and collect their gradients.
+
+The loss of a pair needs no other pair, so that one journey gives value and gradients: a visiting block of rows meets
+the own anchors and takes along what they add to its gradient. Zhai et al. 2023, arXiv 2303.15343, section 3.3, where
+blocks are swapped between devices too.
+"""
+
+import math
+
+from mini_repr.autograd import record, unit_rows, value_of
+from mini_repr.backend import backend_of
+from mini_repr.losses.pairs.siglip import pair_sums
+
+
+def ring_siglip(a, b, *, world, log_scale, bias, per_row="sum", normalize=True, reduction="mean", tile=None):
+    """``siglip`` of the rows of all ranks as a tensor, the same on every rank.
+
+    Gradients: of a and b, whole, for the own rows; of scale and bias, whole.
+
+    Args:
+        a, b: (n, D) tensors or arrays, the own rows; the rows of rank r are rows r * n to (r + 1) * n of the batch.
+        world: ``World`` of the ranks. The rest: as ``siglip``; no reduction "none".
+    """
+    as_unit = unit_rows.on_arrays if normalize else lambda rows: (rows, lambda g: g)
+    (u, to_a), (v, to_b) = (as_unit(value_of(x)) for x in (a, b))
+    xp, size = backend_of(u).xp, len(u) * world.size
+    scale, shift = math.exp(float(value_of(log_scale))), float(value_of(bias))
+    weight = (1 / size if per_row == "mean" else 1) * (1 / size if reduction == "mean" else 1)
+    weights = xp.full(len(u), weight, dtype=u.dtype)
+
+    total, g_u, block, g_block, g_bias = 0, xp.zeros_like(u), v, xp.zeros_like(v), 0
+    for hop in range(world.size):
+        sums, (own, visitors, of_bias) = pair_sums(u, block, scale, shift, weights, partners=not hop, tile=tile)
+        total, g_bias = total + sums.sum(), g_bias + of_bias
+        g_u += own
+        g_block += visitors
+        block, g_block = world.pass_on([block, g_block])
+    g_u *= scale
+    g_v = g_block * scale
+    of_all = world.sum(xp.stack([total * weight, (u * g_u).sum(), g_bias]))
+
+    def backward(g):
+        return to_a(g * g_u), to_b(g * g_v), g * of_all[1], g * of_all[2]
+
+    value = record(of_all[0], backward, (a, b, log_scale, bias))
+    value.terms = {}
+    return value

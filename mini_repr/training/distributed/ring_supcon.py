@@ -1,0 +1,78 @@
+"""SupCon over the rows of all ranks without ever holding them.
+
+The log-sum-exp of an anchor's logits with all other rows is that of ``ring_infonce``, rows travelling round a ring. The
+mean logit with its positives needs no rows of other ranks, only the sum of each class: K x D numbers, added up over
+ranks.
+"""
+
+import numpy as np
+
+from mini_repr.autograd import record, unit_rows, value_of
+from mini_repr.backend import backend_of
+from mini_repr.training.distributed.ring_infonce import among
+
+
+def ring_supcon(
+    z,
+    labels,
+    *,
+    world,
+    temperature=0.1,
+    form="out",
+    normalize=True,
+    base_temperature=None,
+    mean_over="anchors",
+    reduction="mean",
+    tile=None,
+):
+    """``supcon`` of the rows of all ranks as a tensor, the same on every rank.
+
+    Gradients: of z, whole, for the own rows; of the temperature, whole.
+
+    Args:
+        z: (n, D) tensor or array, the own rows. labels: (n,) integers on the host.
+        world: ``World`` of the ranks. The rest: as ``supcon``; ``form`` "out", and no reduction "none".
+    Raises:
+        ValueError: no two labels of the batch are equal.
+    """
+    backend = backend_of(value_of(z))
+    xp = backend.xp
+    everyone = world.gather(np.ascontiguousarray(labels))
+    classes, of_class = np.unique(everyone, return_counts=True)
+    kind = np.searchsorted(classes, labels)
+    anchors = int(of_class[of_class > 1].sum())
+    if not anchors:
+        raise ValueError(f"supcon: labels: got {len(everyone)} different ones, expected two that are equal")
+    as_unit = unit_rows.on_arrays if normalize else lambda rows: (rows, lambda g: g)
+    u, to_z = as_unit(value_of(z))
+    t = float(value_of(temperature))
+    scale, positives = 1 / t, backend.asarray((of_class[kind] - 1).astype(u.dtype))
+    kind, has_any = backend.asarray(kind), positives > 0
+    share = has_any / xp.maximum(positives, 1)  # 1 / |P(i)|
+
+    def over_positives(rows):
+        sums = xp.zeros((len(classes), rows.shape[1]), dtype=rows.dtype)
+        backend.scatter_add(sums, kind, rows)
+        return world.sum(sums)[kind] - rows
+
+    over_all, back_all = among(world, u, scale, tile)
+    centre = over_positives(u) * share[:, None].astype(u.dtype)
+    logit = (u * centre).sum(axis=1) * scale
+    rows = len(everyone) if mean_over == "rows" else anchors
+    factor = (1 / rows if reduction == "mean" else 1) * (1 if base_temperature is None else t / base_temperature)
+    weight = has_any.astype(u.dtype) * factor
+    total = world.sum(((over_all - logit) * weight).sum()[None])[0]
+
+    def backward(g):
+        r = weight * g
+        du, d_scale = back_all(r)
+        du -= scale * (r[:, None] * centre + over_positives((r * share).astype(u.dtype)[:, None] * u))
+        d_scale -= (r * logit).sum() / scale
+        d_temperature = world.sum(d_scale[None])[0] * -(scale**2)
+        if base_temperature is not None:
+            d_temperature = d_temperature + g * total * scale
+        return to_z(du), d_temperature
+
+    value = record(backend.asarray(total, dtype=u.dtype), backward, (z, temperature))
+    value.terms = {}
+    return value
