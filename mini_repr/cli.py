@@ -33,6 +33,7 @@ COMMANDS = {
     "check": "check.check",
     "vectors": "vectors.vectors",
     "precision": "precision.precision",
+    "book": "book.book",
 }
 
 

@@ -129,12 +129,12 @@ def _page(page, code):
     place = f" (losses/{page.compares})" if page.kind == "loss" else ""
     is_class = isinstance(page.thing, type)
     section = f"{SECTIONS.get(page.kind, page.kind)}." if is_class else ""
-    arguments = [(f"{section}{p.name}", str(p.annotation), _default(p)) for p in page.parameters.values()]
+    arguments = [(f"{section}{p.name}", str(p.annotation), p.default_text) for p in page.parameters.values()]
     if getattr(page.thing, "heads", None):
         arguments += [
             (f"heads.{f.name}", str(f.type), f"default {getattr(page.thing.heads, f.name)}") for f in fields(Heads)
         ]
-    variants = [(name, _settings(v.settings), v.description) for name, v in page.variants.items()]
+    variants = [(name, v.as_text, v.description) for name, v in page.variants.items()]
     parts = [
         "\n".join([f"{page.kind} {page.name}{place}", *cited]),
         page.text.strip(),
@@ -144,18 +144,6 @@ def _page(page, code):
         *([_source(one) for one in (page.thing, page.literal) if one is not None] if code else []),
     ]
     return "\n\n".join(filter(None, parts))
-
-
-def _default(parameter):
-    if parameter.default is parameter.required:
-        return "required"
-    if isinstance(parameter.default, float):
-        return f"default {parameter.default:.6g}"
-    return f"default {parameter.default}"
-
-
-def _settings(settings):
-    return ", ".join(f"{name}={value}" for name, value in settings.items())
 
 
 def _source(made):

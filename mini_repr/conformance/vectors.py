@@ -176,7 +176,7 @@ def settings_of(loss, variant):
 
 def source_of(loss):
     """The page's paragraph that names paper and equation, on one line."""
-    paragraphs = loss.__doc__.split("\n\n")
+    paragraphs = loss.own_text.split("\n\n")
     source = next((p for p in paragraphs if p.startswith("Source.")), "")
     return " ".join(source.removeprefix("Source.").split())
 

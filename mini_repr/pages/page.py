@@ -8,6 +8,7 @@ the two.
 
 import inspect
 import sys
+import textwrap
 from typing import NamedTuple
 
 from mini_repr.backend import CPU, backend_of
@@ -34,6 +35,11 @@ class Variant(NamedTuple):
     settings: dict
     needs: tuple = ()  # optional arrays without which these settings are no use
 
+    @property
+    def as_text(self):
+        """``negatives=queue, symmetric=False``."""
+        return ", ".join(f"{name}={value}" for name, value in self.settings.items())
+
 
 def variant(description, needs=(), **settings):
     """Declare a variant: ``variant("sum over rows", reduction="sum")``."""
@@ -49,6 +55,13 @@ class Parameter(NamedTuple):
 
     required = inspect.Parameter.empty
 
+    @property
+    def default_text(self):
+        """``default 0.1`` or ``required``."""
+        if self.default is self.required:
+            return "required"
+        return f"default {self.default:.6g}" if isinstance(self.default, float) else f"default {self.default}"
+
 
 class Page:
     """A declared thing.
@@ -57,11 +70,15 @@ class Page:
         kind: one of ``KINDS``. thing: the function or class. papers: catalogue numbers, such as ("092",).
         name: what users type; the thing's own name by default. aliases: other names of the field for it.
         variants: {name: variant(...)}. sizes: {letter: size} for sampled inputs, where the general ones do not fit.
+        tex: {"definition": ..., "gradient": ...}, one or both: the formulas of these sections of the text as TeX, with
+            an empty line between two, for the book.
     """
 
     one_dtype = True  # whether all floating-point arrays of a call must be of one dtype
 
-    def __init__(self, kind, thing, papers, *, name=None, aliases=(), variants=None, invariants=(), sizes=None):
+    def __init__(
+        self, kind, thing, papers, *, name=None, aliases=(), variants=None, invariants=(), sizes=None, tex=None
+    ):
         self.kind = kind
         self.thing = thing
         self.name = name or thing.__name__
@@ -70,12 +87,16 @@ class Page:
         self.variants = variants or {}
         self.invariants = tuple(invariants)
         self.sizes = sizes or {}
+        self.tex = tex or {}
+        if not set(self.tex) <= {"definition", "gradient"}:
+            raise TypeError(f"{self.name}: tex: got {', '.join(self.tex)}, expected definition, gradient or both")
         self.literal = None  # the literal form, once ``@definition(page)`` has declared it
         self.__name__ = self.name
         self.__module__ = thing.__module__
         # A function without a text of its own has that of its module: one page, one thing.
-        self.__doc__ = inspect.cleandoc(thing.__doc__ or sys.modules[thing.__module__].__doc__)
+        self.own_text = inspect.cleandoc(thing.__doc__ or sys.modules[thing.__module__].__doc__)
         self.__signature__ = inspect.signature(thing)
+        self.__doc__ = f"{self.call}\n\n{self.own_text}"  # as of NumPy's ufuncs: help() has no other place for it
         self.parameters = {
             p.name: Parameter(p.name, p.annotation, p.default)
             for p in self.__signature__.parameters.values()
@@ -87,15 +108,22 @@ class Page:
         return f"<{self.kind} {self.name}>"
 
     @property
+    def call(self):
+        """How it is called, names and defaults: ``infonce(a, b, temperature=0.1, ...)``."""
+        arguments = self.__signature__.parameters.values()
+        shown = ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in arguments)
+        return textwrap.fill(f"{self.thing.__name__}({shown})", 100, subsequent_indent="    ", break_on_hyphens=False)
+
+    @property
     def text(self):
         """What it is, its equations, shapes, errors and source: its module's text, and its own where it has one."""
         module_text = inspect.cleandoc(sys.modules[self.__module__].__doc__)
-        return self.__doc__ if self.__doc__ == module_text else f"{module_text}\n\n{self.__doc__}"
+        return self.own_text if self.own_text == module_text else f"{module_text}\n\n{self.own_text}"
 
     @property
     def summary(self):
         """The first line of its own text; of a loss without its name before the colon."""
-        first = self.__doc__.splitlines()[0]
+        first = self.own_text.splitlines()[0]
         return first.partition(": ")[2] if self.kind == "loss" else first
 
     @property

@@ -13,15 +13,15 @@ def report(result, width=None):
         result: of ``run``, or a stored one.
         width: of the terminal, to which lines are folded and the table is cut into several; by default nothing is.
     """
-    texts = [result["says"], "", *_tables(result["arms"], width), ""]
+    texts = [result["says"], "", *arms_table(result["arms"], width), ""]
     for expectation in result["expects"]:
         texts.append(f"  {expectation['verdict']}: {expectation['says']} (difference {effect(expectation)})")
     texts.append(f"{result['verdict']} ({circumstances(result)})")
     return "\n".join(_folded(text, width) for text in texts)
 
 
-def _tables(arms, width):
-    """Lines of the arms' measures: as many columns side by side as fit."""
+def arms_table(arms, width=None):
+    """Lines of the arms' measures, mean ± deviation over seeds: as many columns side by side as fit."""
     measures = list(dict.fromkeys(m for row in arms.values() for m in row))
     names = max(map(len, arms))
     columns = {m: [m, *(spread(row[m]) if m in row else "" for row in arms.values())] for m in measures}

@@ -42,9 +42,31 @@ from mini_repr.pages.rows import reduce_rows, reduced, rows_of
 
 _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 1, 0, 1, 1]}
 
+_TEX = {
+    "definition": r"""
+p_{ij} = \frac{e^{u_i \cdot u_j / t}}{\sum_{a \in A(i)} e^{u_i \cdot u_a / t}}
+
+\ell_i = -\frac{1}{|P(i)|} \sum_{p \in P(i)} \log p_{ip} \quad \text{(“out”)}
+
+\ell_i = -\log \Bigl( \frac{1}{|P(i)|} \sum_{p \in P(i)} p_{ip} \Bigr) \quad \text{(“in”)}
+""",
+    "gradient": r"""
+G_{ij} = r_i \, (p_{ij} - x_{ij})
+
+x_{ij} = \frac{[j \in P(i)]}{|P(i)|} \quad \text{(“out”)}
+
+x_{ij} = \frac{[j \in P(i)] \, p_{ij}}{\sum_{p \in P(i)} p_{ip}} \quad \text{(“in”)}
+
+\mathrm{d}u = \frac{(G + G^\top) \, u}{t}
+
+\mathrm{d}z = \frac{\mathrm{d}u - u \, (u \cdot \mathrm{d}u)}{\lVert z \rVert}
+""",
+}
+
 
 @loss(
     paper=("093", "013"),
+    tex=_TEX,
     variants={
         "in": variant("the mean over positives inside the logarithm", form="in"),
         "all_rows": variant("mean over all rows; one alone in its class counts 0", mean_over="rows"),

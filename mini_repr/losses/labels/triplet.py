@@ -48,9 +48,27 @@ from mini_repr.pages.rows import rows_of
 
 _COLLAPSED = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{|T|} \sum_{(a, p, n) \in T} \bigl[ d_{ap} - d_{an} + m \bigr]_+
+
+d_{ij} = \lVert u_i - u_j \rVert^2 \ \text{or} \ \lVert u_i - u_j \rVert
+
+T, m: \text{the triplets, the margin}
+""",
+    "gradient": r"""
+\mathrm{d}u_i = \sum_j (G_{ij} + G_{ji}) \, s_{ij} \, (u_i - u_j)
+
+s_{ij} = 2 \ \text{or} \ \frac{1}{d_{ij}}
+
+\mathrm{d}z = \frac{\mathrm{d}u - u \, (u \cdot \mathrm{d}u)}{\lVert z \rVert}
+""",
+}
+
 
 @loss(
     paper="016",
+    tex=_TEX,
     variants={
         "semihard": variant("FaceNet's choice of negatives", mining="semihard"),
         "semihard_fallback": variant(

@@ -35,9 +35,32 @@ from mini_repr.pages.loss import definition, loss, variant
 _WHITE = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]
 _OPPOSITE = [[-x for x in row] for row in _WHITE]
 
+_TEX = {
+    "definition": r"""
+U_{ik} = \frac{a_{ik} - \mathrm{mean}_k}{\sqrt{\mathrm{var}_k + \varepsilon}}
+
+C = \frac{1}{B} U^\top V
+
+L = f \, \Bigl( \sum_k (1 - C_{kk})^2 + \lambda \sum_{k \ne l} C_{kl}^2 \Bigr)
+
+f, \lambda: \text{scale\_loss, redundancy\_weight}
+""",
+    "gradient": r"""
+\frac{\mathrm{d}L}{\mathrm{d}C_{kk}} = -2 f \, (1 - C_{kk})
+
+\frac{\mathrm{d}L}{\mathrm{d}C_{kl}} = 2 f \lambda \, C_{kl}
+
+g = \frac{\mathrm{d}L}{\mathrm{d}U} = \frac{1}{B} V \Bigl( \frac{\mathrm{d}L}{\mathrm{d}C} \Bigr)^\top
+
+\mathrm{d}a_{ik} = \frac{g_{ik} - \frac{1}{B} \sum_j g_{jk}
+- \frac{1}{n} U_{ik} \sum_j g_{jk} U_{jk}}{\sqrt{\mathrm{var}_k + \varepsilon}}
+""",
+}
+
 
 @loss(
     paper="077",
+    tex=_TEX,
     variants={
         "unbiased": variant("standardised by torch.std, B - 1 and no epsilon", unbiased=True, eps=0.0),
         "equation": variant("cosines of centred columns, no epsilon", eps=0.0),

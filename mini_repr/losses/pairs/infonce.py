@@ -50,9 +50,33 @@ from mini_repr.pages.rows import reduce_rows, reduced, rows_of
 _QUEUE_RULE = "a queue with negatives='queue' and none otherwise"
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 
+_TEX = {
+    "definition": r"""
+\ell(a_i) = -\log \frac{e^{s_{ii}/t}}{\sum_{c \in C_i} e^{s_{ic}/t}}
+
+s_{ij} = \frac{a_i \cdot b_j}{\lVert a_i \rVert \, \lVert b_j \rVert}
+
+L = \frac{1}{2B} \sum_i \bigl[ \ell(a_i) + \ell(b_i) \bigr]
+""",
+    "gradient": r"""
+P_{ic} = \frac{e^{s_{ic}/t}}{\sum_{k \in C_i} e^{s_{ik}/t}}
+
+G_{ic} = r_i \, \bigl( P_{ic} - [c = i] \bigr)
+
+\mathrm{d}u = \frac{G v}{t}
+
+\mathrm{d}v = \frac{G^\top u}{t}
+
+\mathrm{d}a = \frac{\mathrm{d}u - u \, (u \cdot \mathrm{d}u)}{\lVert a \rVert}
+
+\mathrm{d}t = -\frac{1}{t^2} \sum_{i,c} G_{ic} \, s_{ic}
+""",
+}
+
 
 @loss(
     paper=("092", "028"),
+    tex=_TEX,
     variants={
         "nt_xent": variant("SimCLR: negatives from both views, 2B - 1 candidates", negatives="views"),
         "one_direction": variant("anchors in a only: CPC, DPR and many retrieval codes", symmetric=False),

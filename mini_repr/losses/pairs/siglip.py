@@ -41,9 +41,35 @@ _LOG_10 = math.log(10)
 _LARGEST_LOG_SCALE = 80
 _ORTHOGONAL = {"a": [[1.0, 0.0], [0.0, 2.0]], "b": [[3.0, 0.0], [0.0, 1.0]]}
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{B} \sum_i \sum_j \log \sigma \bigl( z_{ij} \, (e^w u_i \cdot v_j + b) \bigr)
+
+z_{ij} = \begin{cases} 1 & i = j \\ -1 & i \ne j \end{cases}
+
+w, b: \text{log\_scale, bias}
+""",
+    "gradient": r"""
+\ell_{ij} = e^w u_i \cdot v_j + b
+
+G_{ij} = -\frac{1}{B} z_{ij} \, \sigma(-z_{ij} \ell_{ij})
+
+\mathrm{d}u = e^w G v
+
+\mathrm{d}v = e^w G^\top u
+
+\mathrm{d}b = \sum_{i,j} G_{ij}
+
+\mathrm{d}w = \sum_i u_i \cdot \mathrm{d}u_i
+
+\mathrm{d}a = \frac{\mathrm{d}u - u \, (u \cdot \mathrm{d}u)}{\lVert a \rVert}
+""",
+}
+
 
 @loss(
     paper="009",
+    tex=_TEX,
     variants={
         "mean_over_pairs": variant("divided by B² instead of B", per_row="mean"),
         "sum": variant("summed over all pairs", reduction="sum"),

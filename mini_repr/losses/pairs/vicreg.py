@@ -34,9 +34,35 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _LEVEL = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]
 
+_TEX = {
+    "definition": r"""
+L = \lambda \, s(a, b) + \mu \, \bigl[ v(a) + v(b) \bigr] + \nu \, \bigl[ c(a) + c(b) \bigr]
+
+s(a, b) = \frac{1}{B D} \sum_i \lVert a_i - b_i \rVert^2
+
+v(x) = \frac{1}{D} \sum_k \max \bigl( 0, \gamma - \sqrt{C_{kk} + \varepsilon} \bigr)
+
+c(x) = \frac{1}{D} \sum_{k \ne l} C_{kl}^2
+
+C(x) = \frac{\bar X^\top \bar X}{B - 1}
+
+\lambda, \mu, \nu, \gamma: \text{weights of invariance, variance, covariance; target\_std}
+""",
+    "gradient": r"""
+\frac{\mathrm{d}s}{\mathrm{d}a} = \frac{2 \, (a - b)}{B D} = -\frac{\mathrm{d}s}{\mathrm{d}b}
+
+\frac{\mathrm{d}v}{\mathrm{d}x_k} = -\frac{[S_k < \gamma] \, \bar x_k}{D \, (B - 1) \, S_k}
+
+S_k = \sqrt{C_{kk} + \varepsilon}
+
+\frac{\mathrm{d}c}{\mathrm{d}x} = \frac{4 \, \bar X C_\mathrm{off}}{D \, (B - 1)}
+""",
+}
+
 
 @loss(
     paper="083",
+    tex=_TEX,
     variants={
         "official_code": variant("the variance terms of the two views averaged, not added", variance_views="mean"),
         "row_distances": variant("squared distances between partners not divided by D", invariance="rows"),
