@@ -110,6 +110,11 @@ RUNS = {
         "data": {"name": "captions", "count": 64},
         "encoder": {**SMALL_VIT, "pooling": "max"},
     },
+    "soft_masks": {
+        "method": {"name": "soft_masks"},
+        "data": {"name": "captions", "count": 64},
+        "encoder": {**SMALL_VIT, "heads": 4},
+    },
     "simcse": {"loss": {"name": "infonce"}, **SENTENCES},
     "unsee": {"loss": {"name": "corinfomax"}, "method": {"name": "unsee"}, **SENTENCES},
     "language": {"loss": {"name": "cross_entropy"}, **SENTENCES},
