@@ -51,13 +51,18 @@ class ImageText(Method):
         super().__init__(parts)
         rng, width = parts.rng, self.encoder.width
         self.loss_states = states_for(self.objective, parts.data, dimensions, rng)
-        self.text_encoder = TextEncoder(rng, embedding=width, width=width, hidden=width)
+        self.text_encoder = self.make_text_encoder(parts)
         self.image_map = Linear(width, dimensions, rng, bias=False)
         self.text_map = Linear(width, dimensions, rng, bias=False)
 
     @classmethod
     def fits(cls, loss):
         return super().fits(loss) and not loss.sequences
+
+    def make_text_encoder(self, parts):
+        """The encoder of captions, as wide as that of images."""
+        width = self.encoder.width
+        return TextEncoder(parts.rng, embedding=width, width=width, hidden=width)
 
     @property
     def towers(self):
