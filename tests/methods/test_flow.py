@@ -164,6 +164,36 @@ def test_a_picture_of_samples(trained, tmp_path):
     assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_pictures_while_it_trains_change_nothing_and_resume_to_the_bit(tmp_path):
+    pytest.importorskip("matplotlib")
+    states, pictures = {}, {}
+    for name, every, epochs in (("plain", 0, 4), ("whole", 2, 4), ("broken", 2, 1)):
+        train = {"epochs": 4, "batch_size": 512, "sample_every": every}
+        chosen = {"method": {"name": "flow"}, "encoder": SMALL, "train": train}
+        run, home = session.start(chosen, tmp_path / name)
+        for record in session.remaining_epochs(run, home):
+            if record["epoch"] == epochs:
+                break
+        home.close()
+        if name == "broken":
+            run, home = session.resume(tmp_path / name, {})
+            for _ in session.remaining_epochs(run, home):
+                pass
+            home.close()
+        states[name] = run.method.state_dict()
+        pictures[name] = {path.name: path.read_bytes() for path in (tmp_path / name).glob("*.png")}
+    for name in ("whole", "broken"):
+        for key, array in states["plain"].items():
+            np.testing.assert_array_equal(states[name][key], array)
+    assert pictures["plain"] == {} and sorted(pictures["whole"]) == ["samples-0002.png", "samples-0004.png"]
+    assert pictures["broken"] == pictures["whole"] and len(set(pictures["whole"].values())) == 2
+
+
+def test_pictures_of_what_draws_nothing_are_refused():
+    with pytest.raises(ValueError, match=r"train.sample_every: got 1, expected 0: method simclr draws no images"):
+        session.prepare({"loss": {"name": "infonce"}, "train": {"sample_every": 1}})
+
+
 def test_dispersive_acts_on_the_tokens_inside(tmp_path):
     method = awake(flow(add={"dispersive": {"weight": 0.5}}))
     step = method.step(Batch((IMAGES, LABELS)), np.random.default_rng(3))
