@@ -91,7 +91,13 @@ def prepare(chosen, data=None):
             f"setting train.sample_every: got {settings['train']['sample_every']}, expected 0: method "
             f"{settings['method']['name']} draws no images, only flow does"
         )
+    _refuse_pictures_without_their_extra(settings)
     return settings, data
+
+
+def _refuse_pictures_without_their_extra(settings):
+    if settings["train"]["sample_every"]:
+        figures()
 
 
 def resume(out, chosen, world=ALONE):
@@ -106,6 +112,7 @@ def resume(out, chosen, world=ALONE):
     try:
         settings, data = stored_settings(home, world)
         _refuse_other_settings(out, settings, chosen, kind_of(data))
+        _refuse_pictures_without_their_extra(settings)
         settings["device"] = chosen.get("device", settings["device"])
         run = Run(settings, data, world.device(settings["device"]), world)
         run.restore(home)
@@ -142,8 +149,6 @@ def _refuse_other_settings(out, settings, chosen, takes):
 def remaining_epochs(run, home):
     """Train to the end, an epoch at a time: log it, save the checkpoint, hand over its record."""
     train = run.settings["train"]
-    if train["sample_every"] and run.world.is_first:
-        figures()  # refuses, where it must, before the work
 
     def due(name):
         return train[name] and run.epoch % train[name] == 0 and run.world.is_first

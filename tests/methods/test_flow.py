@@ -1,5 +1,7 @@
 """Flow matching as a method: its step by hand, what time and condition do, drawing, and what is refused."""
 
+import sys
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -192,6 +194,14 @@ def test_pictures_while_it_trains_change_nothing_and_resume_to_the_bit(tmp_path)
 def test_pictures_of_what_draws_nothing_are_refused():
     with pytest.raises(ValueError, match=r"train.sample_every: got 1, expected 0: method simclr draws no images"):
         session.prepare({"loss": {"name": "infonce"}, "train": {"sample_every": 1}})
+
+
+def test_pictures_without_their_extra_are_refused_before_a_folder_is_made(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    chosen = {"method": {"name": "flow"}, "encoder": SMALL, "train": {"epochs": 1, "sample_every": 1}}
+    with pytest.raises(ValueError, match="a picture needs matplotlib: pip install"):
+        session.start(chosen, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_dispersive_acts_on_the_tokens_inside(tmp_path):
