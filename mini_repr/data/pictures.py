@@ -36,7 +36,7 @@ def figures():
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ValueError("--plot: needs matplotlib: pip install 'mini-repr[plot]'") from None
+        raise ValueError("a picture needs matplotlib: pip install 'mini-repr[plot]'") from None
     return Figure
 
 
