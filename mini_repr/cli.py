@@ -16,6 +16,7 @@ COMMANDS = {
     "eval": "evaluate.evaluate",
     "embed": "embed.embed",
     "compare": "compare.compare",
+    "report": "report.report",
     "export": "export.export",
     "sample": "sample.sample",
     "standin": "standin.standin",

@@ -25,6 +25,7 @@ CHAPTERS = (
     "gpu",
     "adding",
     "package",
+    "changelog",
 )
 # The verdicts of claims as the README counts them.
 WORDS = {"holds": "hold here", "does not hold": "do not hold", "unclear": "are unclear"}

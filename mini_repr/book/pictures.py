@@ -1,43 +1,16 @@
 """Pictures from the declarations alone, as SVG that takes its colours from the page it stands in."""
 
-import io
-import re
 import zlib
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
+from mini_repr.book.svg import BAD, GOOD, INK, LINES, MUTED, legend, look, svg
 from mini_repr.pages.arguments import Rows, Scalar
 from mini_repr.pages.samples import sample_inputs, sizes_of
 
 POINTS = 33
 ANGLES = 24
-# Colours that matplotlib writes, and the variables of the style sheet that take their place.
-INK, MUTED, PANEL = "#010101", "#020202", "#030303"
-LINES = tuple(f"#0000{k:02x}" for k in range(0x10, 0x18))
-GOOD, BAD = "#000001", "#000002"
-VARIABLES = {INK: "ink", MUTED: "muted", PANEL: "panel", GOOD: "good", BAD: "bad"}
-VARIABLES |= {colour: f"line{k}" for k, colour in enumerate(LINES)}
-DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
-STYLE = {
-    "svg.fonttype": "none",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "lines.linewidth": 1.4,
-    "svg.image_inline": True,
-    "path.simplify": False,
-}
 
 
 class Way(NamedTuple):
@@ -76,9 +49,8 @@ def along_one_number(page):
     def draw(figure):
         left, right = figure.subplots(1, 2)
         for k, curve in enumerate(curves):
-            look = {"color": LINES[k % len(LINES)], "linestyle": DASHES[k % len(DASHES)]}
-            left.plot(way.values, curve.values, **look)
-            right.plot(way.values, curve.slopes, **look)
+            left.plot(way.values, curve.values, **look(k))
+            right.plot(way.values, curve.slopes, **look(k))
         left.set_ylabel("value")
         right.set_ylabel("its slope")
         for axes in (left, right):
@@ -86,8 +58,8 @@ def along_one_number(page):
             axes.locator_params(nbins=5)
             axes.axhline(0, color=MUTED, linewidth=0.5)
 
-    legend = [(curve.name, LINES[k % len(LINES)], DASHES[k % len(DASHES)]) for k, curve in enumerate(curves)]
-    return svg(draw, (7.2, 2.5), f"{page.name}: value and slope along {way.says}") + _legend(legend)
+    picture = svg(draw, (7.2, 2.5), f"{page.name}: value and slope along {way.says}")
+    return picture + legend(curve.name for curve in curves)
 
 
 def push_on_a_circle(page):
@@ -139,41 +111,6 @@ def differences(result):
         axes.set_xlim(-1.1, 1.1)
 
     return svg(draw, (7.2, 0.6 + 0.24 * len(shown)), "differences by seed, with bounds")
-
-
-def svg(draw, size, title):
-    """A figure as SVG for the inside of a page: ``draw(figure)`` fills it; the same input gives the same text."""
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": title}):
-        figure = Figure(figsize=size, layout="tight")
-        draw(figure)
-        written = io.StringIO()
-        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
-    text = written.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"<g id=\"[^\"]*\"", "<g", text)
-    text = re.sub(r"<!--.*?-->\s*", "", text)
-    text = re.sub(r"(?<![#\w])-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", text)
-    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
-    text = re.sub(r"#[0-9a-f]{6}\b", lambda c: f"var(--{VARIABLES[c[0]]})" if c[0] in VARIABLES else c[0], text)
-    width, height = (72 * length for length in size)
-    head = f'<svg class="picture" role="img" aria-label="{title}" viewBox="0 0 {width:.0f} {height:.0f}"'
-    return Markup(
-        re.sub(r"<svg[^>]*>", f'{head} style="max-width:{width * 1.25:.0f}px">', text, count=1, flags=re.DOTALL)
-    )
-
-
-def _legend(entries):
-    """Names beside pieces of line, as HTML: a legend within the picture would cover it."""
-    item = Markup(
-        '<li><svg viewBox="0 0 24 8" width="24" height="8"><path d="M0 4H24" fill="none" stroke="var(--{})" '
-        'stroke-width="2" stroke-dasharray="{}"/></svg> {}</li>'
-    )
-    rows = [
-        item.format(VARIABLES[colour], "" if dash == "-" else " ".join(str(2 * n) for n in dash[1]), name)
-        for name, colour, dash in entries
-    ]
-    return Markup('<ul class="legend">{}</ul>').format(Markup().join(rows))
 
 
 def _inputs(page, needs=(), sizes=None):

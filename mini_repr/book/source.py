@@ -118,36 +118,37 @@ def highlighted(module, href, name=""):
     anchors = {} if name else {_name_place(code, node): anchor for anchor, node in code.defined.items()}
     pieces, runs = [], groupby(_tokens(code.text[start:end], start), key=lambda token: token[1])
     for css, run in runs:
-        shown = [_shown(place, text, links, anchors, href) for place, _, text in run]
-        pieces += [Markup('<span class="{}">{}</span>').format(css, Markup().join(shown))] if css else shown
-    body = Markup().join(pieces).rstrip("\n")
-    return Markup('<pre class="code"><code>{}</code></pre>').format(body)
+        shown = "".join(_shown(place, text, links, anchors, href) for place, _, text in run)
+        pieces.append(f'<span class="{css}">{shown}</span>' if css else shown)
+    return Markup('<pre class="code"><code>{}</code></pre>').format(Markup("".join(pieces).rstrip("\n")))
 
 
 def _tokens(text, start):
     """(place, class of the style sheet or "", text) of every piece; spaces between two of a class are of it too."""
-    css, pieces = "", []
+    css = ""
     for place, token, piece in PythonLexer().get_tokens_unprocessed(text):
-        css = css if piece.isspace() else next((css for tokens, css in CLASSES if token in tokens), "")
+        css = css if piece.isspace() else _class_of(token)
         if token in Name.Decorator:  # the highlighter takes "@module.name" for one piece
-            words = ((place + word.start(), word[0]) for word in re.finditer(r"\w+|\W", piece))
+            for word in re.finditer(r"\w+|\W", piece):
+                yield start + place + word.start(), css, word[0]
         else:
-            words = [(place, piece)]
-        pieces += [(start + at, css, word) for at, word in words]
-    return pieces
+            yield start + place, css, piece
+
+
+@cache
+def _class_of(token):
+    return next((css for tokens, css in CLASSES if token in tokens), "")
 
 
 def _shown(place, text, links, anchors, href):
+    """One piece as HTML: an anchor, a link, or the text, in which quotes may stand as they are."""
     if place in anchors:
-        return Markup('<b id="{}">{}</b>').format(anchors[place], text)
+        return f'<b id="{anchors[place]}">{text}</b>'
     length, target = links.get(place, (0, None))
     address = href(target) if length == len(text) else ""
-    return Markup('<a href="{}">{}</a>').format(address, text) if address else _escaped(text)
-
-
-def _escaped(text):
-    """Escaped for the inside of an element, where quotes may stand as they are."""
-    return Markup(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    if address:
+        return f'<a href="{address}">{text}</a>'
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _name_place(code, node):

@@ -17,12 +17,14 @@ from mini_repr.commands.tables import table, terminal_width
 @click.option("--masks", "kind", flag_value="masks", help="Only the masks.")
 @click.option("--procedures", "kind", flag_value="procedures", help="What acts in training or after it.")
 @click.option("--theorems", "kind", flag_value="theorems", help="Closed forms and bounds, on known distributions.")
+@click.option("--primitives", "kind", flag_value="primitives", help="The engine's operations, and the costly sums.")
+@click.option("--views", "kind", flag_value="views", help="Augmentations of images, for --views.")
 @click.option("--names", "kind", flag_value="names", help="Names of the field, such as simclr, and what they are.")
 @click.option("--data", "kind", flag_value="data", help="Only the data that need no file.")
 @click.option("--claims", "kind", flag_value="claims", help="Only the claims: one small experiment per paper.")
 @plain_errors
 def list_everything(kind):
-    """List losses, methods, encoders, metrics, optimisers, masks, procedures, theorems, data, papers and claims.
+    """List losses, methods, encoders, metrics, optimisers, masks, procedures, theorems, primitives, views and so on.
 
     \b
     mini-repr list --losses
@@ -43,11 +45,24 @@ def everything(only=None, width=None):
     kinds = {"losses" if kind == "loss" else f"{kind}s": kind for kind in KINDS}
     chosen = {title: kind for title, kind in kinds.items() if only in (None, title)}
     tables = [table(title, [_row(page) for page in pages_of(kind).values()], width) for title, kind in chosen.items()]
+    tables += [_parts(width, "primitives")] if only in (None, "primitives") else []
+    tables += [_parts(width, "views")] if only in (None, "views") else []
     tables += [_names(width)] if only in (None, "names") else []
     tables += [_data(width)] if only in (None, "data") else []
     tables += [_papers(width)] if only in (None, "papers") else []
     tables += [_claims(width)] if only in (None, "claims") else []
     return "\n\n".join(filter(None, tables))
+
+
+def _parts(width, title):
+    """Primitives or views, each with the first sentence of its text."""
+    import inspect
+
+    from mini_repr.book.parts import all_primitives, all_views
+
+    parts = {"primitives": all_primitives, "views": all_views}[title]()
+    rows = [(name, " ".join(inspect.getdoc(part).partition("\n\n")[0].split())) for name, part in parts.items()]
+    return table(title, rows, width)
 
 
 def _names(width):

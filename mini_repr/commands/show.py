@@ -1,4 +1,4 @@
-"""`mini-repr show`: the page of a loss, metric, method, encoder or paper."""
+"""`mini-repr show`: the page of a loss, metric, method, encoder, primitive, view or paper."""
 
 import inspect
 import textwrap
@@ -21,11 +21,13 @@ SECTIONS = {"optimiser": "optimizer"}
 def show(name, code, plot):
     """Show the page of a loss: paper, definition, gradient, shapes, variants, code.
 
-    NAME may also be a metric, a method, an encoder, a paper (its key or number), or data:NAME, generated data.
+    NAME may also be a metric, a method, an encoder, a primitive, a view, a paper (its key or number), or data:NAME,
+    generated data.
 
     \b
     mini-repr show infonce
     mini-repr show siamese --no-code
+    mini-repr show layer_norm
     mini-repr show 092
     mini-repr show data:scenes --plot scenes.png
     """
@@ -73,6 +75,7 @@ def _shown(name, code):
     Raises:
         ValueError: nothing is called so; names the nearest.
     """
+    from mini_repr.book.parts import all_primitives, all_views
     from mini_repr.catalogue import papers
     from mini_repr.pages.field_names import called
     from mini_repr.pages.names import suggestion
@@ -83,6 +86,8 @@ def _shown(name, code):
     key = name.zfill(3) if name.isdecimal() else name
     texts = [f"{name} is {known_as.options()}"] if known_as else []
     texts += [_page(page, code) for page in found]
+    texts += [_primitive(name, all_primitives()[name], code)] if name in all_primitives() else []
+    texts += [_view(name, all_views()[name], code)] if name in all_views() else []
     # A loss is what its paper is about; a method of that name is one part of it.
     if not any(page.kind == "loss" for page in found):
         texts += [_paper(paper) for paper in papers() if key in (paper.key, paper.number)]
@@ -90,7 +95,32 @@ def _shown(name, code):
         return "\n\n".join(texts)
     pages = (page for kind in KINDS for page in pages_of(kind).values())
     known = [*(n for page in pages for n in (page.name, *page.aliases)), *(p.key for p in papers())]
-    raise ValueError(f"show {name!r}: no {', '.join(KINDS)} or paper of that name{suggestion(name, known)}")
+    known += [*all_primitives(), *all_views()]
+    raise ValueError(
+        f"show {name!r}: no {', '.join(KINDS)}, primitive, view or paper of that name{suggestion(name, known)}"
+    )
+
+
+def _primitive(name, function, code):
+    """Where it stands, how it is called, its text, and its code, forward and backward."""
+    parts = [
+        f"primitive {name} ({function.__module__})",
+        f"{name}{inspect.signature(function)}",
+        inspect.getdoc(function) or "",
+        _source(function.on_arrays) if code else "",
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _view(name, cls, code):
+    """What it does, its settings in the order in which they are typed, how one asks for it, code."""
+    parts = [
+        f"view {name}: mini-repr train --loss infonce --views {name}",
+        inspect.getdoc(cls) or "",
+        table("settings, in order: NAME=VALUE:VALUE", [(f.name, f"default {f.default}") for f in fields(cls)]),
+        _source(cls) if code else "",
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
 def _paper(paper):

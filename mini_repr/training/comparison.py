@@ -61,7 +61,14 @@ def _cell(values):
 
 
 def _differences(members):
-    """Lines of the settings in which runs differ, one a setting; what only some have goes with its section's name."""
+    """Lines of the settings in which runs differ, one a setting."""
+    for name, values in differing([settings for _, settings in members]).items():
+        shown = (f"{Path(path).name} {value}" for (path, _), value in zip(members, values, strict=True))
+        yield f"{name}: {', '.join(shown)}"
+
+
+def differing(runs):
+    """{setting: its value in each run} where runs differ but by seed; what only some have is left out."""
     flat = [
         {
             f"{part}.{name}": value
@@ -69,13 +76,8 @@ def _differences(members):
             if isinstance(own, dict)
             for name, value in own.items()
         }
-        for _, settings in members
+        for settings in runs
     ]
-    for name in flat[0]:
-        if (
-            name != "train.seed"
-            and all(name in one for one in flat)
-            and any(one[name] != flat[0][name] for one in flat)
-        ):
-            shown = (f"{Path(path).name} {one[name]}" for (path, _), one in zip(members, flat, strict=True))
-            yield f"{name}: {', '.join(shown)}"
+    shared = [name for name in flat[0] if name != "train.seed" and all(name in one for one in flat)]
+    values = {name: [one[name] for one in flat] for name in shared}
+    return {name: found for name, found in values.items() if any(value != found[0] for value in found)}

@@ -96,16 +96,20 @@ def rebuilt_images(run, data):
         panels = {"image": frames_of_tubes(images, encoder.tube)}
         panels |= run.method.rebuilt(images, np.random.default_rng(report.VIEW_SEED))
         if encoder.class_token is not None:
-            panels["attention"] = _looked_at(encoder, images)
+            panels["attention"] = looked_at(encoder, images)
     if images.ndim == 5:
         panels = {name: panel.reshape(-1, *panel.shape[2:]) for name, panel in panels.items()}
     return {name: run.backend.to_numpy(panel[:PICTURED]) for name, panel in panels.items()}
 
 
-def _looked_at(encoder, images):
-    """(B, H, W): the weight that the class token of a ViT gives each patch in the last block, the mean over heads."""
-    weights = encoder(images, attention=True).attention[-1][:, :, 0, 1:].mean(axis=1)
-    return spread_over_pixels(weights, encoder)
+def looked_at(encoder, images):
+    """(B, H, W): the weight that a ViT's last block gives each patch, the mean over heads.
+
+    It is the class token's; the mean over all tokens' where there is none.
+    """
+    weights = encoder(images, attention=True).attention[-1].mean(axis=1)
+    own = weights.mean(axis=1) if encoder.class_token is None else weights[:, 0, 1:]
+    return spread_over_pixels(own, encoder)
 
 
 def topics_of(run, data, words):

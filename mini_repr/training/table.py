@@ -36,7 +36,7 @@ def table(scores):
     shown = [c for c in COLUMNS if any(c in row for row in scores.values())]
     rows = [["", *(COLUMNS[c] for c in shown)]]
     for name, row in scores.items():
-        rows.append([name, *(_cell(row, column) for column in shown)])
+        rows.append([name, *(cell(row, column) for column in shown)])
     return aligned(rows)
 
 
@@ -46,7 +46,8 @@ def aligned(rows):
     return "\n".join("  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]) for row in rows)
 
 
-def _cell(row, column):
+def cell(row, column):
+    """One number of a row of scores as text; "-" where it has none."""
     if column not in row:
         return "-"
     value = row[column]

@@ -3,6 +3,7 @@
 import re
 import shlex
 import textwrap
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import pytest
 
 from mini_repr.book.chapters import CHAPTERS, FOLDER, TABLES, chapter, with_table
 from mini_repr.cli import main
+from mini_repr.training.moved import SETTINGS
 
 TEXTS = {name: chapter(name) for name in CHAPTERS}
 COMMANDS = sorted(
@@ -51,3 +53,18 @@ def test_command_parses(command):
 def test_links_lead_to_files(name):
     links = re.findall(r"\]\((?!http)([^)#]+)", TEXTS[name])
     assert [link for link in links if not Path(str(FOLDER), link).is_file()] == []
+
+
+def test_what_moved_is_there_and_was_elsewhere():
+    rows = re.findall(r"^\| (.*?) \| (.*?) \|$", TEXTS["changelog"], flags=re.MULTILINE)[2:]
+    assert len(rows) > 15
+    for was, now in rows:
+        for module in re.findall(r"`(mini_repr\.[\w.]+)`", now):
+            assert find_spec(module), module
+        for module in re.findall(r"`(mini_repr\.\w+\.[\w.]+)`", was):
+            assert not find_spec(module), module
+
+
+def test_settings_that_moved_are_told():
+    moved = {f"method.{name}" for names in SETTINGS.values() for name in names}
+    assert [name for name in moved if f"`{name}`" not in TEXTS["changelog"]] == []

@@ -43,3 +43,26 @@ def test_a_declared_page_is_shown(run):
     assert "def hidden(" in shown and "def hidden(" not in run("show", "hidden", "--no-code")
     shown = run("show", "descent")
     assert "settings, for --set\n  optimizer.lr  (> 0)  default 0.1" in shown and "class Descent" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "code"),
+    [
+        ("softmax", ("primitive softmax (mini_repr.autograd.primitives.softmax)", "softmax(x, /)"), "def backward(g)"),
+        ("within_logsumexp", ("primitive within_logsumexp (mini_repr.kernels.", "apart=None"), "def backward(g)"),
+        ("shift", ("view shift: mini-repr train", "pixels   default 1.0"), "class Shift"),
+    ],
+)
+def test_primitives_and_views_are_shown(run, name, parts, code):
+    assert all(part in run("show", name) for part in (*parts, code))
+    assert code not in run("show", name, "--no-code")
+
+
+def test_a_loss_and_a_primitive_of_one_name_are_both_shown(run):
+    shown = run("show", "sparsemax")
+    assert shown.index("loss sparsemax (") < shown.index("primitive sparsemax (")
+
+
+def test_primitives_and_views_are_listed(run):
+    assert "softmax" in run("list", "--primitives") and "within_logsumexp" in run("list", "--primitives")
+    assert "shift" in run("list", "--views") and run("list", "--views") in run("list") + "\n"
