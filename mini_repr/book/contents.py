@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from mini_repr.book import pictures
 from mini_repr.book.chapters import chapter
 from mini_repr.book.formulas import formulas
-from mini_repr.book.prose import ARXIV, chapter_html, html, inline, is_formula, sections
+from mini_repr.book.prose import ARXIV, Section, chapter_html, html, inline, is_formula, paragraphs, sections
 from mini_repr.book.source import Definition, highlighted, modules, users
 from mini_repr.catalogue import paper
 from mini_repr.claims.bench.keys import claim_keys, find_claim
@@ -64,11 +64,8 @@ def link(address, text):
 
 def of_page(page, book):
     """Sections of what has a declaration: a loss, metric, method, encoder, mask, optimiser, procedure or theorem."""
-    found = {section.title: section.paragraphs for section in sections(page.text)}
-    opening = found.pop("", [])
-    # The first line stands under the title already.
-    opening[:1] = ["\n".join(opening[0].splitlines()[1:])] if opening and page.summary in opening[0] else opening[:1]
-    shown = [("", html(opening, book.named)), ("", _sources(page, book))]
+    found = {section.title: section.paragraphs for section in _sections(page)}
+    shown = [("", html(found.pop("", []), book.named)), ("", _sources(page, book))]
     for title in ("Definition", "Gradient"):
         body = _with_formulas(page.tex.get(title.lower(), ""), found.pop(title, []), book)
         picture = ""
@@ -76,7 +73,7 @@ def of_page(page, book):
             picture = pictures.along_one_number(page) if title == "Definition" else pictures.push_on_a_circle(page)
         shown += [(title, body + _captioned(picture, page, title))]
     source = found.pop("Source", None)
-    shown += [(title, html(paragraphs, book.named)) for title, paragraphs in found.items()]
+    shown += [(title, html(of_it, book.named)) for title, of_it in found.items()]
     shown += [("Arguments", _arguments(page)), ("Variants", _variants(page))]
     described = list(dict.fromkeys(i.description for i in page.invariants))
     shown += [("Checked invariants", table(("",), [(one,) for one in described]))]
@@ -87,6 +84,13 @@ def of_page(page, book):
     shown += [("Used by", _used_by(_definition_of(page.thing), book))]
     shown += [("Cite", as_typed("\n\n".join(bibtex(page.name))))] if page.papers else []
     return shown
+
+
+def _sections(page):
+    """The sections of a loss's text, or the whole text of another page; without the line that stands as its summary."""
+    lines = [line for line in page.text.splitlines() if not (page.summary and line.endswith(page.summary))]
+    text = "\n".join(lines)
+    return sections(text) if page.kind == "loss" else [Section("", paragraphs(text))]
 
 
 def badges(page):
@@ -117,12 +121,12 @@ def _sources(page, book):
     return table(("", ""), rows)
 
 
-def _with_formulas(tex, paragraphs, book):
+def _with_formulas(tex, written, book):
     """A section with its TeX in place of its first formula as text; without TeX as it stands."""
     if not tex:
-        return html(paragraphs, book.named)
-    place = next((k for k, one in enumerate(paragraphs) if is_formula(one)), None)
-    before, after = ([], paragraphs) if place is None else (paragraphs[:place], paragraphs[place + 1 :])
+        return html(written, book.named)
+    place = next((k for k, one in enumerate(written) if is_formula(one)), None)
+    before, after = ([], written) if place is None else (written[:place], written[place + 1 :])
     return html(before, book.named) + formulas(tex) + html(after, book.named)
 
 
@@ -235,7 +239,7 @@ def of_primitive(name, function, book):
     """Signature, text, code with its backward pass, users."""
     at = _definition_of(function.on_arrays)
     return [
-        ("", html(_paragraphs(function), book.named)),
+        ("", html(_paragraphs(function)[1:], book.named)),
         ("", table(("", ""), [("signature", code(f"{name}{inspect.signature(function)}")), _where(at, book)])),
         ("The code", highlighted(at.module, book.definition, at.name)),
         ("Used by", _used_by(at, book)),
@@ -250,7 +254,7 @@ def of_view(name, cls, book):
         for f in dataclasses.fields(cls)
     ]
     return [
-        ("", html(_paragraphs(cls), book.named)),
+        ("", html(_paragraphs(cls)[1:], book.named)),
         ("", table(("", ""), [_where(at, book)])),
         ("Settings, in the order in which they are typed", table(("", "", ""), rows)),
         ("Use", as_typed(f"mini-repr train --loss infonce --views {name}")),
@@ -263,7 +267,7 @@ def of_data(name, at, book):
     settings = options_of(name) if name in GENERATED else {}
     rows = [(code(f"data.{n}"), f"default {value}") for n, value in settings.items()]
     return [
-        ("", html(_text_of(at), book.named)),
+        ("", html(_text_of(at)[1:], book.named)),
         ("Settings", table(("", ""), rows)),
         ("The code", highlighted(at.module, book.definition, at.name)),
     ]
@@ -320,11 +324,11 @@ def _text_of(definition):
     """The paragraphs of the docstring of a definition, or of a file."""
     module = modules()[definition.module]
     node = module.defined[definition.name] if definition.name else module.tree
-    return (ast.get_docstring(node) or "").split("\n\n")
+    return paragraphs(ast.get_docstring(node) or "")
 
 
 def _paragraphs(thing):
-    return re.split(r"\n\s*\n", inspect.getdoc(thing) or "")
+    return paragraphs(inspect.getdoc(thing) or "")
 
 
 def _where(definition, book):
