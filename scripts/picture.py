@@ -1,6 +1,6 @@
 """Draw the README's picture, the push of InfoNCE on a circle, as the book has it (extra ``book``).
 
-    python scripts/picture.py
+python scripts/picture.py
 """
 
 import re

@@ -36,9 +36,9 @@ MOST_USERS = 40
 
 
 def table(header, rows):
-    """A table; cells are text, or HTML where they are ``Markup``. "" where there is no row."""
+    """A table; cells are text, or HTML where they are ``Markup``. Nothing where there is no row."""
     if not rows:
-        return ""
+        return Markup()
     head = Markup().join(Markup("<th>{}</th>").format(cell) for cell in header)
     lines = Markup().join(
         Markup("<tr>{}</tr>").format(Markup().join(Markup("<td>{}</td>").format(cell) for cell in row)) for row in rows
@@ -71,10 +71,11 @@ def of_page(page, book):
         picture = ""
         if page.kind == "loss" and book.with_pictures:
             picture = pictures.along_one_number(page) if title == "Definition" else pictures.push_on_a_circle(page)
-        shown += [(title, body + _captioned(picture, page, title))]
+        shown += [(title, body + _captioned(picture, title))]
     source = found.pop("Source", None)
     shown += [(title, html(of_it, book.named)) for title, of_it in found.items()]
-    shown += [("Arguments", _arguments(page)), ("Variants", _variants(page))]
+    sensitivity = pictures.along_settings(page) if page.kind == "loss" and book.with_pictures else ""
+    shown += [("Arguments", _arguments(page) + _captioned(sensitivity, "Arguments")), ("Variants", _variants(page))]
     described = list(dict.fromkeys(i.description for i in page.invariants))
     shown += [("Checked invariants", table(("",), [(one,) for one in described]))]
     shown += [("Source", html(source, book.named))] if source else []
@@ -130,17 +131,20 @@ def _with_formulas(tex, written, book):
     return html(before, book.named) + formulas(tex) + html(after, book.named)
 
 
-def _captioned(picture, page, title):
+CAPTIONS = {
+    "Definition": "Value and slope, with all variants, on one drawn batch; of a row the slope is that along the turn.",
+    "Gradient": (
+        "Where it pushes one row of two numbers, wherever that stands on the circle: its partner, where it has one, "
+        "is red, the others are grey. Arrows are the negative gradient; the longest of each picture has one length."
+    ),
+    "Arguments": "The value on the same batch along each number that can be set; dotted: its default.",
+}
+
+
+def _captioned(picture, title):
     if not picture:
         return Markup()
-    text = "Value and slope, with all variants, on one drawn batch; of a row the slope is that along the turn."
-    if title == "Gradient":
-        text = (
-            f"Where {page.name} pushes one row of two numbers, wherever it stands on the circle"
-            f"{'' if page.compares == 'embeddings' else ': its partner is red, the others are grey'}. Arrows are the "
-            "negative gradient; the longest of each picture has one length."
-        )
-    return Markup("<figure>{}<figcaption>{}</figcaption></figure>").format(picture, text)
+    return Markup("<figure>{}<figcaption>{}</figcaption></figure>").format(picture, CAPTIONS[title])
 
 
 def _arguments(page):
