@@ -255,6 +255,108 @@ def torch_mae():
     return measure(step, 7)
 
 
+def ours_flow():
+    """A step of flow matching on 256 images: a denoiser as large as ``vit`` without its class token."""
+    from mini_repr.losses.reconstruction.flow_matching import flow_matching
+    from mini_repr.methods.flow import middling_times, mixed
+    from mini_repr.nn import Denoiser, copy_of, patchify
+    from mini_repr.optim import AdamW, update_ema
+
+    rng = np.random.default_rng(0)
+    denoiser = Denoiser((1, 28, 28), rng, patch=4, width=128, depth=4, heads=4, mlp_ratio=4.0)
+    average, data = copy_of(denoiser), 2 * images()[:256] - 1
+    parameters, averages = denoiser.named_parameters(), average.named_parameters()
+    optimizer, clean = AdamW(parameters, 1e-3), patchify(data, 4)
+
+    def step():
+        times, noise = middling_times(rng, len(data)), rng.standard_normal(data.shape, dtype=np.float32)
+        patches = denoiser.denoise(mixed(data, noise, times), times).patches
+        optimizer.zero_grad()
+        flow_matching(patches, clean, patchify(noise, 4)).backward()
+        optimizer.step()
+        update_ema(averages, parameters, 0.995)
+
+    return measure(step, 7)
+
+
+def torch_flow():
+    import copy
+
+    import torch
+
+    torch.manual_seed(0)
+    denoiser = torch_denoiser(28, 4, 128, 4, 4)
+    average = copy.deepcopy(denoiser)
+    parameters, averages = list(denoiser.parameters()), list(average.parameters())
+    optimizer = torch.optim.AdamW(parameters, 1e-3, weight_decay=0.05)
+    data = 2 * torch.from_numpy(images()[:256]) - 1
+
+    def step():
+        times, noise = torch.randn(len(data)).sigmoid(), torch.randn_like(data)
+        optimizer.zero_grad()
+        flow_loss_in_torch(denoiser, data, noise, times).backward()
+        optimizer.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(averages, parameters, 0.005)
+
+    return measure(step, 7)
+
+
+def flow_loss_in_torch(denoiser, data, noise, times):
+    """The mean squared error of the velocity n - x that a denoiser says of (1 - t) x + t n."""
+    share = times[:, None, None, None]
+    return (denoiser((1 - share) * data + share * noise, times) - denoiser.patches(noise - data)).square().mean()
+
+
+def torch_denoiser(size, patch, width, depth, heads):
+    """The same denoiser by PyTorch's own fast modules; its parameters have our names."""
+    import torch
+    from torch import nn
+    from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention, silu
+
+    def modulated(x, scale, shift):
+        return layer_norm(x, (width,), eps=1e-6) * (1 + scale[:, None]) + shift[:, None]
+
+    class Denoiser(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Linear(patch * patch, width)
+            self.positions = nn.Parameter(torch.randn((size // patch) ** 2, width))
+            self.time_in, self.time_out = nn.Linear(width, width), nn.Linear(width, width)
+            self.blocks = nn.ModuleList([Block() for _ in range(depth)])
+            self.modulate, self.outputs = nn.Linear(width, 2 * width), nn.Linear(width, patch * patch)
+            self.register_buffer("rates", 10000.0 ** (-torch.arange(width // 2) / (width / 2)), persistent=False)
+
+        def patches(self, x):
+            return nn.functional.unfold(x, patch, stride=patch).transpose(1, 2)
+
+        def forward(self, x, times):
+            angles = 1000 * times[:, None] * self.rates
+            c = silu(self.time_out(silu(self.time_in(torch.cat([angles.cos(), angles.sin()], dim=1)))))
+            x = self.embed(self.patches(x)) + self.positions
+            for block in self.blocks:
+                x = block(x, c)
+            return self.outputs(modulated(x, *self.modulate(c).chunk(2, dim=1)))
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.modulate = nn.Linear(width, 6 * width)
+            self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+            self.expand, self.contract = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+        def forward(self, x, c):
+            batch, tokens, _ = x.shape
+            scale, shift, gate, scale2, shift2, gate2 = self.modulate(c).chunk(6, dim=1)
+            qkv = self.qkv(modulated(x, scale, shift)).view(batch, tokens, 3, heads, width // heads)
+            mixed = scaled_dot_product_attention(*qkv.permute(2, 0, 3, 1, 4)).transpose(1, 2)
+            x = x + self.out(mixed.reshape(batch, tokens, width)) * gate[:, None]
+            hidden = gelu(self.expand(modulated(x, scale2, shift2)), approximate="tanh")
+            return x + self.contract(hidden) * gate2[:, None]
+
+    return Denoiser()
+
+
 def torch_mlp():
     from torch import nn
 
@@ -486,6 +588,7 @@ WORK = {
     "mlp": ("MLP step, 784-512-512-128, batch 2x256", 0.8, 0.7),
     "mae": ("MAE step, 28x28, 3/4 of 49 patches hidden, width 128, depth 4, batch 512", 0.8, None),
     "full": ("the same with one patch hidden, alone", None, None),
+    "flow": ("flow matching step, 28x28, width 128, depth 4, batch 256", 0.8, None),
     "crate": ("CRATE step, as the ViT-lite step", 0.8, None),
     **{n: (f"{n} value + gradient, B=4096, D=128", 0.25 if n == "infonce" else 0.5, 1.0) for n in LOSSES},
     "large": ("infonce, B=65536, D=256, alone", None, None),

@@ -21,11 +21,20 @@ def is_recording():
     return _recording
 
 
-@contextmanager
 def no_grad():
     """Disable recording within this block; intermediate arrays are freed."""
+    return _set_recording(False)
+
+
+def enable_grad():
+    """Record within this block, also where it stands in one of ``no_grad``: for a gradient that a forward pass uses."""
+    return _set_recording(True)
+
+
+@contextmanager
+def _set_recording(on):
     global _recording
-    before, _recording = _recording, False
+    before, _recording = _recording, on
     try:
         yield
     finally:

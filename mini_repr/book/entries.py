@@ -85,7 +85,7 @@ def all_entries(commands):
         at = Definition(thing.__name__) if inspect.ismodule(thing) else _at(thing)
         found.append(Entry("data", name, _first(thing), partial(contents.of_data, name, at), defines=at))
     for name, one in STANDINS.items():
-        at = Definition(one.make.__module__)
+        at = Definition(getattr(one.make, "func", one.make).__module__)  # some are partial
         found.append(Entry("standin", name, one.says, partial(contents.of_standin, name, at), defines=at))
     found += [_claim(key) for key in claim_keys()]
     for one in papers():

@@ -32,17 +32,23 @@ def refuse_missing(page, arrays, path):
 def mapped(arrays, names, path):
     """``arrays`` {name: array}, and those of ``--map`` words ARGUMENT=ARRAY under the argument's name too.
 
+    An array may be another file's: ARGUMENT=FILE.npz:ARRAY.
+
     Raises:
         ValueError: a word without "=", or an array that is not there.
     """
+    from mini_repr.data.readers.npz import read_arrays
+
     found = dict(arrays)
     for text in names:
         argument, equals, name = (part.strip() for part in text.partition("="))
         if not equals:
             raise ValueError(f"--map {text}: expected ARGUMENT=ARRAY, such as attribute=labels")
-        if name not in arrays:
-            raise ValueError(f"--map {text}: {path} holds {', '.join(arrays) or 'nothing'}, no {name}")
-        found[argument] = arrays[name]
+        file, colon, of_file = name.rpartition(":")
+        known, place, name = (read_arrays(file), file, of_file) if colon else (arrays, path, name)
+        if name not in known:
+            raise ValueError(f"--map {text}: {place} holds {', '.join(known) or 'nothing'}, no {name}")
+        found[argument] = known[name]
     return found
 
 

@@ -6,7 +6,17 @@
 (1437, 1, 8, 8)
 """
 
-from mini_repr.data.dataset import DataError, Dataset, ImageSet, PairSet, RowSet, TableSet, TextSet, split
+from mini_repr.data.dataset import (
+    CaptionedSet,
+    DataError,
+    Dataset,
+    ImageSet,
+    PairSet,
+    RowSet,
+    TableSet,
+    TextSet,
+    split,
+)
 from mini_repr.data.embedded import GLOSS_PAIRS, Gloss, digits, gloss_pairs, gloss_sentences, glosses
 from mini_repr.data.loader import BalancedBatches, Batches, BoundBatches, TaskBatches
 from mini_repr.data.loading import EMBEDDED, GENERATED, load, options_of

@@ -127,6 +127,46 @@ class PairSet:
 
 
 @dataclass(frozen=True, eq=False)
+class CaptionedSet:
+    """Images and a text for each: ``images`` as ImageSet, ``texts`` a list of as many non-empty str; no classes.
+
+    ``pixels``: None or (N, H, W) int64, what each pixel shows: an index into ``things``, -1 for nothing. ``things``: a
+    caption of each such thing alone.
+    """
+
+    name: str
+    images: np.ndarray
+    texts: list[str]
+    pixels: np.ndarray | None = None
+    things: tuple[str, ...] = ()
+
+    labels, label_names = None, ()
+
+    def __post_init__(self):
+        ImageSet(self.name, self.images)
+        if len(self.texts) != len(self.images):
+            raise DataError(f"{self.name}: {len(self.texts)} texts, expected one for each of {len(self.images)} images")
+        if self.pixels is None:
+            return
+        shape, dtype = self.pixels.shape, self.pixels.dtype
+        expected = (len(self), *self.images.shape[-2:])
+        if shape != expected or dtype != np.int64 or self.pixels.min() < -1 or self.pixels.max() >= len(self.things):
+            raise DataError(
+                f"{self.name}: pixels of shape {shape} {dtype}, expected {expected} int64 from -1 to "
+                f"{len(self.things) - 1}"
+            )
+
+    def __len__(self):
+        return len(self.texts)
+
+    def take(self, index):
+        """The set of the rows ``index`` (integer or boolean array), in that order."""
+        rows = np.arange(len(self))[index]
+        pixels = None if self.pixels is None else self.pixels[rows]
+        return CaptionedSet(self.name, self.images[rows], [self.texts[i] for i in rows], pixels, self.things)
+
+
+@dataclass(frozen=True, eq=False)
 class TextSet:
     """Texts one by one: ``texts``, a list of non-empty str; the rest as ImageSet."""
 
@@ -211,11 +251,14 @@ class TableSet:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Two parts of one kind (images, rows, pairs of texts, texts or a table) that share one list of class names."""
+    """Two parts of one kind (images, with or without texts, rows, pairs of texts, texts or a table).
+
+    They share one list of class names.
+    """
 
     name: str
-    train: ImageSet | RowSet | PairSet | TextSet | TableSet
-    test: ImageSet | RowSet | PairSet | TextSet | TableSet
+    train: ImageSet | RowSet | PairSet | TextSet | CaptionedSet | TableSet
+    test: ImageSet | RowSet | PairSet | TextSet | CaptionedSet | TableSet
 
     def __post_init__(self):
         if type(self.train) is not type(self.test):
@@ -223,7 +266,10 @@ class Dataset:
             raise DataError(f"{self.name}: train and test are {kinds}, expected one kind")
         if self.train.label_names != self.test.label_names:
             raise DataError(f"{self.name}: train and test differ in their class names, expected the same list")
-        if isinstance(self.train, ImageSet) and self.train.images.shape[1:] != self.test.images.shape[1:]:
+        if (
+            isinstance(self.train, ImageSet | CaptionedSet)
+            and self.train.images.shape[1:] != self.test.images.shape[1:]
+        ):
             shapes = f"{self.train.images.shape[1:]} and {self.test.images.shape[1:]}"
             raise DataError(f"{self.name}: train and test images have shapes {shapes}, expected the same")
         if isinstance(self.train, TableSet) and self.train.fields != self.test.fields:

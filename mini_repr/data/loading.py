@@ -6,6 +6,7 @@ from pathlib import Path
 from mini_repr.data.dataset import DataError
 from mini_repr.data.embedded import digits, gloss_documents, gloss_pairs, gloss_sentences
 from mini_repr.data.generated.bars import bar_images
+from mini_repr.data.generated.captions import captioned_scenes
 from mini_repr.data.generated.clicks import click_table
 from mini_repr.data.generated.coloured import coloured_images
 from mini_repr.data.generated.moving import moving_clips
@@ -23,6 +24,7 @@ from mini_repr.data.readers.text import read_pairs, read_texts
 EMBEDDED = {"digits": digits, "glosses": gloss_pairs, "sentences": gloss_sentences, "documents": gloss_documents}
 GENERATED = {
     "scenes": scene_images,
+    "captions": captioned_scenes,
     "wandering": wandering_images,
     "moving": moving_clips,
     "coloured": coloured_images,

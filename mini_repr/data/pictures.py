@@ -8,6 +8,7 @@ from mini_repr.data.dataset import ImageSet
 from mini_repr.data.embedded import digits
 from mini_repr.data.generated.bars import bars
 from mini_repr.data.generated.bit_digits import bit_digits, redrawn_bits
+from mini_repr.data.generated.captions import captioned_scenes
 from mini_repr.data.generated.clicks import PARITY, clicks
 from mini_repr.data.generated.coloured import coloured
 from mini_repr.data.generated.corrupted_neuron import ATTACKS, corrupted_neuron
@@ -35,7 +36,7 @@ def figures():
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ValueError("--plot: needs matplotlib: pip install 'mini-repr[plot]'") from None
+        raise ValueError("a picture needs matplotlib: pip install 'mini-repr[plot]'") from None
     return Figure
 
 
@@ -65,6 +66,13 @@ def _scenes(figure, rng, part):
     shaded = [np.tensordot(np.arange(1, len(one.masks) + 1), one.masks, 1) / 4 for one in drawn]
     images = [image for pair in zip([one.image for one in drawn], shaded, strict=True) for image in pair]
     _images(figure, images, [text for one in drawn for text in (one.caption, "masks")])
+
+
+def _captions(figure, rng, part):
+    drawn = captioned_scenes(ROWS * COLUMNS // 2).train
+    shown = (drawn.pixels + 1) / len(drawn.things)
+    images = np.stack([drawn.images[:, 0], shown], axis=1).reshape(-1, *shown.shape[1:])
+    _images(figure, images, [text for caption in drawn.texts for text in (caption, "what pixels show")])
 
 
 def _wandering(figure, rng, part):
@@ -206,6 +214,7 @@ def _opinions(figure, rng, part):
 
 _PICTURES = {
     "scenes": _scenes,
+    "captions": _captions,
     "wandering": _wandering,
     "moving": _moving,
     "coloured": _coloured,

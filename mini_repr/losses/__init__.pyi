@@ -294,6 +294,15 @@ def dclr(
     tile: int | None = None,
 ) -> None: ...
 @_loss
+def focal_itc(
+    a: Array,
+    b: Array,
+    temperature: float | Array = 0.1,
+    gamma: float = 2.0,
+    reduction: Literal["mean", "sum", "none"] = "mean",
+    tile: int | None = None,
+) -> None: ...
+@_loss
 def icon(
     a: Array,
     b: Array,

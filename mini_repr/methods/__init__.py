@@ -4,5 +4,5 @@ Read ``method.py`` (the parts of a step), ``simclr.py`` (one method), ``build.py
 """
 
 from mini_repr.methods.build import build_encoder, build_method, encoded_kind, kind_of
-from mini_repr.methods.encode import encode, encode_layer_codes, encode_layer_tokens, encode_layers
+from mini_repr.methods.encode import encode, encode_layer_codes, encode_layer_tokens, encode_layers, encode_tokens
 from mini_repr.methods.method import Batch

@@ -1,6 +1,6 @@
 """From settings to a method: which one trains a loss, its encoder, its parts."""
 
-from mini_repr.data import ImageSet, PairSet, RowSet, TableSet, TextSet, parse_views
+from mini_repr.data import CaptionedSet, ImageSet, PairSet, RowSet, TableSet, TextSet, parse_views
 from mini_repr.methods.method import Parts, needs_queue
 from mini_repr.methods.objective import Objective
 from mini_repr.nn import Heads
@@ -23,6 +23,7 @@ BY_DEFAULT = [
     "variational",
     "flow",
     "two_tower",
+    "image_text",
     "simcse",
     "language",
     "electra",
@@ -73,21 +74,30 @@ def default_loss(method):
 
 def default_encoder(takes, method):
     """Name of the encoder that a run of a method (a class) takes, of what it takes, unless told otherwise."""
-    return method.default_encoder or {"images": "vit", "texts": "text", "sentences": "text", "tables": "fields"}[takes]
+    encoders = {"images": "vit", "captions": "vit", "texts": "text", "sentences": "text", "tables": "fields"}
+    return method.default_encoder or encoders[takes]
 
 
 def kind_of(data):
-    """What a run can be trained on in a data set: "images", "texts" (pairs), "sentences" (one by one), "tables".
+    """What a run can be trained on in a data set.
 
-    Or "rows", on which none can.
+    "images", "texts" (pairs), "sentences" (one by one), "captions" (images with a text each), "tables"; or "rows", on
+    which none can.
     """
-    kinds = {ImageSet: "images", PairSet: "texts", TextSet: "sentences", TableSet: "tables", RowSet: "rows"}
+    kinds = {
+        ImageSet: "images",
+        PairSet: "texts",
+        TextSet: "sentences",
+        CaptionedSet: "captions",
+        TableSet: "tables",
+        RowSet: "rows",
+    }
     return kinds[type(data.train)]
 
 
 def encoded_kind(data):
-    """What an encoder of this data takes: "images", "tables", or "texts", be they pairs or single ones."""
-    return "texts" if kind_of(data) == "sentences" else kind_of(data)
+    """What an encoder of this data takes: "images", with or without captions, "tables", or "texts", pairs or not."""
+    return {"sentences": "texts", "captions": "images"}.get(kind_of(data), kind_of(data))
 
 
 def build_encoder(settings, data, rng):

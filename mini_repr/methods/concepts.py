@@ -1,5 +1,7 @@
 """New words for what a picture shows: rows of the word table that are fitted while all else stays."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from mini_repr.autograd import Tensor
@@ -7,6 +9,7 @@ from mini_repr.backend import backend_of
 from mini_repr.data.generated.scenes import SLOTS
 from mini_repr.losses.maps.map_in_mask import map_in_mask
 from mini_repr.methods.flow import denoising_loss, middling_times
+from mini_repr.nn import Module, copy_of
 from mini_repr.nn.denoiser import mean_map
 from mini_repr.optim import descended
 from mini_repr.pages.declare import part
@@ -51,14 +54,67 @@ def extracted_concepts(
     picture where these objects are (``flow_matching`` with their masks' union); the map of each word is drawn into its
     mask (``map_in_mask``). Subsets of every size tell the words apart: with all objects always, each word may draw any.
 
-    Source: Avrahami et al. 2023, arXiv 2305.16311 (Break-A-Scene), the first of its two phases: in the second the
-    denoiser's weights are tuned too.
+    Source: Avrahami et al. 2023, arXiv 2305.16311 (Break-A-Scene), the first of its two phases; ``tuned_concepts`` is
+    the second.
 
     Args:
         denoiser: ``nn.CaptionDenoiser`` whose parameters want no gradient. image: (C, H, W) in [0, 1]. masks: (n, H, W)
             booleans, n at most 8. start: (D,) row that each word starts from. rng: of subsets, times and noise.
         union: subsets; False: all objects always. masked: False: the whole picture is denoised, as in textual
             inversion.
+    Raises:
+        ValueError: a mask without a pixel, or more masks than free words.
+    """
+    loss = objects_loss(denoiser, image, masks, rng, batch, attention_weight, union, masked)
+    return fitted_rows(dict.fromkeys(SLOTS[: len(masks)], start), loss, steps=steps, lr=lr)
+
+
+class TunedConcepts(NamedTuple):
+    """denoiser: a copy, as tuned, whose parameters want no gradient. rows: {word: (D,)}, as tuned with it."""
+
+    denoiser: Module
+    rows: dict
+
+
+@part("procedure", "tuned_concepts", paper="064")
+def tuned_concepts(
+    denoiser, image, masks, rows, prior, rng, *, steps=100, lr=3e-4, batch=8, attention_weight=0.01, prior_weight=1.0
+):
+    """The denoiser's weights tuned together with the words that ``extracted_concepts`` found: ``TunedConcepts``.
+
+    The loss of the first phase, plus ``prior_weight`` times that of denoising other pictures under their captions, from
+    which the denoiser is not to forget what it could draw before.
+
+    Source: Avrahami et al. 2023, arXiv 2305.16311 (Break-A-Scene), the second phase: there the text encoder is tuned
+    too, as here, 400 steps at 2e-6 after 400 at 5e-4 for the words, and the prior acts in both phases.
+
+    Args:
+        denoiser, image, masks, rng: as of ``extracted_concepts``. rows: {word: (D,)} that it returned.
+        prior: (images (M, C, H, W) in [0, 1], their M captions), such as the denoiser itself has drawn.
+    Raises:
+        ValueError: as ``extracted_concepts``, or other words than the masks ask for.
+    """
+    if list(rows) != list(SLOTS[: len(masks)]):
+        raise ValueError(f"tuned_concepts: rows: got {', '.join(rows)}, expected {', '.join(SLOTS[: len(masks)])}")
+    made, slots = copy_of(denoiser), {word: Tensor(row.copy(), requires_grad=True) for word, row in rows.items()}
+    for parameter in made.parameters():
+        parameter.requires_grad = True
+    objects = objects_loss(made, image, masks, rng, batch, attention_weight, True, True)
+    pictures, ids = 2 * prior[0] - 1, made.ids(prior[1])
+
+    def loss():
+        chosen = rng.integers(len(pictures), size=batch)
+        times, noise = middling_times(rng, batch), rng.standard_normal(pictures[chosen].shape, dtype=np.float32)
+        kept = denoising_loss(made, pictures[chosen], noise, times, made.read(ids[chosen]))[0]
+        return objects(slots) + kept * prior_weight
+
+    descended({**made.named_parameters(), **slots}, loss, steps=steps, lr=lr)
+    return TunedConcepts(copy_of(made), {word: slot.data for word, slot in slots.items()})
+
+
+def objects_loss(denoiser, image, masks, rng, batch, attention_weight, union, masked):
+    """A function of {word: tensor} to the loss of Break-A-Scene on one picture; see ``extracted_concepts``.
+
     Raises:
         ValueError: a mask without a pixel, or more masks than free words.
     """
@@ -96,4 +152,4 @@ def extracted_concepts(
                 total = total + map_in_mask(seen, mask) * (attention_weight * len(rows) / batch)
         return total
 
-    return fitted_rows(dict.fromkeys(words, start), loss_of, steps=steps, lr=lr)
+    return loss_of

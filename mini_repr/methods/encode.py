@@ -12,6 +12,11 @@ def encode(encoder, inputs, backend, batch=512):
     return _in_batches(encoder, lambda *arrays: [encoder(*arrays).pooled], inputs, backend, batch)[0]
 
 
+def encode_tokens(encoder, inputs, backend, batch=512):
+    """Tokens (N, P, D) of an encoder that has some, likewise."""
+    return _in_batches(encoder, lambda *arrays: [encoder(*arrays).tokens], inputs, backend, batch)[0]
+
+
 def encode_layers(encoder, inputs, backend, batch=512):
     """Rows (N, D) of every layer, likewise: a list, first layer first."""
     return _in_batches(encoder, encoder.layer_rows, inputs, backend, batch)

@@ -49,7 +49,8 @@ class Method(Module):
     """Base of the methods. The arguments of a method beyond its parts are the settings ``method.*``.
 
     ``compares``: the kinds of losses that it can train. ``takes``: "images", "texts" (pairs of them), "sentences"
-    (texts one by one) or "tables". ``heads``: the defaults of its settings ``heads.*``, None if it has no heads.
+    (texts one by one), "captions" (images with a text each) or "tables". ``heads``: the defaults of its settings
+    ``heads.*``, None if it has no heads.
     ``needs_labels``: whether it hands labels to its losses. ``keeps_queue``: whether it has negatives of earlier steps
     to give.
     ``parts_batch``: whether ``compare`` takes a batch apart, so that all its rows must come to it.

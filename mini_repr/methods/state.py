@@ -11,7 +11,7 @@ import numpy as np
 
 from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.data import PairSet, TextSet
+from mini_repr.data import CaptionedSet, PairSet, TextSet
 from mini_repr.kernels.log_sum_exp import similarity_logsumexp
 from mini_repr.kernels.whitening import centred
 from mini_repr.losses.pairs.corinfomax import moved_statistics
@@ -52,7 +52,8 @@ def fixed_rows(part):
         return (word_counts(part.texts),) * 2
     if isinstance(part, PairSet):
         return word_counts(part.a), word_counts(part.b)
-    return (part.images.reshape(len(part), -1),) * 2
+    images = part.images.reshape(len(part), -1)
+    return (images, word_counts(part.texts)) if isinstance(part, CaptionedSet) else (images, images)
 
 
 class LossState(Module):

@@ -22,6 +22,7 @@ from mini_repr.metrics.rank_agreement import rank_agreement
 from mini_repr.metrics.ranks import dimension_std, effective_rank, rankme
 from mini_repr.metrics.reconstruction_subspaces import reconstruction_alignment, subspace_probe
 from mini_repr.metrics.retrieval import label_ndcg, mean_reciprocal_rank, ndcg, recall_at_k
+from mini_repr.metrics.segmentation import best_jaccard, mean_iou
 from mini_repr.metrics.sparsity import expected_flops
 from mini_repr.metrics.subclass_share import subclass_share
 from mini_repr.metrics.tolerance import tolerance

@@ -18,6 +18,10 @@ def auc(
     a: Array,
     b: Array,
 ) -> Any: ...
+def best_jaccard(
+    groups: Array,
+    labels: Array,
+) -> Any: ...
 def coding_rate(
     tokens: Array,
     heads: int = 1,
@@ -104,6 +108,10 @@ def matrix_entropy(
     z: Array,
     alpha: float = 1.0,
     normalize: bool = False,
+) -> Any: ...
+def mean_iou(
+    predicted: Array,
+    labels: Array,
 ) -> Any: ...
 def mean_reciprocal_rank(
     a: Array,

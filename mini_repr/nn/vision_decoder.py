@@ -27,10 +27,23 @@ class VisionDecoder(Module):
 
     Args:
         image_shape: (C, H, W). rng: host generator. vocabulary: ``data.generated.scenes.Vocabulary`` of questions and
-            answers. patch: side of a patch in pixels. width, depth, heads: of the blocks.
+            answers. patch: side of a patch in pixels. width, depth, heads: of the blocks. vision_depth: blocks in
+            front of these, in which the patches look at one another and not at the questions.
     """
 
-    def __init__(self, image_shape, rng, vocabulary, dtype=np.float32, *, patch=4, width=64, depth=6, heads=4):
+    def __init__(
+        self,
+        image_shape,
+        rng,
+        vocabulary,
+        dtype=np.float32,
+        *,
+        patch=4,
+        width=64,
+        depth=6,
+        heads=4,
+        vision_depth=0,
+    ):
         channels, height, across = image_shape
         self.patch, self.grid = patch_grid("VisionDecoder", patch, height, across)
         self.image_count, self.depth, self.vocabulary = math.prod(self.grid), depth, vocabulary
@@ -41,6 +54,7 @@ class VisionDecoder(Module):
         self.blocks = [Block(width, heads, 2.0, rng, dtype=dtype) for _ in range(depth)]
         self.norm = LayerNorm(width, dtype=dtype)
         self.answer = Linear(width, len(vocabulary.words), rng, dtype=dtype)
+        self.vision = [Block(width, heads, 2.0, rng, dtype=dtype) for _ in range(vision_depth)]
 
     def ids(self, questions):
         """The numbers of the words of questions (a list of texts): (N, T) on the host."""
@@ -54,29 +68,48 @@ class VisionDecoder(Module):
             keep: with one question: called after each block but the last with (its number, tokens (B, N, D), attention
                 weights (B, heads, N, N), how many of the tokens are the image's, which stand first, and the place (B,)
                 of the question's end); returns places (B, K) on the device, in order, of the image tokens that go on,
-                or None for all.
+                or None for all. With any number of questions, where the places do not depend on them: {number of a
+                block: places}.
+        """
+        return self.answer(self.read(self.see(images)[0], ids, keep))
+
+    def see(self, images):
+        """Images (B, C, H, W) to tokens (B, N, D) and the attention weights (B, heads, N, N) of the last vision block.
+
+        The weights are a plain array, and None without such a block.
+        """
+        x, weights = self.embed(patchify(2 * images - 1, self.patch)) + self.positions, None
+        for block in self.vision:
+            x, weights = block(x)
+        return x, weights
+
+    def read(self, seen, ids, keep=None):
+        """Rows (B, Q, D) at the questions' ends, from which the answer is told.
+
+        Args:
+            seen: image tokens (B, K, D), all or fewer. ids, keep: as above.
         """
         batch, asked, length = ids.shape
-        if keep is not None and asked != 1:
+        known = keep if isinstance(keep, dict) else {}
+        if callable(keep) and asked != 1:
             raise ValueError(f"VisionDecoder: keep: got {asked} questions an image, expected 1")
         backend = backend_of(self.embed.weight.data)
-        seen = self.embed(patchify(2 * images - 1, self.patch)) + self.positions
         said = self.words(ids.reshape(batch, asked * length)).reshape(batch, asked, length, -1)
         said = said + broadcast_to(self.places[:length], said.shape)
         x = concatenate(seen, said.reshape(batch, asked * length, -1), axis=1)
-        count, ends = self.image_count, (ids == self.vocabulary.words.index("EOS")).argmax(axis=2)
+        count, ends = seen.shape[1], (ids == self.vocabulary.words.index("EOS")).argmax(axis=2)
         mask = backend.asarray(visible(count, asked, length))
         for number, block in enumerate(self.blocks, 1):
             x, weights = block(x, mask)
-            kept = None
-            if keep is not None and number < self.depth:
+            kept = known.get(number)
+            if callable(keep) and number < self.depth:
                 kept = keep(number, x, weights, count, count + ends[:, 0])
             if kept is not None:
-                question = backend.xp.broadcast_to(backend.xp.arange(count, count + length), (batch, length))
-                x, count = at_places(x, backend.xp.concatenate([kept, question], axis=1)), kept.shape[1]
+                text = backend.xp.broadcast_to(backend.xp.arange(count, x.shape[1]), (batch, asked * length))
+                x, count = at_places(x, backend.xp.concatenate([kept, text], axis=1)), kept.shape[1]
                 mask = backend.asarray(visible(count, asked, length))
         places = count + length * np.arange(asked) + ends
-        return self.answer(self.norm(at_places(x, places)))
+        return self.norm(at_places(x, places))
 
 
 def visible(images, asked, length):

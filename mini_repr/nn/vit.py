@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 
 from mini_repr.autograd import Tensor, primitive, split, where
+from mini_repr.autograd import max as largest
 from mini_repr.backend import backend_of
 from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.init import truncated_normal
@@ -22,7 +23,7 @@ from mini_repr.pages.declare import part
 from mini_repr.pages.page import definition
 
 
-@part("encoder", "vit", paper="119")
+@part("encoder", "vit", paper=("051", "119"))
 class ViT(Module):
     """Small vision transformer, patches through pre-norm blocks, class token or mean.
 
@@ -36,7 +37,8 @@ class ViT(Module):
         tube: frames of a clip to a token; None takes 2, or 1 where their number is odd.
         width: D. depth: blocks. heads: divisor of width. mlp_ratio: hidden width of a block's MLP over D.
         positions: "learned", or "sine": a fixed 2-D sine-cosine table (needs width divisible by 4).
-        pooling: "cls": a class token's row; "mean": no class token, the mean of the tokens.
+        pooling: "cls": a class token's row; "mean": no class token, the mean of the tokens; "max": the largest value of
+            each column among them (CLIPpy: Ranasinghe et al. 2022, arXiv 2210.09996).
         attention: "softmax", or "sparsemax": most weights exactly 0 (Martins, Astudillo 2016, arXiv 1602.02068).
         dropout: rate on the branches of every block.
         shortcut_min: the residual path is multiplied by a number that falls evenly from 1 at the first branch to this
@@ -60,7 +62,7 @@ class ViT(Module):
         heads: Count() = 4,
         mlp_ratio: Positive = 4.0,
         positions: Choice("learned", "sine") = "learned",
-        pooling: Choice("cls", "mean") = "cls",
+        pooling: Choice("cls", "mean", "max") = "cls",
         attention: Choice("softmax", "sparsemax") = "softmax",
         dropout: FractionBelowOne = 0.0,
         shortcut_min: Scalar(low=0, high=1, low_open=True) = 1.0,
@@ -96,6 +98,7 @@ class ViT(Module):
             self.register_buffer("positions", sine_positions(self.grid, width, dtype))
         # The class token has no position of its own: the sum of two learned rows is one learned row.
         self.class_token = Tensor(truncated_normal(rng, (width,), dtype), True) if pooling == "cls" else None
+        self._pooling = pooling
         self.blocks = [block(k) for k in range(depth)]
         self.norm = LayerNorm(width, dtype=dtype)
 
@@ -143,7 +146,7 @@ class ViT(Module):
             x = self._between(number, x, weights)
         pooled, tokens = self._cut(self.norm(x))
         if pooled is None:
-            pooled = tokens.mean(axis=1)
+            pooled = largest(tokens, axis=1) if self._pooling == "max" else tokens.mean(axis=1)
         tokens_of, rows_of = (tuple(map(found.get, asked)) for found, asked in ((kept, layers), (projected, project)))
         return Encoded(pooled, tokens, tokens_of, tuple(weights_of), rows_of)
 
@@ -226,7 +229,7 @@ def pooled_definition(encoder, images, layer):
         for number, block in enumerate(encoder.blocks, 1):
             x = layer(number, block, x)
         rows = normalised(x, state["norm.gain"], state["norm.bias"])
-        pooled.append(rows[0] if "class_token" in state else rows.mean(axis=0))
+        pooled.append({"cls": rows[0], "mean": rows.mean(axis=0), "max": rows.max(axis=0)}[encoder._pooling])
     return np.stack(pooled)
 
 

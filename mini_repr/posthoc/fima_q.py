@@ -1,12 +1,13 @@
-"""FIMA-Q: weights of few bits, rounded block by block so that what the network says changes least.
+"""FIMA-Q: a network of few bits, rounded block by block so that what it says changes least.
 
-A weight W (inputs, outputs) becomes whole numbers times a scale per column, s_c: the one of 40 shares of the column's
-largest |w| whose nearest rounding has the least squared error. Which way each number is rounded is then learnt
-(AdaRound): W_q = s clip(floor(W/s) + h, -2^{bits-1}, 2^{bits-1} - 1), h = clip(1.2 sigmoid(α) - 0.1, 0, 1), starting
-where h is the fraction that was cut off, ending at α >= 0.
+Weights, and all that enters a product, are whole numbers on grids (``quantisers``), chosen from what a few images do in
+full precision. Which way each weight is rounded is then learnt (AdaRound): its code is floor(w/s) + h + z, limited to
+0 .. 2^b - 1, h = clip(1.2 sigmoid(α) - 0.1, 0, 1), starting where h is the fraction that was cut off, ending at α >= 0;
+and with it the scales of what enters, whose gradient takes rounding for the identity.
 
-Blocks are treated in order, those before already quantised. With z the block's outputs in full precision and ẑ what it
-gives now (N values per row, all tokens together), Δ = ẑ - z, p and p̂ the network's answers, later blocks whole:
+The embedding of patches, the blocks and the head are treated in order, those before already quantised. With z a part's
+outputs in full precision and ẑ what it gives now (N values per row, all tokens together), Δ = ẑ - z, p and p̂ the
+network's answers, later parts whole:
 
     g = d KL( softmax(p / T) | softmax(p̂ / T) ) / dẑ,      KL ≈ ½ Δᵀ F Δ,      so g ≈ F Δ
 
@@ -18,80 +19,35 @@ more row each of G and D (k, N). The loss of a batch is one of
     diagonal    DG = mean of Δ² G̅, G̅ the mean of G's rows
     dplr        LR / LR_0 + DG / DG_0,      LR = mean over rows of a (D Dᵀ)⁻¹ aᵀ,  a = |Δ| Gᵀ (k numbers)
 
-each divided by its value when G was last taken, plus λ sum over weights of 1 - |2 h - 1|^b, b falling from 20 to 2,
-after a fifth of the steps. So |g| stands for F where BRECQ takes g²: at Δ = 0 the divergence is flat, so that g is
-linear in Δ.
+each divided by its value when G was last taken; of the head KL( softmax(z) | softmax(ẑ) ). Added is λ sum over weights
+of 1 - |2 h - 1|^b, b falling from 20 to 2, after a fifth of the steps. So |g| stands for F where BRECQ takes g²: at
+Δ = 0 the divergence is flat, so that g is linear in Δ.
 
 Source: Wu et al. 2025, arXiv 2506.11543; github.com/ShiheWang/FIMA-Q, utils/block_recon.py and quantizers/adaround.py,
 of which the four losses, their gradients, the soft and hard rounding and its penalty were run beside these and equal
-them to round-off. There: T = 20, k = 5, λ = 0.01, 20,000 steps of 32 of 1,024 images, Adam at 1e-3; each number that
-enters a block is the quantised one with probability ½, as here. Left out: activations are not quantised, nor are the
-embedding of patches and the head; there all of these are, and the scales of activations are trained. AdaRound: Nagel
-et al. 2020, arXiv 2004.10568.
+them to round-off. There: T = 20, k = 5, λ = 0.01, 20,000 steps of 32 of 1,024 images, grids from 128 of them, Adam at
+1e-3, of scales at 4e-5, falling to 0; each number that enters a part, or a product in it, is the quantised one with
+probability 1/2, as here. AdaRound: Nagel et al. 2020, arXiv 2004.10568.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, absolute, clip, log_softmax, no_grad, sigmoid, softmax
+from mini_repr.autograd import Tensor, absolute, log_softmax, no_grad, softmax
 from mini_repr.nn import Module, ViT, patchify
 from mini_repr.nn.vit import placed
-from mini_repr.optim import AdamW
+from mini_repr.optim import AdamW, cosine_with_warmup
 from mini_repr.pages.arguments import Choice, Count, Positive, Rows
 from mini_repr.pages.declare import procedure
+from mini_repr.posthoc.quantisers import WHOLE, QuantisedLinear, QuantisedViT, Uniform
 
-SHARES = np.linspace(0.4, 1.0, 40)
-LAYERS = ("qkv", "out", "expand", "contract")  # of a block
 LOSSES = ("nearest", "mse", "brecq", "diagonal", "dplr")
 TEMPERATURE, TIMES, ROUNDING = 20.0, 5, 0.01
-
-
-class Quantised(NamedTuple):
-    """encoder: a copy with the rounded weights. codes: {layer: int8 (inputs, outputs)}. scales: {layer: (outputs,)}."""
-
-    encoder: Module
-    codes: dict
-    scales: dict
-
-
-class QuantisedLinear(Module):
-    """A linear layer whose weight is whole numbers times a scale per column; ``soft`` while rounding is learnt."""
-
-    def __init__(self, layer, bits):
-        weight = layer.weight.data
-        self.low, self.high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-        self.scale = best_scale(weight, bits)
-        self.floor = np.floor(weight / self.scale)
-        rest = weight / self.scale - self.floor
-        self.alpha = Tensor(-np.log(1.2 / (rest + 0.1) - 1), True)
-        self.codes = np.clip(np.round(weight / self.scale), self.low, self.high)
-        self.bias, self.soft = layer.bias, False
-
-    @property
-    def weight(self):
-        """W_q (inputs, outputs)."""
-        if not self.soft:
-            return Tensor((self.codes * self.scale).astype(self.floor.dtype))
-        return clip(self.up() + self.floor, self.low, self.high) * self.scale
-
-    def up(self):
-        """h: by how much each number is rounded up."""
-        return clip(sigmoid(self.alpha) * 1.2 - 0.1, 0.0, 1.0)
-
-    def harden(self):
-        """Round as learnt."""
-        self.codes, self.soft = np.clip(self.floor + (self.alpha.data >= 0), self.low, self.high), False
-
-
-def best_scale(weight, bits):
-    """s (outputs,): of each column the share of its largest |w| that rounds it with the least squared error."""
-    top = np.maximum(np.abs(weight).max(axis=0), 1e-12) / (2 ** (bits - 1) - 0.5)
-    scales = SHARES[:, None] * top
-    whole = np.clip(np.round(weight / scales[:, None]), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    errors = ((whole * scales[:, None] - weight) ** 2).sum(axis=1)
-    return scales[errors.argmin(axis=0), np.arange(weight.shape[1])].astype(weight.dtype)
+CALIBRATION = 128  # images by which grids are chosen
 
 
 @procedure(paper="111")
@@ -100,109 +56,155 @@ def quantise(
     head,
     images: Rows("N C H W", frozen=True),
     bits: Count(least=2) = 3,
+    input_bits: Count(least=2) = 3,
     loss: Choice(*LOSSES) = "dplr",
     steps: Count() = 300,
     batch_size: Count() = 32,
     lr: Positive = 1e-1,
+    scale_lr: Positive = 1e-3,
     seed: Count(least=0) = 0,
 ):
-    """Round the weights of a ViT's blocks to few bits, without labels; returns ``Quantised``, the encoder stays.
+    """A ViT and its classifier at few bits, without labels: a ``QuantisedViT``; encoder and head stay.
 
     Args:
-        encoder: a ViT. head: from pooled rows to scores. images: to calibrate with. bits: at most 8. loss: "nearest"
-            learns nothing.
+        encoder: a ViT. head: linear, from pooled rows to scores. images: to calibrate with.
+        bits: of weights, at most 8. input_bits: of what enters a product, at most 8 (pixels have 8), or 32 to leave it
+            whole. loss: "nearest" learns nothing. lr, scale_lr: of the rounding, and of scales, which falls to 0.
     """
-    if bits > 8:
-        raise ValueError(f"quantise: bits: got {bits}, expected 2 to 8")
-    if type(encoder) is not ViT or encoder.times is not None:
-        raise ValueError("quantise: encoder: got one that is no ViT of images, expected --encoder vit")
-    rng = np.random.default_rng(seed)
-    encoder = deepcopy(encoder).eval()
-    made = deepcopy(encoder)
-    for block in made.blocks:
-        for name in LAYERS:
-            setattr(block, name, QuantisedLinear(getattr(block, name), bits))
-    with no_grad():
-        full = [front(encoder, images)]
-        answers = answers_of(encoder, head, full[0], 0)
-        for block in encoder.blocks:
-            full.append(block(full[-1])[0])
-    arrived = full[0]
-    for number, block in enumerate(made.blocks):
-        if loss != "nearest":
-            task = Task(encoder, head, number, arrived.data, full[number].data, full[number + 1].data, answers.data)
-            learn_rounding(block, task, loss, steps, batch_size, lr, rng)
-        with no_grad():
-            arrived = block(arrived)[0]
-    layers = {name: m for name, m in made.named_modules().items() if isinstance(m, QuantisedLinear)}
-    codes = {name: layer.codes.astype(np.int8) for name, layer in layers.items()}
-    scales = {name: layer.scale for name, layer in layers.items()}
-    return Quantised(with_codes(encoder, codes, scales), codes, scales)
-
-
-def with_codes(encoder, codes, scales):
-    """A copy of an encoder with the weights that codes and scales stand for.
-
-    Raises:
-        ValueError: they are of another encoder.
-    """
-    made = deepcopy(encoder).eval()
-    layers = made.named_modules()
-    for name, code in codes.items():
-        if name not in layers or layers[name].weight.shape != code.shape or scales[name].shape != code.shape[1:]:
-            raise ValueError(f"with_codes: {name}: got codes of shape {code.shape}, which the encoder has no layer for")
-        layers[name].weight.data[...] = code * scales[name]
+    made = calibrated(encoder, head, images, bits, input_bits)
+    how = Learning(loss, steps, batch_size, lr, scale_lr)
+    learn(made, encoder, head, images, how, np.random.default_rng(seed))
     return made
 
 
-class Task(NamedTuple):
-    """What one block is fitted to: its inputs as they arrive and in full precision, its outputs, the answers."""
+def calibrated(encoder, head, images, bits, input_bits):
+    """A ``QuantisedViT`` whose weights are rounded to nearest.
 
-    encoder: Module
-    head: Module
-    number: int
+    Raises:
+        ValueError: bits above 8, or an encoder that is no ViT of images.
+    """
+    made = empty(encoder, head, bits, input_bits)
+    made.calibrate(images[:CALIBRATION])
+    return made
+
+
+def empty(encoder, head, bits, input_bits):
+    """A ``QuantisedViT`` whose grids are still to be chosen, or to be loaded."""
+    if bits > 8 or (input_bits > 8 and input_bits != WHOLE):
+        raise ValueError(
+            f"quantise: bits: got {bits} and input_bits {input_bits}, expected 2 to 8, or {WHOLE} for inputs"
+        )
+    if type(encoder) is not ViT or encoder.times is not None:
+        raise ValueError("quantise: encoder: got one that is no ViT of images, expected --encoder vit")
+    return QuantisedViT(deepcopy(encoder).eval(), deepcopy(head), bits, input_bits)
+
+
+class Learning(NamedTuple):
+    """How rounding and scales are learnt: see ``quantise``."""
+
+    loss: str
+    steps: int
+    batch_size: int
+    lr: float
+    scale_lr: float
+
+
+class Part(NamedTuple):
+    """What one part is fitted to: its inputs as they arrive and in full precision, its outputs, the network's answers.
+
+    rest: from its outputs to scores, in full precision; None of the head.
+    """
+
+    module: Module
     arrived: np.ndarray
     inputs: np.ndarray
     outputs: np.ndarray
     answers: np.ndarray
+    rest: Callable | None
 
-    def slopes(self, block):
+    def slopes(self):
         """(|g|, |Δ|) of every row, (B, N) each."""
         with no_grad():
-            found = block(Tensor(self.arrived))[0].data
+            found = self.module(Tensor(self.arrived)).data
         outputs = Tensor(found, True)
-        divergence(answers_of(self.encoder, self.head, outputs, self.number + 1), self.answers).backward()
+        divergence(self.rest(outputs), self.answers).backward()
         return [np.abs(x).reshape(len(found), -1) for x in (outputs.grad, found - self.outputs)]
 
 
-def learn_rounding(block, task, kind, steps, batch_size, lr, rng):
-    """Learn which way the weights of a block are rounded, then round."""
-    layers = [m for m in block.named_modules().values() if isinstance(m, QuantisedLinear)]
+def learn(made, encoder, head, images, how, rng):
+    """Learn the rounding and the scales of a calibrated network, part by part, in place."""
+    if how.loss == "nearest":
+        return
+    with no_grad():
+        patches = patchify(images, encoder.patch)
+        embedded = encoder.embed(Tensor(patches)).data
+        tokens = [front(encoder, images).data]
+        for block in encoder.blocks:
+            tokens.append(block(Tensor(tokens[-1]))[0].data)
+        pooled = pooled_of(encoder, Tensor(tokens[-1])).data
+        answers = head(Tensor(pooled)).data
+
+    def rest(start, outputs):
+        return answers_of(encoder, head, outputs, start)
+
+    def after_embedding(outputs):
+        return answers_of(encoder, head, placed(outputs, encoder.places(), encoder.class_token), 0)
+
+    learn_part(Part(made.embed, patches, patches, embedded, answers, after_embedding), how, rng)
+    with no_grad():
+        arrived = made.placed(made.embed(Tensor(patches))).data
+    for number, block in enumerate(made.blocks):
+        part = Part(block, arrived, tokens[number], tokens[number + 1], answers, partial(rest, number + 1))
+        learn_part(part, how, rng)
+        with no_grad():
+            arrived = block(Tensor(arrived)).data
+    with no_grad():
+        arrived = made.pooled(Tensor(arrived)).data
+    learn_part(Part(made.head, arrived, pooled, answers, answers, None), how, rng)
+
+
+def learn_part(part, how, rng):
+    """Learn which way the weights of a part are rounded, and the scales of what enters its products; then round."""
+    modules = part.module.named_modules().values()
+    layers = [m for m in modules if isinstance(m, QuantisedLinear)]
+    grids = [m for m in modules if isinstance(m, Uniform) and m.bits != WHOLE]
     for layer in layers:
-        layer.soft = True
-    optimizer = AdamW({str(k): layer.alpha for k, layer in enumerate(layers)}, lr, weight_decay=0.0)
+        layer.soften()
+    for grid in grids:
+        grid.rng = rng
+    rounding = AdamW({str(k): layer.alpha for k, layer in enumerate(layers)}, how.lr, weight_decay=0.0)
+    if grids:
+        scales = AdamW({str(k): grid.scale for k, grid in enumerate(grids)}, how.scale_lr, weight_decay=0.0)
     slopes, apart, first, own = [], [], {}, None
-    if kind == "brecq":
-        own = task.slopes(block)[0]
-    for step in range(steps):
-        if kind in ("diagonal", "dplr") and step % max(1, steps // TIMES) == 0 and len(slopes) < TIMES:
-            for kept, found in zip((slopes, apart), task.slopes(block), strict=True):
+    if how.loss == "brecq" and part.rest is not None:
+        own = part.slopes()[0]
+    for step in range(how.steps):
+        due = step % max(1, how.steps // TIMES) == 0 and len(slopes) < TIMES
+        if how.loss in ("diagonal", "dplr") and part.rest is not None and due:
+            for kept, found in zip((slopes, apart), part.slopes(), strict=True):
                 kept.append(found.mean(axis=0))
             first = {}
-        index = rng.choice(len(task.inputs), min(batch_size, len(task.inputs)), replace=False)
-        whole = rng.random(task.inputs[index].shape) < 0.5
-        inputs = np.where(whole, task.inputs[index], task.arrived[index])
-        away = (block(Tensor(inputs))[0] - task.outputs[index]).reshape(len(index), -1)
-        total = reconstruction_loss(away, kind, slopes, apart, None if own is None else own[index], first)
-        if step >= steps / 5:
-            power = 20 - 18 * (step / steps - 0.2) / 0.8
+        index = rng.choice(len(part.inputs), min(how.batch_size, len(part.inputs)), replace=False)
+        whole = rng.random(part.inputs[index].shape) < 0.5
+        made = part.module(Tensor(np.where(whole, part.inputs[index], part.arrived[index])))
+        if part.rest is None:
+            total = divergence(made, part.outputs[index], 1.0)
+        else:
+            away = (made - part.outputs[index]).reshape(len(index), -1)
+            total = reconstruction_loss(away, how.loss, slopes, apart, None if own is None else own[index], first)
+        if step >= how.steps / 5:
+            power = 20 - 18 * (step / how.steps - 0.2) / 0.8
             for layer in layers:
                 total = total + (1 - absolute(layer.up() * 2 - 1) ** power).sum() * ROUNDING
-        optimizer.zero_grad()
+        part.module.zero_grad()
         total.backward()
-        optimizer.step()
+        rounding.step()
+        if grids:
+            scales.step(cosine_with_warmup(step, how.steps, 0, how.scale_lr))
     for layer in layers:
         layer.harden()
+    for grid in grids:
+        grid.rng = None
 
 
 def reconstruction_loss(away, kind, slopes, apart, own, first):
@@ -235,12 +237,16 @@ def divergence(scores, answers, temperature=TEMPERATURE):
     return ((log_wanted - log_softmax(scores / temperature)) * wanted).sum(axis=1).mean()
 
 
-def judged(encoder, made, head, part):
-    """(accuracy of ``made`` on labelled images, KL divergence of its answers from the encoder's)."""
+def judged(made, whole, part):
+    """(accuracy of a network on labelled images, KL divergence of its answers from those of another).
+
+    Args:
+        made, whole: from images to scores.
+    """
     with no_grad():
-        whole, few = (head(one(part.images).pooled) for one in (encoder, made))
-        accuracy = float((few.data.argmax(axis=1) == part.labels).mean())
-        return accuracy, float(divergence(few, whole.data, 1.0).data)
+        scores = made(part.images)
+        accuracy = float((scores.data.argmax(axis=1) == part.labels).mean())
+        return accuracy, float(divergence(scores, whole(part.images).data, 1.0).data)
 
 
 def front(encoder, images):
@@ -252,5 +258,10 @@ def answers_of(encoder, head, tokens, start):
     """Scores of tokens that enter block number ``start``, from 0."""
     for block in encoder.blocks[start:]:
         tokens = block(tokens)[0]
+    return head(pooled_of(encoder, tokens))
+
+
+def pooled_of(encoder, tokens):
+    """Rows (B, D) of tokens that leave a ViT's last block."""
     rows, rest = encoder._cut(encoder.norm(tokens))
-    return head(rest.mean(axis=1) if rows is None else rows)
+    return rest.mean(axis=1) if rows is None else rows

@@ -68,6 +68,11 @@ def tune_calibrated(
     with no_grad():
         before = encoder(images).pooled.data
     classes = int(max(labels.max(), 0 if sample_labels is None else sample_labels.max())) + 1
+    if samples is not None and samples.shape[1] != before.shape[1]:
+        raise ValueError(
+            f"tune_calibrated: samples: got rows of {samples.shape[1]} numbers, "
+            f"expected {before.shape[1]}, the encoder's"
+        )
     head = Linear(before.shape[1], classes, rng, dtype=before.dtype.type)
     optimizer = AdamW(
         {f"{k}.{name}": p for k, part in enumerate((encoder, head)) for name, p in part.named_parameters().items()},

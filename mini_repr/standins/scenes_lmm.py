@@ -1,4 +1,7 @@
-"""``scenes-lmm`` stands for a multimodal language model: it answers questions on scenes."""
+"""``scenes-lmm`` stands for a multimodal language model: it answers questions on scenes.
+
+``scenes-lmm-vit`` has a vision transformer in front, whose tokens have seen one another before a question is read.
+"""
 
 import numpy as np
 
@@ -11,8 +14,11 @@ from mini_repr.standins.fitting import fit
 from mini_repr.standins.scenes_flow import SHAPE
 
 SETTINGS = {"patch": 4, "width": 64, "depth": 6, "heads": 4}
+WITH_VISION = {**SETTINGS, "patch": 2, "vision_depth": 2}
 SCENES, STEPS, BATCH = 12_000, 4000, 16
+STEPS_WITH_VISION = 6000
 KINDS = {"what": 0.85, "how": 0.95, "is": 0.65}  # the first word of a question, and what is needed of its answers
+KINDS_WITH_VISION = {"what": 0.7, "how": 0.95, "is": None}  # with 64 tokens, whether a digit is there is learnt last
 
 
 def make(seed, **settings):
@@ -45,7 +51,7 @@ def answered(decoder, images, ids, keep=None):
         return decoder(images, ids[:, None], keep).data[:, 0].argmax(axis=1)
 
 
-def gate(decoder, get):
+def gate(decoder, get, kinds=KINDS):
     """{what: (share, the least that is needed)} of answers on scenes of test digits; asks no other stand-in."""
     images, ids, answers = asked(digits().test, np.random.default_rng(5), 200)
     with no_grad():
@@ -53,5 +59,5 @@ def gate(decoder, get):
     first = ids[:, :, 1]
     return {
         f"{word} ...": (float(right[first == QUESTIONS.words.index(word)].mean()), least)
-        for word, least in KINDS.items()
+        for word, least in kinds.items()
     }

@@ -51,6 +51,14 @@ STANDINS = {
         seconds=240,
         settings=scenes_flow.SETTINGS,
     ),
+    "scenes-flow-fine": Standin(
+        "draws a scene from its caption, with sixteen tokens in place of four",
+        make=partial(scenes_flow.make, **scenes_flow.FINE),
+        train=scenes_flow.train,
+        gate=scenes_flow.gate,
+        seconds=360,
+        settings=scenes_flow.FINE,
+    ),
     "scenes-clip": Standin(
         "rows of scenes and of captions that find each other, for CLIP",
         make=scenes_clip.make,
@@ -66,6 +74,14 @@ STANDINS = {
         gate=scenes_lmm.gate,
         seconds=180,
         settings=scenes_lmm.SETTINGS,
+    ),
+    "scenes-lmm-vit": Standin(
+        "answers questions on scenes that a vision transformer has looked at",
+        make=partial(scenes_lmm.make, **scenes_lmm.WITH_VISION),
+        train=partial(scenes_lmm.train, steps=scenes_lmm.STEPS_WITH_VISION),
+        gate=partial(scenes_lmm.gate, kinds=scenes_lmm.KINDS_WITH_VISION),
+        seconds=450,
+        settings={**scenes_lmm.WITH_VISION, "steps": scenes_lmm.STEPS_WITH_VISION},
     ),
 }
 _loaded = {}

@@ -6,13 +6,15 @@ import numpy as np
 
 from mini_repr.autograd import no_grad
 from mini_repr.backend import CPU, backend_of, get_backend
-from mini_repr.data import PairSet, default_views, parse_views
+from mini_repr.data import CaptionedSet, PairSet, default_views, parse_views
 from mini_repr.methods import (
     build_encoder,
+    build_method,
     encode,
     encode_layer_codes,
     encode_layer_tokens,
     encode_layers,
+    encode_tokens,
     encoded_kind,
     kind_of,
 )
@@ -21,7 +23,7 @@ from mini_repr.methods.method import Batch
 from mini_repr.methods.topic_model import counts_of
 from mini_repr.metrics import topic_coherence, topic_diversity
 from mini_repr.metrics.auc import auc_of_scores
-from mini_repr.nn import frames_of_tubes, word_counts
+from mini_repr.nn import ViT, frames_of_tubes, word_counts
 from mini_repr.pages.names import choose
 from mini_repr.posthoc.loss_landscape import filter_normalised, surface
 from mini_repr.training import report
@@ -55,9 +57,11 @@ def opened(path, data_name=None, device=None):
 def evaluate_layers(run, data):
     """The measures of every layer of a run's encoder, {"layer 1": {metric: number}, ...}: ``report.by_layer``.
 
-    Of two towers it is that of the texts b, compared with the same layer of that of a.
+    Of two towers of texts it is that of the texts b, compared with the same layer of that of a; of images with
+    captions that of the images.
     """
-    encoders = list(encoders_of(run.method, data).values())
+    captioned = kind_of(data) == "captions"
+    encoders = [run.method.encoder] if captioned else list(encoders_of(run.method, data).values())
     sides = [partial(encode_layers, encoder, backend=run.backend) for encoder in encoders]
     tokens_of = None
     if hasattr(encoders[-1], "layer_tokens"):
@@ -256,16 +260,19 @@ def _views_of(settings, data):
 
 
 def _towers(method):
-    """The encoders of the two sides of pairs of texts."""
+    """The encoders of the two sides of pairs."""
     return getattr(method, "towers", (method.encoder, method.encoder))
 
 
 def encoders_of(method, data):
     """{name of the rows: their encoder}: z, or a and b of pairs."""
-    return dict(zip("ab", _towers(method), strict=True)) if kind_of(data) == "texts" else {"z": method.encoder}
+    paired = kind_of(data) in ("texts", "captions")
+    return dict(zip("ab", _towers(method), strict=True)) if paired else {"z": method.encoder}
 
 
 def _inputs(part):
+    if isinstance(part, CaptionedSet):
+        return {"a": part.images, "b": part.texts}
     return {"a": part.a, "b": part.b} if isinstance(part, PairSet) else {"z": report.inputs_of(part)}
 
 
@@ -289,6 +296,10 @@ def compare(run, data=None):
     if kind_of(data) == "tables":
         return compare_answers(run.method, data)
     rng = np.random.default_rng([settings["train"]["seed"], WEIGHTS])
+    if kind_of(data) == "captions":
+        fresh = build_method(settings, run.data, rng).to(backend)
+        methods = {TRAINED: run.method, UNTRAINED: fresh}
+        return report.compare_captioned({name: _sides(method, backend) for name, method in methods.items()}, data)
     fresh = build_encoder(settings, run.data, rng).to(backend)
     if kind_of(data) == "texts":
         return report.compare_pairs(
@@ -307,3 +318,10 @@ def compare(run, data=None):
         return report.compare({**encoders, RAW: word_counts}, data)
     encoders[RAW] = lambda images: images.reshape(len(images), -1)
     return report.compare(encoders, data, _views_of(settings, data))
+
+
+def _sides(method, backend):
+    """What ``report.compare_captioned`` asks for of a method with towers for images and captions."""
+    images, texts = method.towers
+    patches = partial(encode_tokens, images, backend=backend) if isinstance(images.encoder, ViT) else None
+    return partial(encode, images, backend=backend), partial(encode, texts, backend=backend), patches

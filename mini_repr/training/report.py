@@ -5,9 +5,10 @@ Training rows fit the probes and are the neighbours; only test rows are scored.
 
 import numpy as np
 
-from mini_repr.data import ImageSet, PairSet, TableSet
+from mini_repr.data import CaptionedSet, ImageSet, PairSet, TableSet
 from mini_repr.metrics import (
     alignment,
+    best_jaccard,
     coding_rate,
     curvature,
     dime,
@@ -18,11 +19,19 @@ from mini_repr.metrics import (
     lidar,
     linear_probe,
     matrix_entropy,
+    mean_iou,
     mean_reciprocal_rank,
     prompt_entropy,
     rank_agreement,
     recall_at_k,
     uniformity,
+)
+from mini_repr.metrics.segmentation import (
+    background_threshold,
+    patch_groups,
+    patch_labels,
+    segmented,
+    zero_shot_patches,
 )
 
 NEIGHBOURS = 20
@@ -53,7 +62,7 @@ def inputs_of(part):
     """What an encoder takes of a part of a data set: its images, its rows, or its texts one by one."""
     if isinstance(part, TableSet):
         return part.rows
-    return part.images if isinstance(part, ImageSet) else part.texts
+    return part.images if isinstance(part, ImageSet | CaptionedSet) else part.texts
 
 
 def _scores(encode, data, pairs):
@@ -175,3 +184,54 @@ def compare_pairs(towers, data):
             if graded.sum() > 1:
                 scores[name]["rank_agreement"] = rank_agreement(all_a[graded], all_b[graded], similarity[graded])
     return scores
+
+
+def compare_captioned(towers, data):
+    """Score pairs of towers: which caption belongs to an image, and what does each of its patches show?
+
+    Args:
+        towers: {name: (function from host images to host rows (N, D), the same for a list of texts, function from
+            images to host tokens (N, P, D) in the same space; None without tokens)}.
+        data: data set with ``train`` and ``test`` images with captions.
+    Returns:
+        {name: {metric: number}}. ``caption``: share of test images whose most similar caption, of all different ones of
+        the test part, is theirs. Where the data knows what pixels show, ``patch``: share of patches of things that are
+        named rightly; ``mean_iou``: with the background told by a threshold chosen on the first 500 training images;
+        ``jaccard``: of groups of like patches, without texts.
+    """
+    scores, different = {}, sorted(set(data.test.texts))
+    own = np.array([different.index(text) for text in data.test.texts])
+    for name, (of_images, of_texts, tokens_of) in towers.items():
+        images, texts = of_images(data.test.images), of_texts(different)
+        both = np.concatenate([images, texts])
+        scores[name] = {"dimensions": images.shape[1]}
+        if both.any():
+            scores[name]["effective_rank"] = effective_rank(both)
+        if _directed(both):
+            nearest = (images @ (texts / np.linalg.norm(texts, axis=1, keepdims=True)).T).argmax(axis=1)
+            scores[name] |= {
+                "caption": float((nearest == own).mean()),
+                "alignment": alignment(images, texts[own]),
+                "uniformity": uniformity(both),
+            }
+        if tokens_of and data.test.pixels is not None:
+            scores[name] |= by_patches(of_texts(list(data.test.things)), tokens_of, data)
+    return scores
+
+
+def by_patches(texts, tokens_of, data):
+    """{"patch", "mean_iou", "jaccard"} of rows of texts (K, D), one per thing: see ``compare_captioned``."""
+    tokens, labels, cosines = [], [], []
+    for part in (data.train.take(slice(500)), data.test):
+        tokens.append(tokens_of(part.images))
+        side = round((part.images[0, 0].size / tokens[-1].shape[1]) ** 0.5)
+        labels.append(patch_labels(part.pixels, side))
+        cosines.append(zero_shot_patches(tokens[-1], texts))
+    (_, tokens), (of_train, labels), (before, cosines) = tokens, labels, cosines
+    things = labels >= 0
+    predicted = segmented(cosines, background_threshold(before, of_train))
+    return {
+        "patch": float((cosines.argmax(axis=-1) == labels)[things].mean()),
+        "mean_iou": mean_iou(predicted, labels),
+        "jaccard": best_jaccard(patch_groups(tokens, labels, np.random.default_rng(VIEW_SEED)), labels),
+    }

@@ -18,7 +18,8 @@ class Training(Section, name="train"):
     grad_cache: rows to encode at once, 0 for the batch. loss_groups: equal parts of a batch, each with its own loss.
     batches: shuffled, balanced (samples_per_class rows of each class in it), bound (some rows are in all) or tasks (of
     pairs with and without a graded similarity, one kind in each). knn_every: epochs between two looks at the accuracy
-    of 20 nearest neighbours on test rows, which only the log gets; 0 for none.
+    of 20 nearest neighbours on test rows, which only the log gets; 0 for none. sample_every: epochs between two
+    pictures of what a run of flow matching draws, samples-EPOCH.png in its folder; 0 for none.
     """
 
     epochs: Count() = 100
@@ -29,6 +30,7 @@ class Training(Section, name="train"):
     batches: Choice("shuffled", "balanced", "bound", "tasks") = "shuffled"
     samples_per_class: Count(least=2) = 4
     knn_every: Count(least=0) = 0
+    sample_every: Count(least=0) = 0
 
 
 @dataclass(frozen=True)

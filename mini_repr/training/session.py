@@ -24,6 +24,8 @@ from mini_repr.training.run import Run
 from mini_repr.training.stored import load_data, open_folder, stored_settings
 from mini_repr.training.table import table
 
+PICTURED = 20  # images of a picture of what a run draws
+
 
 def start(chosen, out=None, overwrite=False, init_from=None, world=ALONE):
     """A new run: (run, its folder), with config.json and env.json written and nothing trained.
@@ -79,12 +81,23 @@ def prepare(chosen, data=None):
     if kind_of(data) == "images" and settings["method"]["views"] is None:
         own = find("method", settings["method"]["name"]).thing.default_views
         settings["method"]["views"] = default_views(data.train.images) if own is None else own
-    if settings["train"]["knn_every"] and (kind_of(data) == "texts" or data.train.labels is None):
+    if settings["train"]["knn_every"] and (kind_of(data) in ("texts", "captions") or data.train.labels is None):
         raise config.ConfigError(
             f"setting train.knn_every: got {settings['train']['knn_every']}, expected 0: {data.name} has no labels of "
             "single rows"
         )
+    if settings["train"]["sample_every"] and not hasattr(find("method", settings["method"]["name"]).thing, "draw"):
+        raise config.ConfigError(
+            f"setting train.sample_every: got {settings['train']['sample_every']}, expected 0: method "
+            f"{settings['method']['name']} draws no images, only flow does"
+        )
+    _refuse_pictures_without_their_extra(settings)
     return settings, data
+
+
+def _refuse_pictures_without_their_extra(settings):
+    if settings["train"]["sample_every"]:
+        figures()
 
 
 def resume(out, chosen, world=ALONE):
@@ -99,6 +112,7 @@ def resume(out, chosen, world=ALONE):
     try:
         settings, data = stored_settings(home, world)
         _refuse_other_settings(out, settings, chosen, kind_of(data))
+        _refuse_pictures_without_their_extra(settings)
         settings["device"] = chosen.get("device", settings["device"])
         run = Run(settings, data, world.device(settings["device"]), world)
         run.restore(home)
@@ -134,13 +148,21 @@ def _refuse_other_settings(out, settings, chosen, takes):
 
 def remaining_epochs(run, home):
     """Train to the end, an epoch at a time: log it, save the checkpoint, hand over its record."""
+    train = run.settings["train"]
+
+    def due(name):
+        return train[name] and run.epoch % train[name] == 0 and run.world.is_first
+
     while not run.finished:
         record = run.train_epoch()
-        every = run.settings["train"]["knn_every"]
-        if every and run.epoch % every == 0 and run.world.is_first:
+        if due("knn_every"):
             record |= neighbours_of(run)
+        if due("sample_every"):
+            path = home / f"samples-{run.epoch:04d}.png"
+            with folder.writing(path):
+                draw_samples(*drawn_images(run, PICTURED), path)
         home.append_epoch(record)
-        home.log(line(record, run.settings["train"]["epochs"]))
+        home.log(line(record, train["epochs"]))
         run.save(home)
         yield record
 

@@ -88,6 +88,23 @@ JOBS = {
         {"loss": {"name": "cosent"}, "data": {"name": "glosses", "kind": "graded"}, "encoder": TEXT_TRANSFORMER},
         *(510, 1, DOUBLE | SHARES),
     ),
+    "images and captions": Job(
+        {
+            "loss": {"name": "infonce", "learn": ["temperature"]},
+            "data": {"name": "captions", "count": 64},
+            "encoder": {**VIT, "pooling": "max"},
+        },
+        *(430, 1, DOUBLE | SHARES),
+    ),
+    # The host draws negatives from similarities that it reads, and a word of each caption.
+    "soft masks": Job(
+        {
+            "method": {"name": "soft_masks"},
+            "data": {"name": "captions", "count": 64},
+            "encoder": VIT,
+        },
+        *(840, 2, DOUBLE | SHARES),
+    ),
     "SimCSE": Job({"loss": {"name": "infonce"}, **SENTENCES}, *(640, 1, DOUBLE | SHARES)),
     "masked words": Job({"loss": {"name": "cross_entropy"}, **SENTENCES}, *(360, 1, DOUBLE | SHARES)),
     "token dropping": Job(

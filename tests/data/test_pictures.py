@@ -25,7 +25,7 @@ def test_every_set_has_a_picture():
 def test_every_set_is_shown_and_listed(name):
     shown, plain = command("show", f"data:{name}"), command("show", f"data:{name}", "--no-code")
     assert shown.exit_code == plain.exit_code == 0, shown.output
-    assert "np.ndarray" in shown.output or "ImageSet" in shown.output
+    assert any(what in shown.output for what in ("np.ndarray", "ImageSet", "CaptionedSet"))
     assert "def " not in plain.output and ("data.seed" in plain.output) == (name in GENERATED)
     assert any(line.split()[0] == name for line in command("list", "--data").output.splitlines()[1:])
 

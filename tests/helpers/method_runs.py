@@ -101,6 +101,16 @@ RUNS = {
         "method": {"name": "two_tasks"},
         "encoder": {"name": "text", "width": 16, "hidden": 16, "buckets": 64},
     },
+    "image_text": {
+        "loss": {"name": "infonce", "learn": ["temperature"]},
+        "data": {"name": "captions", "count": 64},
+        "encoder": {**SMALL_VIT, "pooling": "max"},
+    },
+    "soft_masks": {
+        "method": {"name": "soft_masks"},
+        "data": {"name": "captions", "count": 64},
+        "encoder": {**SMALL_VIT, "heads": 4},
+    },
     "simcse": {"loss": {"name": "infonce"}, **SENTENCES},
     "unsee": {"loss": {"name": "corinfomax"}, "method": {"name": "unsee"}, **SENTENCES},
     "language": {"loss": {"name": "cross_entropy"}, **SENTENCES},

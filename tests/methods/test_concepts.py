@@ -8,7 +8,7 @@ from mini_repr.autograd import Tensor
 from mini_repr.data import digits
 from mini_repr.data.generated.scenes import scene
 from mini_repr.methods import flow
-from mini_repr.methods.concepts import extracted_concepts, fitted_rows
+from mini_repr.methods.concepts import TunedConcepts, extracted_concepts, fitted_rows, objects_loss, tuned_concepts
 from mini_repr.standins import scenes_flow
 
 
@@ -79,3 +79,42 @@ def test_an_empty_mask_or_too_many_are_refused(denoiser):
     for masks, words in ((empty, "2, 2 without a pixel"), (many, "9, 0 without")):
         with pytest.raises(ValueError, match=f"extracted_concepts: masks: got {words}"):
             extracted_concepts(denoiser, IMAGE, masks, START, np.random.default_rng(0))
+
+
+def test_the_second_phase_tunes_a_copy_and_keeps_what_the_prior_shows(denoiser):
+    rows = extracted_concepts(denoiser, IMAGE, ONE.masks, START, np.random.default_rng(0), steps=4)
+    others = [scene(np.random.default_rng(k), digits().train, "one") for k in range(12)]
+    prior = np.stack([other.image for other in others])[:, None], [other.caption for other in others]
+    before = denoiser.state_dict()
+
+    def tuned(**settings):
+        return tuned_concepts(denoiser, IMAGE, ONE.masks, rows, prior, np.random.default_rng(1), **settings)
+
+    made, again = tuned(steps=30, lr=3e-3), tuned(steps=30, lr=3e-3)
+    assert list(made.rows) == ["s1", "s2"] and not any(p.requires_grad for p in made.denoiser.parameters())
+    for name, array in denoiser.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+        np.testing.assert_array_equal(made.denoiser.state_dict()[name], again.denoiser.state_dict()[name])
+    assert (made.denoiser.embed.weight.data != before["embed.weight"]).any()
+    assert (made.denoiser.words.weight.data != before["words.weight"]).any()
+    assert all((made.rows[word] != rows[word]).any() for word in rows)
+
+    def errors(one):
+        """Losses of the picture where its objects are, under both words, and of the prior's pictures."""
+        rng = np.random.default_rng(2)
+        objects = objects_loss(one.denoiser, IMAGE, ONE.masks, rng, 64, 0.0, False, True)
+        slots = {word: Tensor(row) for word, row in one.rows.items()}
+        times, noise = flow.middling_times(rng, 12), rng.standard_normal(prior[0].shape, dtype=np.float32)
+        text = one.denoiser.read(one.denoiser.ids(prior[1]))
+        kept = flow.denoising_loss(one.denoiser, 2 * prior[0] - 1, noise, times, text)[0]
+        return float(objects(slots).data), float(kept.data)
+
+    first, without = errors(TunedConcepts(denoiser, rows)), errors(tuned(steps=30, lr=3e-3, prior_weight=0.0))
+    last = errors(made)
+    assert last[0] < first[0] and last[1] < first[1] and last[1] < without[1]
+
+
+def test_other_words_than_the_masks_ask_for_are_refused(denoiser):
+    prior = np.zeros((1, 1, 16, 16), np.float32), ["a seven"]
+    with pytest.raises(ValueError, match="tuned_concepts: rows: got s1, expected s1, s2"):
+        tuned_concepts(denoiser, IMAGE, ONE.masks, {"s1": START}, prior, np.random.default_rng(0))

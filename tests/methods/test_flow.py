@@ -1,5 +1,7 @@
 """Flow matching as a method: its step by hand, what time and condition do, drawing, and what is refused."""
 
+import sys
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -162,6 +164,44 @@ def test_a_picture_of_samples(trained, tmp_path):
     result = sampled(trained, "--out", tmp_path / "drawn.png", "--count", 12, "--steps", 2, "--label", "7")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_pictures_while_it_trains_change_nothing_and_resume_to_the_bit(tmp_path):
+    pytest.importorskip("matplotlib")
+    states, pictures = {}, {}
+    for name, every, epochs in (("plain", 0, 4), ("whole", 2, 4), ("broken", 2, 1)):
+        train = {"epochs": 4, "batch_size": 512, "sample_every": every}
+        chosen = {"method": {"name": "flow"}, "encoder": SMALL, "train": train}
+        run, home = session.start(chosen, tmp_path / name)
+        for record in session.remaining_epochs(run, home):
+            if record["epoch"] == epochs:
+                break
+        home.close()
+        if name == "broken":
+            run, home = session.resume(tmp_path / name, {})
+            for _ in session.remaining_epochs(run, home):
+                pass
+            home.close()
+        states[name] = run.method.state_dict()
+        pictures[name] = {path.name: path.read_bytes() for path in (tmp_path / name).glob("*.png")}
+    for name in ("whole", "broken"):
+        for key, array in states["plain"].items():
+            np.testing.assert_array_equal(states[name][key], array)
+    assert pictures["plain"] == {} and sorted(pictures["whole"]) == ["samples-0002.png", "samples-0004.png"]
+    assert pictures["broken"] == pictures["whole"] and len(set(pictures["whole"].values())) == 2
+
+
+def test_pictures_of_what_draws_nothing_are_refused():
+    with pytest.raises(ValueError, match=r"train.sample_every: got 1, expected 0: method simclr draws no images"):
+        session.prepare({"loss": {"name": "infonce"}, "train": {"sample_every": 1}})
+
+
+def test_pictures_without_their_extra_are_refused_before_a_folder_is_made(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    chosen = {"method": {"name": "flow"}, "encoder": SMALL, "train": {"epochs": 1, "sample_every": 1}}
+    with pytest.raises(ValueError, match="a picture needs matplotlib: pip install"):
+        session.start(chosen, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_dispersive_acts_on_the_tokens_inside(tmp_path):

@@ -20,7 +20,7 @@ SETTINGS = {
     ],
     "text": [{}, {"depth": 3, "buckets": 7}],
     "masked_mixer": [{}, {"pooling": "mean", "depth": 1}, {"pooling": "first", "max_tokens": 3}],
-    "vit": [*TRANSFORMER, {"pooling": "mean", "patch": 4, "heads": 2}],
+    "vit": [*TRANSFORMER, {"pooling": "mean", "patch": 4, "heads": 2}, {"pooling": "max"}],
     "text_transformer": [
         *TRANSFORMER,
         {"pooling": "last", "causal": True},

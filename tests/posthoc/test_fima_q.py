@@ -1,24 +1,29 @@
-"""Weights of few bits: the grid, soft and hard rounding, the Fisher losses by hand, and answers that change little."""
+"""A network of few bits: the Fisher losses by hand, its parts in order, answers that change little, and the command."""
+
+from copy import deepcopy
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from mini_repr.autograd import Tensor, no_grad
+from mini_repr.claims.bench.trained import trained as trained_run
 from mini_repr.cli import main
 from mini_repr.data import load
 from mini_repr.nn import ImageMLP, Linear, ViT
 from mini_repr.posthoc.fima_q import (
-    QuantisedLinear,
-    Task,
+    Learning,
+    Part,
     answers_of,
-    best_scale,
+    calibrated,
     divergence,
     front,
+    judged,
+    learn,
     quantise,
     reconstruction_loss,
-    with_codes,
 )
+from mini_repr.posthoc.quantisers import Uniform
 from mini_repr.training.session import start
 
 IMAGES = load("digits").train.images[:40]
@@ -30,32 +35,6 @@ def network(dtype=np.float32, pooling="cls"):
     for p in encoder.parameters():
         p.data += (0.2 * rng.standard_normal(p.shape)).astype(dtype)
     return encoder.eval(), Linear(8, 5, rng, dtype=dtype)
-
-
-def test_each_column_has_its_grid_and_no_other_share_rounds_it_better():
-    weight = np.random.default_rng(1).standard_normal((30, 4)) * [1, 10, 0.1, 3]
-    scale = best_scale(weight, 3)
-    whole = np.clip(np.round(weight / scale), -4, 3)
-    error = ((whole * scale - weight) ** 2).sum(axis=0)
-    for share in np.linspace(0.4, 1.0, 40):
-        other = share * np.abs(weight).max(axis=0) / 3.5
-        assert (error <= ((np.clip(np.round(weight / other), -4, 3) * other - weight) ** 2).sum(axis=0) + 1e-12).all()
-    np.testing.assert_allclose(best_scale(100 * weight, 3), 100 * scale)
-
-
-def test_soft_weights_start_as_the_weights_inside_the_grid_and_hard_ones_are_whole():
-    layer = Linear(6, 3, np.random.default_rng(2), dtype=np.float64)
-    made = QuantisedLinear(layer, 4)
-    made.soft = True
-    inside = (layer.weight.data / made.scale < 7) & (layer.weight.data / made.scale > -8)
-    np.testing.assert_allclose(made.weight.data[inside], layer.weight.data[inside], atol=1e-12)
-    made.alpha.data[0] = 5.0
-    made.alpha.data[1] = -5.0
-    made.harden()
-    floor = np.floor(layer.weight.data / made.scale)
-    np.testing.assert_array_equal(made.codes[0], np.clip(floor[0] + 1, -8, 7))
-    np.testing.assert_array_equal(made.codes[1], np.clip(floor[1], -8, 7))
-    np.testing.assert_array_equal(made.weight.data, made.codes * made.scale)
 
 
 def test_losses_by_hand():
@@ -101,47 +80,70 @@ def test_the_parts_of_a_vit_put_together_are_the_vit(pooling):
         whole = head(encoder(IMAGES).pooled).data
         parts = answers_of(encoder, head, front(encoder, IMAGES), 0).data
     np.testing.assert_allclose(parts, whole, atol=1e-5)
-    at = Task(
-        encoder, head, 0, *[front(encoder, IMAGES).data] * 2, encoder.blocks[0](front(encoder, IMAGES))[0].data, whole
-    )
-    g, d = at.slopes(encoder.blocks[0])
+    tokens = front(encoder, IMAGES).data
+
+    def block(x):
+        return encoder.blocks[0](x)[0]
+
+    at = Part(block, tokens, tokens, block(tokens).data, whole, lambda outputs: answers_of(encoder, head, outputs, 1))
+    g, d = at.slopes()
     assert d.max() == 0 and g.max() < 1e-6
 
 
-def test_learning_changes_answers_less_than_rounding_and_eight_bits_hardly():
-    encoder, head = network()
-    before = encoder.state_dict()
-    with no_grad():
-        answers = head(encoder(IMAGES).pooled).data
+@pytest.fixture(scope="module")
+def trained():
+    """A network that tells digits apart, and what it says of images."""
+    made = trained_run(
+        0,
+        loss={"name": "cross_entropy"},
+        encoder={"name": "vit", "width": 16, "depth": 1, "heads": 2},
+        method={"views": ""},
+        train={"epochs": 4},
+        optimizer={"lr": 3e-3},
+    )
+    encoder, head = made.method.encoder.eval(), made.method.head
+    return encoder, head, lambda images: head(encoder(images).pooled)
 
-    def changed(**settings):
-        made = quantise(encoder, head, IMAGES, **settings).encoder
-        return float(divergence(head(made(IMAGES).pooled), answers, 1.0).data)
 
-    rounded = changed(bits=2, loss="nearest")
+def test_learning_changes_answers_less_than_rounding_and_eight_bits_hardly(trained):
+    encoder, head, whole = trained
+    data, before = load("digits"), encoder.state_dict() | head.state_dict()
+    images = data.train.images[:64]
+
+    def changed(made):
+        return judged(made, whole, data.test)[1]
+
+    start = calibrated(encoder, head, images, 3, 3)
+    rounded = changed(start)
     for loss in ("mse", "brecq", "diagonal", "dplr"):
-        assert changed(bits=2, loss=loss, steps=40, lr=3e-2) < 0.8 * rounded, loss
-    assert changed(bits=8, loss="nearest") < 1e-3 * rounded
-    for name, array in encoder.state_dict().items():
+        made = deepcopy(start)
+        learn(made, encoder, head, images, Learning(loss, 25, 32, 0.1, 1e-3), np.random.default_rng(0))
+        assert changed(made) < 0.8 * rounded, loss
+        assert not any(grid.rng for grid in made.named_modules().values() if isinstance(grid, Uniform))
+    assert changed(calibrated(encoder, head, images, 8, 8)) < 0.05 * rounded
+    for name, array in (encoder.state_dict() | head.state_dict()).items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_the_scales_of_what_enters_are_learnt_and_the_same_seed_gives_the_same_bits(trained):
+    encoder, head, _ = trained
+    images = load("digits").train.images[:64]
+    made = [
+        quantise(encoder, head, images, loss=loss, steps=steps).state_dict()
+        for loss, steps in (("nearest", 1), ("dplr", 6), ("dplr", 6))
+    ]
+    for name, array in made[2].items():
+        np.testing.assert_array_equal(array, made[1][name])
+    for name in ("blocks.0.qkv.inputs.scale", "blocks.0.weights.scale", "head.inputs.scale", "embed.inputs.scale"):
+        assert (made[1][name] != made[0][name]).any(), name
+    for name in ("blocks.0.qkv.codes", "embed.codes", "head.codes"):
+        assert made[1][name].dtype == np.uint8 and made[1][name].max() <= 7, name
 
 
 def test_other_encoders_are_refused():
     encoder = ImageMLP((1, 8, 8), np.random.default_rng(0), width=8, hidden=8, depth=1)
     with pytest.raises(ValueError, match="quantise: encoder: got one that is no ViT of images"):
         quantise(encoder, network()[1], IMAGES)
-
-
-def test_codes_are_few_and_give_the_encoder_again():
-    encoder, head = network()
-    made = quantise(encoder, head, IMAGES, bits=3, loss="nearest")
-    assert len(made.codes) == 8 and all(
-        c.dtype == np.int8 and -4 <= c.min() <= c.max() <= 3 for c in made.codes.values()
-    )
-    again = with_codes(encoder, made.codes, made.scales)
-    np.testing.assert_array_equal(again(IMAGES).pooled.data, made.encoder(IMAGES).pooled.data)
-    with pytest.raises(ValueError, match=r"with_codes: blocks\.0\.qkv: got codes of shape"):
-        with_codes(encoder, {"blocks.0.qkv": np.zeros((3, 3))}, {"blocks.0.qkv": np.ones(3)})
 
 
 def test_the_command_quantises_a_run_and_applies_its_file_again(tmp_path):
@@ -155,10 +157,14 @@ def test_the_command_quantises_a_run_and_applies_its_file_again(tmp_path):
     second = CliRunner().invoke(main, ["quantise", words[0], "--load", str(tmp_path / "codes.npz")])
     assert second.exit_code == 0 and second.stdout == first.stdout
     np.savez(tmp_path / "other.npz", z=np.ones(3))
+    codes = dict(np.load(tmp_path / "codes.npz"))
+    np.savez(tmp_path / "wider.npz", **codes, **{"state/more": np.ones(3)})
     for extra, part in (
         (["--set", "bits=1"], "bits: got 1, expected"),
-        (["--set", "bits=9"], "quantise: bits: got 9, expected 2 to 8"),
+        (["--set", "bits=9"], "quantise: bits: got 9 and input_bits 3, expected 2 to 8, or 32 for inputs"),
+        (["--set", "input_bits=16"], "quantise: bits: got 3 and input_bits 16, expected 2 to 8, or 32 for inputs"),
         (["--set", "loss=fisher"], "loss: got 'fisher', expected one of nearest"),
+        (["--load", str(tmp_path / "wider.npz")], "of another network: QuantisedViT: state"),
         (["--load", "codes.npz", "--set", "bits=2"], "expected neither --set nor --out"),
         (["--load", str(tmp_path / "other.npz")], "holds z, expected what quantise --out wrote"),
     ):

@@ -70,3 +70,8 @@ def test_samples_teach_the_head_alone():
 def test_mistakes_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         tune_calibrated(encoder(), **{"images": IMAGES, "labels": LABELS, **arguments})
+
+
+def test_samples_of_another_width_are_refused():
+    with pytest.raises(ValueError, match="samples: got rows of 5 numbers, expected 6, the encoder's"):
+        tune_calibrated(encoder(), IMAGES, LABELS, np.ones((4, 5), np.float32), np.arange(4))

@@ -58,6 +58,24 @@ def test_many_questions_keep_all_tokens(decoder):
         decoder(IMAGES, IDS, lambda *seen: None)
 
 
+def test_places_that_are_known_are_kept_for_many_questions_as_for_one(decoder):
+    kept = {1: np.array([[0, 3, 5, 9]] * 3), 2: np.array([[1, 2]] * 3)}
+    packed = decoder(IMAGES, IDS, kept).data
+    for k in (0, 5):
+        alone = decoder(IMAGES, IDS[:, k : k + 1], lambda number, *seen: kept[number]).data
+        np.testing.assert_allclose(packed[:, k], alone[:, 0], rtol=1e-3, atol=1e-5)
+
+
+def test_vision_blocks_look_before_a_question_is_read():
+    made = scenes_lmm.make(0, width=16, depth=2, heads=2, vision_depth=2).eval()
+    tokens, weights = made.see(IMAGES)
+    assert weights.shape == (3, 2, 16, 16) and (weights > 0).all()
+    np.testing.assert_allclose(made.answer(made.read(tokens, IDS)).data, made(IMAGES, IDS).data, rtol=1e-5, atol=1e-6)
+    changed = IMAGES.copy()
+    changed[:, :, -4:, -4:] = 1 - changed[:, :, -4:, -4:]  # the last patch, which causal blocks hide from the others
+    assert np.abs(made.see(changed)[0].data - tokens.data)[:, 0].max() > 1e-4
+
+
 def test_training_lowers_the_loss_and_answers_are_words():
     small, losses = scenes_lmm.make(0, width=16, depth=2, heads=2), []
     scenes_lmm.train(small, 0, lambda step, of, loss: losses.append(loss), steps=60, scenes=100)

@@ -15,22 +15,27 @@ STEPS, BATCH, RATE = 300, 16, 3e-4  # of more training
 
 
 class Answers:
-    """The model of a seed, and single questions, eight on each of some test scenes."""
+    """The model of a seed, and single questions, eight on each of some test scenes; ``packed``: by scene."""
 
-    def __init__(self, seed, scenes, part=None):
-        self.seed, self.decoder = seed, get("scenes-lmm", seed % 2)
+    def __init__(self, seed, scenes, part=None, name="scenes-lmm"):
+        self.seed, self.decoder = seed, get(name, seed % 2)
         rng = np.random.default_rng(seed)
-        self.images, self.ids, self.answers = singly(asked(part or digits().test, rng, scenes))
+        self.packed = asked(part or digits().test, rng, scenes)
+        self.images, self.ids, self.answers = singly(self.packed)
 
     def accuracy(self, keep=None, decoder=None):
         """Share of right answers with a hook that drops tokens."""
         return float((answered(decoder or self.decoder, self.images, self.ids, keep) == self.answers).mean())
 
     def cost(self, by_block):
-        """Multiply-adds with so many image tokens in each block, as a share of those of all tokens."""
-        text, width = self.ids.shape[1], self.decoder.norm.gain.shape[0]
-        full = [self.decoder.image_count] * self.decoder.depth
-        return answering_cost(by_block, text, width) / answering_cost(full, text, width)
+        """Multiply-adds with so many image tokens in each block, as a share of those of all tokens.
+
+        Vision blocks have all tokens.
+        """
+        text, width, count = self.ids.shape[1], self.decoder.norm.gain.shape[0], self.decoder.image_count
+        vision = answering_cost([count] * len(self.decoder.vision), 0, width)
+        full = answering_cost([count] * self.decoder.depth, text, width)
+        return (vision + answering_cost(by_block, text, width)) / (vision + full)
 
     def measured(self, counts, decoder=None, rng=None):
         """{"accuracy", "cost"} with ``pyramid_keep`` of these counts."""

@@ -32,6 +32,7 @@ import math
 
 from mini_repr.autograd import concatenate, exp, logsumexp, stop_gradient, unit_rows
 from mini_repr.backend import backend_of
+from mini_repr.kernels.focal import focal
 from mini_repr.kernels.log_sum_exp import LogSums, combine, similarity_logsumexp
 from mini_repr.kernels.nearest import most_similar
 from mini_repr.kernels.tiles import row_tiles
@@ -92,18 +93,11 @@ def kalm(
         parts.append(_mixtures_logsumexp(u, v, scale, mixed, shares, tile))
     (over, _), back = combine(parts)
 
-    cost = xp.maximum(over - positive, 0)  # -log p
-    missing = -xp.expm1(-cost)  # 1 - p
-    weight = missing**gamma
-    value, spread = reduce_rows(weight * cost, reduction)
+    weighted = focal(xp.maximum(over - positive, 0), gamma)  # of -log p
+    value, spread = reduce_rows(weighted.cost, reduction)
 
     def backward(g):
-        slope = weight
-        if not detach_weight:
-            certain = missing == 0
-            bend = gamma * (1 - missing) * xp.where(certain, 1, missing) ** (gamma - 1)
-            slope = weight + xp.where(certain, 0, bend * cost)
-        r = spread(g) * slope
+        r = spread(g) * (weighted.weight if detach_weight else weighted.slope())
         g_u, g_v, g_scale = back((r, None))
         pull = (r * scale)[:, None]
         g_u -= pull * v

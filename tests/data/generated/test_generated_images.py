@@ -29,7 +29,7 @@ def _values(part):
 
 @pytest.mark.parametrize("name", GENERATED)
 def test_a_run_trains_on_it(name, tmp_path):
-    of_rows = {"topics": ("infonce", "text"), "clicks": ("cross_entropy", "fields")}
+    of_rows = {"topics": ("infonce", "text"), "captions": ("infonce", "mlp"), "clicks": ("cross_entropy", "fields")}
     loss, encoder = of_rows.get(name, ("supcon", "mlp"))
     args = ["train", "--loss", loss, "--data", name, "--epochs", "1", "--encoder", encoder, "--out", tmp_path / "run"]
     result = CliRunner().invoke(main, [str(a) for a in args])
@@ -38,7 +38,7 @@ def test_a_run_trains_on_it(name, tmp_path):
 
 
 def test_errors_name_the_sets():
-    known = "digits, glosses, sentences, documents, scenes, wandering, moving, coloured, permuted, bars, topics, clicks"
+    known = "digits, glosses, sentences, documents, scenes, captions, wandering, moving, coloured, permuted, bars"
     with pytest.raises(DataError, match=f"one of {known}"):
         load("scene")
     with pytest.raises(DataError, match="option 'size' of wandering_images, expected count, seed, canvas, clutter"):
