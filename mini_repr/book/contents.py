@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from mini_repr.book import pictures
 from mini_repr.book.chapters import chapter
 from mini_repr.book.formulas import formulas
-from mini_repr.book.prose import ARXIV, Section, chapter_html, html, inline, is_formula, paragraphs, sections
+from mini_repr.book.prose import Section, chapter_html, html, inline, is_formula, paragraphs, sections
 from mini_repr.book.source import Definition, highlighted, modules, users
 from mini_repr.catalogue import paper
 from mini_repr.claims.bench.keys import claim_keys, find_claim
@@ -20,6 +20,7 @@ from mini_repr.claims.bench.results import stored
 from mini_repr.data import GENERATED, options_of
 from mini_repr.nn import Heads
 from mini_repr.pages.bibtex import entries as bibtex
+from mini_repr.pages.registry import all_losses
 from mini_repr.standins.store import STANDINS
 
 COMPARED = {
@@ -82,7 +83,7 @@ def of_page(page, book):
     for number in page.papers:
         shown += of_claim_in_short(paper(number).key, book)
     shown += _code(page, book)
-    shown += [("Used by", _used_by(_definition_of(page.thing), book))]
+    shown += [("Related", _related(page, book)), ("Used by", _used_by(_definition_of(page.thing), book))]
     shown += [("Cite", as_typed("\n\n".join(bibtex(page.name))))] if page.papers else []
     return shown
 
@@ -106,16 +107,8 @@ def badges(page):
     return found
 
 
-def own_source(page):
-    """The paper that a page's text names first as its source, in a line, or ""."""
-    text = " ".join(page.text.split())
-    match = re.search(rf"Source[.:] (.{{3,120}}? {ARXIV.pattern})", text)
-    return match[1] if match else ""
-
-
 def _sources(page, book):
-    own = own_source(page)
-    rows = [("source", inline(own, book.named))] if own else []
+    rows = [("source", inline(page.own_paper, book.named))] if page.own_paper else []
     for one in map(paper, page.papers):
         rows.append(("paper", link(book.href("paper", one.key), f"{one.number} {one.title} ({one.cite()})")))
     rows.append(("code", link(book.source(_definition_of(page.thing)), _definition_of(page.thing).module)))
@@ -176,12 +169,26 @@ def _code(page, book):
 
 
 def _used_by(definition, book):
-    found = [one for one in users().get(definition, []) if one.name or one.module.endswith(".__init__")]
+    found = [one for one in users().get(definition, []) if one.name]
     links = [link(book.definition(one), f"{one.module.removeprefix('mini_repr.')}.{one.name}") for one in found]
     more = [f"and {len(links) - MOST_USERS} more"] if len(links) > MOST_USERS else []
-    if not links:
-        return ""
-    return Markup('<p class="names">{}</p>').format(Markup(", ").join([*links[:MOST_USERS], *more]))
+    return _names([*links[:MOST_USERS], *more])
+
+
+def _names(links):
+    return Markup('<p class="names">{}</p>').format(Markup(", ").join(links)) if links else Markup()
+
+
+def _related(page, book):
+    """Losses that the text of a loss names, or whose texts name it."""
+    losses = all_losses() if page.kind == "loss" else {}
+    found = [one for name, one in losses.items() if name in _named_in(page) or page.name in _named_in(one)]
+    return _names([link(book.href("loss", one.name), one.name) for one in found if one is not page])
+
+
+def _named_in(page):
+    """The first word of all that stands in backquotes in a page's text."""
+    return {match[1] for match in re.finditer(r"`(\w+)", page.text)}
 
 
 def of_claim_in_short(key, book):
