@@ -2,7 +2,7 @@
 
 import base64
 import json
-import os
+import posixpath
 from functools import cache, partial
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class _Book:
 
     def to(self, address):
         """An address in the book, from this page."""
-        return os.path.relpath(address, os.path.dirname(self.entry.address) or ".")
+        return posixpath.relpath(address, posixpath.dirname(self.entry.address) or ".")
 
     def href(self, kind, name):
         """The page of a thing of a kind, "" where there is none."""
@@ -113,7 +113,7 @@ class _Book:
 
     def file(self, path):
         """The page of a file that a chapter links to, relative to the chapters' folder; "" if it is in no page."""
-        parts = os.path.normpath(os.path.join("mini_repr/book", path)).removesuffix(".py").split("/")
+        parts = posixpath.normpath(posixpath.join("mini_repr/book", path)).removesuffix(".py").split("/")
         if parts[0] != "mini_repr":
             return ""
         if path.endswith(".md"):

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from mini_repr.book import pictures
 from mini_repr.book.chapters import chapter
 from mini_repr.book.formulas import formulas
-from mini_repr.book.prose import ARXIV, chapter_html, html, inline, is_formula, sections
+from mini_repr.book.prose import Section, chapter_html, html, inline, is_formula, paragraphs, sections
 from mini_repr.book.source import Definition, highlighted, modules, users
 from mini_repr.catalogue import paper
 from mini_repr.claims.bench.keys import claim_keys, find_claim
@@ -20,6 +20,7 @@ from mini_repr.claims.bench.results import stored
 from mini_repr.data import GENERATED, options_of
 from mini_repr.nn import Heads
 from mini_repr.pages.bibtex import entries as bibtex
+from mini_repr.pages.registry import all_losses
 from mini_repr.standins.store import STANDINS
 
 COMPARED = {
@@ -36,9 +37,9 @@ MOST_USERS = 40
 
 
 def table(header, rows):
-    """A table; cells are text, or HTML where they are ``Markup``. "" where there is no row."""
+    """A table; cells are text, or HTML where they are ``Markup``. Nothing where there is no row."""
     if not rows:
-        return ""
+        return Markup()
     head = Markup().join(Markup("<th>{}</th>").format(cell) for cell in header)
     lines = Markup().join(
         Markup("<tr>{}</tr>").format(Markup().join(Markup("<td>{}</td>").format(cell) for cell in row)) for row in rows
@@ -64,29 +65,34 @@ def link(address, text):
 
 def of_page(page, book):
     """Sections of what has a declaration: a loss, metric, method, encoder, mask, optimiser, procedure or theorem."""
-    found = {section.title: section.paragraphs for section in sections(page.text)}
-    opening = found.pop("", [])
-    # The first line stands under the title already.
-    opening[:1] = ["\n".join(opening[0].splitlines()[1:])] if opening and page.summary in opening[0] else opening[:1]
-    shown = [("", html(opening, book.named)), ("", _sources(page, book))]
+    found = {section.title: section.paragraphs for section in _sections(page)}
+    shown = [("", html(found.pop("", []), book.named)), ("", _sources(page, book))]
     for title in ("Definition", "Gradient"):
         body = _with_formulas(page.tex.get(title.lower(), ""), found.pop(title, []), book)
         picture = ""
         if page.kind == "loss" and book.with_pictures:
             picture = pictures.along_one_number(page) if title == "Definition" else pictures.push_on_a_circle(page)
-        shown += [(title, body + _captioned(picture, page, title))]
+        shown += [(title, body + _captioned(picture, title))]
     source = found.pop("Source", None)
-    shown += [(title, html(paragraphs, book.named)) for title, paragraphs in found.items()]
-    shown += [("Arguments", _arguments(page)), ("Variants", _variants(page))]
+    shown += [(title, html(of_it, book.named)) for title, of_it in found.items()]
+    sensitivity = pictures.along_settings(page) if page.kind == "loss" and book.with_pictures else ""
+    shown += [("Arguments", _arguments(page) + _captioned(sensitivity, "Arguments")), ("Variants", _variants(page))]
     described = list(dict.fromkeys(i.description for i in page.invariants))
     shown += [("Checked invariants", table(("",), [(one,) for one in described]))]
     shown += [("Source", html(source, book.named))] if source else []
     for number in page.papers:
         shown += of_claim_in_short(paper(number).key, book)
     shown += _code(page, book)
-    shown += [("Used by", _used_by(_definition_of(page.thing), book))]
+    shown += [("Related", _related(page, book)), ("Used by", _used_by(_definition_of(page.thing), book))]
     shown += [("Cite", as_typed("\n\n".join(bibtex(page.name))))] if page.papers else []
     return shown
+
+
+def _sections(page):
+    """The sections of a loss's text, or the whole text of another page; without the line that stands as its summary."""
+    lines = [line for line in page.text.splitlines() if not (page.summary and line.endswith(page.summary))]
+    text = "\n".join(lines)
+    return sections(text) if page.kind == "loss" else [Section("", paragraphs(text))]
 
 
 def badges(page):
@@ -101,42 +107,37 @@ def badges(page):
     return found
 
 
-def own_source(page):
-    """The paper that a page's text names first as its source, in a line, or ""."""
-    text = " ".join(page.text.split())
-    match = re.search(rf"Source[.:] (.{{3,120}}? {ARXIV.pattern})", text)
-    return match[1] if match else ""
-
-
 def _sources(page, book):
-    own = own_source(page)
-    rows = [("source", inline(own, book.named))] if own else []
+    rows = [("source", inline(page.own_paper, book.named))] if page.own_paper else []
     for one in map(paper, page.papers):
         rows.append(("paper", link(book.href("paper", one.key), f"{one.number} {one.title} ({one.cite()})")))
     rows.append(("code", link(book.source(_definition_of(page.thing)), _definition_of(page.thing).module)))
     return table(("", ""), rows)
 
 
-def _with_formulas(tex, paragraphs, book):
+def _with_formulas(tex, written, book):
     """A section with its TeX in place of its first formula as text; without TeX as it stands."""
     if not tex:
-        return html(paragraphs, book.named)
-    place = next((k for k, one in enumerate(paragraphs) if is_formula(one)), None)
-    before, after = ([], paragraphs) if place is None else (paragraphs[:place], paragraphs[place + 1 :])
+        return html(written, book.named)
+    place = next((k for k, one in enumerate(written) if is_formula(one)), None)
+    before, after = ([], written) if place is None else (written[:place], written[place + 1 :])
     return html(before, book.named) + formulas(tex) + html(after, book.named)
 
 
-def _captioned(picture, page, title):
+CAPTIONS = {
+    "Definition": "Value and slope, with all variants, on one drawn batch; of a row the slope is that along the turn.",
+    "Gradient": (
+        "Where it pushes one row of two numbers, wherever that stands on the circle: its partner, where it has one, "
+        "is red, the others are grey. Arrows are the negative gradient; the longest of each picture has one length."
+    ),
+    "Arguments": "The value on the same batch along each number that can be set; dotted: its default.",
+}
+
+
+def _captioned(picture, title):
     if not picture:
         return Markup()
-    text = "Value and slope, with all variants, on one drawn batch; of a row the slope is that along the turn."
-    if title == "Gradient":
-        text = (
-            f"Where {page.name} pushes one row of two numbers, wherever it stands on the circle"
-            f"{'' if page.compares == 'embeddings' else ': its partner is red, the others are grey'}. Arrows are the "
-            "negative gradient; the longest of each picture has one length."
-        )
-    return Markup("<figure>{}<figcaption>{}</figcaption></figure>").format(picture, text)
+    return Markup("<figure>{}<figcaption>{}</figcaption></figure>").format(picture, CAPTIONS[title])
 
 
 def _arguments(page):
@@ -168,12 +169,26 @@ def _code(page, book):
 
 
 def _used_by(definition, book):
-    found = [one for one in users().get(definition, []) if one.name or one.module.endswith(".__init__")]
+    found = [one for one in users().get(definition, []) if one.name]
     links = [link(book.definition(one), f"{one.module.removeprefix('mini_repr.')}.{one.name}") for one in found]
     more = [f"and {len(links) - MOST_USERS} more"] if len(links) > MOST_USERS else []
-    if not links:
-        return ""
-    return Markup('<p class="names">{}</p>').format(Markup(", ").join([*links[:MOST_USERS], *more]))
+    return _names([*links[:MOST_USERS], *more])
+
+
+def _names(links):
+    return Markup('<p class="names">{}</p>').format(Markup(", ").join(links)) if links else Markup()
+
+
+def _related(page, book):
+    """Losses that the text of a loss names, or whose texts name it."""
+    losses = all_losses() if page.kind == "loss" else {}
+    found = [one for name, one in losses.items() if name in _named_in(page) or page.name in _named_in(one)]
+    return _names([link(book.href("loss", one.name), one.name) for one in found if one is not page])
+
+
+def _named_in(page):
+    """The first word of all that stands in backquotes in a page's text."""
+    return {match[1] for match in re.finditer(r"`(\w+)", page.text)}
 
 
 def of_claim_in_short(key, book):
@@ -235,7 +250,7 @@ def of_primitive(name, function, book):
     """Signature, text, code with its backward pass, users."""
     at = _definition_of(function.on_arrays)
     return [
-        ("", html(_paragraphs(function), book.named)),
+        ("", html(_paragraphs(function)[1:], book.named)),
         ("", table(("", ""), [("signature", code(f"{name}{inspect.signature(function)}")), _where(at, book)])),
         ("The code", highlighted(at.module, book.definition, at.name)),
         ("Used by", _used_by(at, book)),
@@ -250,7 +265,7 @@ def of_view(name, cls, book):
         for f in dataclasses.fields(cls)
     ]
     return [
-        ("", html(_paragraphs(cls), book.named)),
+        ("", html(_paragraphs(cls)[1:], book.named)),
         ("", table(("", ""), [_where(at, book)])),
         ("Settings, in the order in which they are typed", table(("", "", ""), rows)),
         ("Use", as_typed(f"mini-repr train --loss infonce --views {name}")),
@@ -263,7 +278,7 @@ def of_data(name, at, book):
     settings = options_of(name) if name in GENERATED else {}
     rows = [(code(f"data.{n}"), f"default {value}") for n, value in settings.items()]
     return [
-        ("", html(_text_of(at), book.named)),
+        ("", html(_text_of(at)[1:], book.named)),
         ("Settings", table(("", ""), rows)),
         ("The code", highlighted(at.module, book.definition, at.name)),
     ]
@@ -320,11 +335,11 @@ def _text_of(definition):
     """The paragraphs of the docstring of a definition, or of a file."""
     module = modules()[definition.module]
     node = module.defined[definition.name] if definition.name else module.tree
-    return (ast.get_docstring(node) or "").split("\n\n")
+    return paragraphs(ast.get_docstring(node) or "")
 
 
 def _paragraphs(thing):
-    return re.split(r"\n\s*\n", inspect.getdoc(thing) or "")
+    return paragraphs(inspect.getdoc(thing) or "")
 
 
 def _where(definition, book):

@@ -120,7 +120,7 @@ def _page(page):
     return Entry(
         page.kind,
         page.name,
-        page.summary,
+        page.summary.replace("``", ""),
         sections,
         words=tuple(words),
         defines=at,
@@ -161,4 +161,4 @@ def _at(thing):
 
 
 def _first(thing):
-    return " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
+    return " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].replace("``", "").split())

@@ -11,6 +11,7 @@ from mini_repr.pages.samples import sample_inputs, sizes_of
 
 POINTS = 33
 ANGLES = 24
+SETTINGS = 17
 
 
 class Way(NamedTuple):
@@ -86,6 +87,30 @@ def push_on_a_circle(page):
             axes.set_title(", ".join(f"{n} {value:.3g}" for n, value in settings.items()), fontsize=9)
 
     return svg(draw, (2.4 * len(pushes), 2.5), f"{page.name}: the push on one row of two numbers")
+
+
+def along_settings(page):
+    """The value of a loss on one drawn batch along each of its numeric settings alone: SVG, or ""."""
+    arrays, found = _inputs(page), {}
+    for parameter in page.settings:
+        values = _range_of(parameter)
+        if values is not None:
+            numbers = np.array([_value(page, {**arrays, parameter.name: float(value)}) for value in values])
+            if np.isfinite(numbers).any() and np.nanmax(numbers) > np.nanmin(numbers):
+                found[parameter] = values, numbers
+    if not found:
+        return ""
+
+    def draw(figure):
+        panels = np.ravel(figure.subplots(1, len(found)))
+        for panel, (parameter, (values, numbers)) in zip(panels, found.items(), strict=True):
+            panel.plot(values, numbers, color=LINES[0])
+            panel.axvline(parameter.default, color=MUTED, linewidth=0.7, linestyle=":")
+            panel.set_xlabel(parameter.name)
+            panel.locator_params(nbins=4)
+        panels[0].set_ylabel("value")
+
+    return svg(draw, (2.3 * len(found), 2.1), f"{page.name}: value along its settings")
 
 
 def differences(result):
@@ -233,6 +258,25 @@ def _placed(page):
         return {rows[0]: np.concatenate([anchor, directions]), labels[0]: np.array([0, 0, 1, 1, 2, 2])}
 
     return (rows[0], at) if page.parameters[rows[0]].annotation.differentiable else None
+
+
+def _range_of(parameter):
+    """Values of a numeric setting, from a quarter of its default to four times it within its range; or None."""
+    scalar, default = getattr(parameter.annotation, "scalar", parameter.annotation), parameter.default
+    if not isinstance(scalar, Scalar) or not isinstance(default, float):
+        return None
+    size = abs(default) or 0.25
+    low, high = max(scalar.low, default - 0.75 * size), min(scalar.high, default + 3 * size)
+    values = np.linspace(low, high, SETTINGS)
+    return values[int(scalar.low_open and low == scalar.low) : SETTINGS - int(scalar.high_open and high == scalar.high)]
+
+
+def _value(page, arguments):
+    """The loss's value, NaN where it is not defined."""
+    try:
+        return float(page.value_and_grad(**arguments)[0])
+    except ValueError:
+        return np.nan
 
 
 def _can_be_scaled(parameter):

@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from itertools import groupby
 from typing import NamedTuple
 
 from markdown_it import MarkdownIt
@@ -27,10 +28,15 @@ class Section(NamedTuple):
     paragraphs: list
 
 
+def paragraphs(text):
+    """What stands between empty lines."""
+    return re.split(r"\n\s*\n", text.strip("\n"))
+
+
 def sections(text):
     """The ``Section``s of a page's text; what stands before the first one has no title."""
     found = [Section("", [])]
-    for paragraph in re.split(r"\n\s*\n", text.strip("\n")):
+    for paragraph in paragraphs(text):
         opening = next((o for o in OPENINGS if paragraph.startswith(o)), None)
         if opening and OPENINGS[opening] not in [section.title for section in found]:
             found.append(Section(OPENINGS[opening], []))
@@ -39,13 +45,13 @@ def sections(text):
     return [section for section in found if section.paragraphs != [""]]
 
 
-def html(paragraphs, link):
-    """Paragraphs of a docstring as HTML.
+def html(found, link):
+    """The paragraphs that were ``found`` in a docstring as HTML.
 
     Args:
         link: ``link(name)`` gives the address of what stands in double backquotes, "" where it has no page.
     """
-    return Markup("\n").join(_paragraph(paragraph, link) for paragraph in paragraphs if paragraph.strip())
+    return Markup("\n").join(_paragraph(paragraph, link) for paragraph in found if paragraph.strip())
 
 
 def is_formula(paragraph):
@@ -76,12 +82,14 @@ def _paragraph(paragraph, link):
         rows = Markup().join(Markup("<li>{}</li>").format(inline(" ".join(item.split()), link)) for item in items)
         return Markup("<ul>{}</ul>").format(rows)
     lines = paragraph.splitlines()
-    if any(line.startswith("    ") for line in lines):  # Args: and the like, or a formula within
-        first = next(k for k, line in enumerate(lines) if line.startswith("    "))
-        rest = textwrap.dedent("\n".join(line if line.startswith(" ") else f"    {line}" for line in lines[first:]))
-        head = Markup("<p>{}</p>").format(inline(" ".join(lines[:first]), link)) if first else Markup()
-        return head + Markup('<div class="lines">{}</div>').format(inline(rest, link))
-    return Markup("<p>{}</p>").format(inline(" ".join(lines), link))
+    shown = Markup()
+    for indented, part in groupby(lines, key=lambda line: line.startswith("    ")):  # what stands under "Args:"
+        if indented:
+            text = textwrap.dedent("\n".join(part))
+            shown += Markup('<div class="lines">{}</div>').format(inline(text, link))
+        else:
+            shown += Markup("<p>{}</p>").format(inline(" ".join(part), link))
+    return shown
 
 
 def _with_arxiv(text):

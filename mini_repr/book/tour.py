@@ -26,8 +26,8 @@ STOPS = (
     Stop(
         "An epoch takes its steps",
         "mini_repr.training.run",
-        ("Run.train_step",),
-        "A batch of images, the learning rate of this step, and everything goes to one function.",
+        ("Run.train_epoch", "Run._step"),
+        "Batch by batch; the batch, the learning rate of this step and everything else goes to one function.",
     ),
     Stop(
         "One step on one screen",

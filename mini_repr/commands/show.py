@@ -153,7 +153,7 @@ def _page(page, code):
     from mini_repr.catalogue import paper
     from mini_repr.nn import Heads
 
-    cited = []
+    cited = [f"source: {page.own_paper}"] if page.own_paper else []
     for cites in map(paper, page.papers):
         cited += [f"paper {cites.number} {cites.key}: {cites.title} ({cites.cite()})", *_claim(cites)]
     place = f" (losses/{page.compares})" if page.kind == "loss" else ""

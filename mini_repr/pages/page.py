@@ -7,6 +7,7 @@ the two.
 """
 
 import inspect
+import re
 import sys
 import textwrap
 from typing import NamedTuple
@@ -125,6 +126,12 @@ class Page:
         """The first line of its own text; of a loss without its name before the colon."""
         first = self.own_text.splitlines()[0]
         return first.partition(": ")[2] if self.kind == "loss" else first
+
+    @property
+    def own_paper(self):
+        """The paper that its text names first as its source, as far as the arXiv id: its own, or ""."""
+        found = re.search(r"Source[.:] (.{3,120}? arXiv[ :]+\d{4}\.\d{4,5})", " ".join(self.text.split()))
+        return found[1] if found else ""
 
     @property
     def arrays(self):

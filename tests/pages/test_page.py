@@ -9,7 +9,7 @@ from mini_repr.losses.pairs.infonce import infonce
 from mini_repr.losses.pairs.mrl_kl import mrl_kl
 from mini_repr.pages.loss import definition, evaluate_definition
 from mini_repr.pages.names import UnknownName, choose, find, find_loss, suggestion
-from mini_repr.pages.page import KINDS
+from mini_repr.pages.page import KINDS, Page
 from mini_repr.pages.registry import all_losses, pages_of, register
 
 
@@ -80,3 +80,21 @@ def test_names_are_found_or_the_nearest_is_named():
     with pytest.raises(UnknownName):
         choose("loss", None, ["a"])
     assert suggestion("x", ["cpu", "gpu"]) == "; known: cpu, gpu"
+
+
+def test_a_page_knows_the_paper_that_its_text_names_first():
+    vicreg = find_loss("vicreg")  # the catalogue's paper is another one, which uses it
+    assert vicreg.own_paper == "Bardes, Ponce, LeCun 2021, arXiv 2105.04906" and vicreg.papers == ("083",)
+
+
+def test_a_page_says_how_it_is_called():
+    assert uniformity.call == "uniformity(z, t=2.0, self_pairs=False, normalize=True, tile=None)"
+    assert uniformity.__doc__.startswith(f"{uniformity.call}\n\n{uniformity.own_text[:30]}")
+
+
+def test_tex_of_a_section_that_is_none_is_refused():
+    def page(z):
+        """Nothing: a page of the test's."""
+
+    with pytest.raises(TypeError, match="tex: got gradients, expected definition, gradient or both"):
+        Page("loss", page, "092", tex={"gradients": "x"})

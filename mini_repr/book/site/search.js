@@ -42,7 +42,10 @@ field.addEventListener("keydown", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "/" && document.activeElement !== field) { event.preventDefault(); field.focus(); }
 });
-// On a wide screen the contents stand open.
-if (matchMedia("(min-width: 900px)").matches) document.querySelector("nav details").open = true;
-const here = document.querySelector("nav li.here:not(.menu *)");
-if (here && matchMedia("(min-width: 900px)").matches) here.scrollIntoView({ block: "center" });
+// On a wide screen the contents stand open, at this page's entry.
+if (matchMedia("(min-width: 900px)").matches) {
+  const nav = document.querySelector("nav");
+  nav.querySelector("details").open = true;
+  const here = nav.querySelector("ul:not(.menu) .here");
+  if (here) nav.scrollTop = here.offsetTop - nav.clientHeight / 2;
+}
