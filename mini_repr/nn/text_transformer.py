@@ -271,7 +271,7 @@ def text_transformer_definition(encoder, ids, mask):
 
 
 def _angles_definition(length, size, coordinates):
-    """(length, size/2): of each place the angles of one coordinate, or of two, of which the second is 0."""
+    """(length, C, n/2): the angles of each place, by one coordinate or by two, of which the second is 0."""
     block = size // coordinates
     angles = np.zeros((length, coordinates, block // 2))
     for place in range(length):
