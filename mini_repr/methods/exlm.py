@@ -23,10 +23,11 @@ class ExLM(Method):
     """Texts one by one: each hidden word becomes several states, and hidden words are emitted along paths through them.
 
     Zheng et al. 2025, arXiv 2501.13397. Of each text a share ``ratio`` of the words is hidden, and each of them is
-    replaced by ``copies`` rows ``[mask]``, all at the word's place, one learned row per copy. The encoder's rows of
-    these copies are the states of a graph, in order. State u emits a word by a head that is tied to the word
-    embeddings, and says by C = ``link_heads`` heads which later state comes next: with f_u the state's row beside a
-    learned row of its number, and gates g over the heads,
+    replaced by ``copies`` rows ``[mask]``, all at the word's place. With ``--set encoder.positions=rotary_2d`` these
+    are one learned row, and the number of a copy, from 1, is its second coordinate; with other positions each number
+    has a learned row of its own. The encoder's rows of these copies are the states of a graph, in order. State u emits
+    a word by a head that is tied to the word embeddings, and says by C = ``link_heads`` heads which later state comes
+    next: with f_u the state's row beside a learned row of its number, and gates g over the heads,
 
         A_uv = log sum_c g_c(f_u) softmax_{v > u}( (W_q f_u)_c · (W_k f_v)_c / sqrt(D/C) )
 
@@ -34,9 +35,9 @@ class ExLM(Method):
     state emits depends on the others. Two learned ends, which emit nothing, begin and finish every path. Only the
     encoder is kept; where nothing is hidden nothing is expanded.
 
-    Compared with zhengkangjie/ExLM, fairseq/models/roberta/p_roberta_ext_denselink.py (read): the same links, but there
-    the two coordinates of a copy are rotary positions, half of a head's columns for each, where here both are learned
-    rows that are added; and the ends are copies of the first and last mark of the text, which take part in attention.
+    Compared with zhengkangjie/ExLM, fairseq/models/roberta/p_roberta_ext_denselink.py (read): the same links and, with
+    "rotary_2d", the same two coordinates, half of a head's columns for each; but there the ends are copies of the first
+    and last mark of the text, which take part in attention.
     """
 
     compares = ("scores",)
@@ -58,9 +59,11 @@ class ExLM(Method):
             raise ValueError(f"method exlm: link_heads: got {link_heads}, expected a divisor of encoder.width {width}")
         self.copies, self.ratio, self.link_heads = copies, ratio, link_heads
         self.head = LanguageHead(encoder.words, rng, inputs=width)
+        self.turns_copies = getattr(encoder, "coordinates", 0) == 2
+        kinds = 1 if self.turns_copies else copies
         self.mask_tokens, self.numbers, self.ends = (
             Tensor(truncated_normal(rng, shape, np.float32), requires_grad=True)
-            for shape in ((copies, width), (copies * encoder.max_tokens, width), (2, 2 * width))
+            for shape in ((kinds, width), (copies * encoder.max_tokens, width), (2, 2 * width))
         )
         self.query, self.key = (Linear(2 * width, width, rng) for _ in range(2))
         self.gate = Linear(2 * width, link_heads, rng)
@@ -83,9 +86,12 @@ class ExLM(Method):
     def embed(self, ids, mask, hidden):
         backend = backend_of(self.ends.data)
         text = expanded(mask, hidden, self.copies, self.slots)
-        tokens = self.mask_tokens[backend.asarray(text.copies)]
+        if self.turns_copies:
+            how = {"mask_token": self.mask_tokens[0], "copies": np.where(text.hidden, text.copies + 1, 0)}
+        else:
+            how = {"mask_token": self.mask_tokens[backend.asarray(text.copies)]}
         words = np.take_along_axis(ids, text.places, axis=1)
-        encoded = self.encoder(words, text.mask, replace=text.hidden, mask_token=tokens, places=text.places)
+        encoded = self.encoder(words, text.mask, replace=text.hidden, places=text.places, **how)
         places, _ = chosen_places(text.hidden, self.slots * self.copies)
         rows = at_places(encoded.tokens, places)
         return self._emissions(rows, ids, hidden), self._links(rows, hidden.sum(axis=1)), encoded.pooled

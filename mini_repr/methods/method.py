@@ -129,6 +129,10 @@ class Method(Module):
         """
         raise NotImplementedError
 
+    def compared_parameters(self):
+        """The parameters that ``compare`` uses: of these each rank has the whole gradient, and not its rows' part."""
+        return self.objective.parameters()
+
     def after_step(self, step, total_steps):
         """Update what is not trained by gradient (teachers), given the number of steps done."""
 

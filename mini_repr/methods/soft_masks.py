@@ -99,6 +99,9 @@ class SoftMasks(ImageText):
         both.terms = {**total.terms, "matching": matching.data}
         return Step(both, za.data)
 
+    def compared_parameters(self):
+        return super().compared_parameters() + self.cross_encoder.parameters()
+
     def hard_negatives(self, za, zb, ids, draws):
         """(numbers of an image for each text, of a text for each image), host integers (B,) each: others' ones.
 

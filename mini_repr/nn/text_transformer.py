@@ -14,6 +14,7 @@ from mini_repr.nn.layers import Embedding, LayerNorm, Linear
 from mini_repr.nn.lost import linear_of_rank
 from mini_repr.nn.mlp import normalised
 from mini_repr.nn.module import Module
+from mini_repr.nn.rotary import Angles, rotary_angles
 from mini_repr.nn.text import WordEncoder, check_words
 from mini_repr.nn.transformer import Block, block_definition, branch_scale
 from mini_repr.pages.arguments import Choice, Count, Flag, Fraction, FractionBelowOne, Positive
@@ -34,7 +35,9 @@ class TextTransformer(WordEncoder):
         buckets: hash values of words, rows of the embedding table. vocabulary: list of words that takes their place.
         max_tokens: words of a text that count. width: D. depth: blocks. heads: divisor of width. mlp_ratio: hidden
             width of a block's MLP over D.
-        positions: "learned", or "sine": a fixed table (Vaswani et al. 2017, arXiv 1706.03762, section 3.5).
+        positions: "learned"; "sine": a fixed table (Vaswani et al. 2017, arXiv 1706.03762, section 3.5); "rotary":
+            nothing is added to words, queries and keys are turned (Su et al. 2021, arXiv 2104.09864); "rotary_2d": half
+            of a head's columns by the place, half by a second coordinate (ExLM: Zheng et al. 2025, arXiv 2501.13397).
         pooling: "mean" of the words' rows, or the row of the "first" or the "last" word.
         causal: whether a word sees only itself and the words before it.
         attention: "softmax", or "sparsemax": most weights exactly 0 (Martins, Astudillo 2016, arXiv 1602.02068).
@@ -57,7 +60,7 @@ class TextTransformer(WordEncoder):
         depth: Count() = 2,
         heads: Count() = 4,
         mlp_ratio: Positive = 2.0,
-        positions: Choice("learned", "sine") = "learned",
+        positions: Choice("learned", "sine", "rotary", "rotary_2d") = "learned",
         pooling: Choice("mean", "first", "last") = "mean",
         causal: Flag = False,
         attention: Choice("softmax", "sparsemax") = "softmax",
@@ -77,9 +80,18 @@ class TextTransformer(WordEncoder):
         self.width, self.depth, self.max_tokens = width, depth, max_tokens
         self.vocabulary = None if vocabulary is None else tuple(vocabulary)
         self.words = Embedding(buckets if vocabulary is None else len(self.vocabulary), width, rng, dtype=dtype)
+        self.positions, self.coordinates = None, {"rotary": 1, "rotary_2d": 2}.get(positions, 0)
+        self._head_size = width // heads
+        if self.coordinates and self._head_size % (2 * self.coordinates):
+            raise ValueError(
+                f"TextTransformer: positions: got {positions} with {self._head_size} columns a head, expected a "
+                f"multiple of {2 * self.coordinates}"
+            )
+        if self.coordinates and prompt:
+            raise ValueError(f"TextTransformer: prompt: got one with {positions}, expected 0: it stands nowhere")
         if positions == "learned":
             self.positions = Tensor(truncated_normal(rng, (max_tokens, width), dtype), True)
-        else:
+        elif positions == "sine":
             self.register_buffer("positions", line_positions(max_tokens, width, dtype))
         self.blocks = [
             Block(
@@ -101,7 +113,18 @@ class TextTransformer(WordEncoder):
             raise ValueError("TextTransformer: prompt: got one with causal, expected 0: nothing stands before a text")
         self.prompt = Tensor(truncated_normal(rng, (prompt, width), dtype), True) if prompt else None
 
-    def forward(self, ids, mask, layers=(), attention=False, replace=None, mask_token=None, places=None, prompted=True):
+    def forward(
+        self,
+        ids,
+        mask,
+        layers=(),
+        attention=False,
+        replace=None,
+        mask_token=None,
+        places=None,
+        prompted=True,
+        copies=None,
+    ):
         """Encode texts.
 
         Args:
@@ -114,6 +137,7 @@ class TextTransformer(WordEncoder):
             places: integers (B, T) on the host, the places in their text of words that are not all of it or stand
                 there several times; None counts from 0.
             prompted: whether the prompt stands in front, where there is one.
+            copies: integers (B, T) on the host, the second coordinate of "rotary_2d"; None is 0.
         Raises:
             ValueError: an argument of a wrong shape or out of range.
         """
@@ -124,6 +148,7 @@ class TextTransformer(WordEncoder):
         if self._causal:
             allowed = allowed & backend.xp.tri(length, dtype=bool)
         x = self.placed_words(ids, replace, mask_token, places)
+        angles = self._angles(ids, places, copies)
         front = len(self.prompt) if prompted and self.prompt is not None else 0
         if front:
             x = concatenate(broadcast_to(self.prompt, (len(ids), *self.prompt.shape)), x, axis=1)
@@ -131,7 +156,7 @@ class TextTransformer(WordEncoder):
             allowed = backend.xp.concatenate([shown, allowed], axis=3)
         kept, weights_of = {}, []
         for number, block in enumerate(self.blocks, 1):
-            x, weights = block(x, allowed)
+            x, weights = block(x, allowed, angles=angles)
             kept[number] = x[:, front:] if front else x
             if attention:
                 weights_of.append(weights)
@@ -153,9 +178,12 @@ class TextTransformer(WordEncoder):
             ValueError: an argument of a wrong shape, a depth of 1, a causal encoder, or one with a prompt.
         """
         self._check(ids, mask, (), replace, mask_token, None)
-        if self.depth < 2 or self._causal or self.prompt is not None:
+        if self.depth < 2 or self._causal or self.prompt is not None or self.coordinates:
             came = f"depth {self.depth}{', causal' * self._causal}{', a prompt' * (self.prompt is not None)}"
-            raise ValueError(f"TextTransformer: kept: got {came}, expected two blocks or more, not causal, no prompt")
+            came += ", rotary positions" * bool(self.coordinates)
+            raise ValueError(
+                f"TextTransformer: kept: got {came}, expected two blocks or more, not causal, no prompt, not rotary"
+            )
         backend, half = backend_of(self.words.weight.data), self.depth // 2
         mask = backend.asarray(mask)
         allowed = mask[:, None, None, :]
@@ -171,14 +199,26 @@ class TextTransformer(WordEncoder):
         return Encoded(self.pool(tokens, mask), tokens)
 
     def placed_words(self, ids, replace=None, mask_token=None, places=None):
-        """What enters the first block, (B, T, D): the words' rows, some of them replaced, plus positions."""
+        """What enters the first block, (B, T, D): the words' rows, some replaced, plus positions unless rotary."""
         backend = backend_of(self.words.weight.data)
         x = self.words(ids)
         if replace is not None:
             x = where(backend.asarray(replace)[:, :, None], mask_token, x)
+        if self.coordinates:
+            return x
         if places is None:
             return x + self.positions[: ids.shape[1]]
         return x + self.positions[backend.asarray(places).reshape(-1)].reshape(*x.shape)
+
+    def _angles(self, ids, places, copies):
+        """``Angles`` of the words on the weights' device; None where positions are rows that are added."""
+        if not self.coordinates:
+            return None
+        places = np.broadcast_to(np.arange(ids.shape[1]), ids.shape) if places is None else places
+        second = np.zeros_like(places) if copies is None else copies
+        weight = self.words.weight.data
+        angles = rotary_angles((places, second)[: self.coordinates], self._head_size, weight.dtype)
+        return Angles(*map(backend_of(weight).asarray, angles))
 
     def _check(self, ids, mask, layers, replace, mask_token, places):
         check_words("TextTransformer", ids, mask)
@@ -213,17 +253,31 @@ class TextTransformer(WordEncoder):
 def text_transformer_definition(encoder, ids, mask):
     state, pooled = encoder.state_dict(), []
     for words, kept in zip(ids, mask, strict=True):
-        x = state["words.weight"][words] + state["positions"][: len(words)]
+        x, angles = state["words.weight"][words], None
+        if "positions" in state:
+            x = x + state["positions"][: len(words)]
+        else:
+            angles = _angles_definition(len(words), encoder._head_size, encoder.coordinates)
         front = len(state.get("prompt", ()))
         x = np.concatenate([state["prompt"], x]) if front else x
         kept, text = np.concatenate([np.ones(front, bool), kept]), kept
         sees = np.array([[kept[j] and (j <= i or not encoder._causal) for j in range(len(x))] for i in range(len(x))])
         for block in encoder.blocks:
-            x = block_definition(block, x, sees)
+            x = block_definition(block, x, sees, angles)
         rows = normalised(x[front:], state["norm.gain"], state["norm.bias"])[text]
         chosen = {"mean": rows, "first": rows[:1], "last": rows[-1:]}[encoder._pooling]
         pooled.append(sum(chosen, 0 * x[0]) / max(len(chosen), 1))
     return np.stack(pooled)
+
+
+def _angles_definition(length, size, coordinates):
+    """(length, C, n/2): the angles of each place, by one coordinate or by two, of which the second is 0."""
+    block = size // coordinates
+    angles = np.zeros((length, coordinates, block // 2))
+    for place in range(length):
+        for k in range(block // 2):
+            angles[place, 0, k] = place / 10000 ** (2 * k / block)
+    return angles
 
 
 class LanguageHead(Module):

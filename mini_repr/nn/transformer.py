@@ -10,6 +10,7 @@ from mini_repr.nn.init import xavier_uniform
 from mini_repr.nn.layers import Dropout, LayerNorm, Linear, at_least_one
 from mini_repr.nn.mlp import normalised, tanh_gelu
 from mini_repr.nn.module import Module
+from mini_repr.nn.rotary import rotated
 
 
 class Block(Module):
@@ -60,18 +61,22 @@ class Block(Module):
         self._sparse = attention == "sparsemax"
         self._shortcut = shortcut
 
-    def forward(self, x, mask=None, queries=None):
+    def forward(self, x, mask=None, queries=None, angles=None):
         """Tokens (B, N, D) to ``(tokens, attention weights)``.
 
         Args:
             mask: boolean, broadcastable to (B, heads, N, N): True where a token (axis 2) may look (axis 3).
             queries: integers (B, K) on the tokens' device, to compute the rows of these tokens alone; they look at all.
+            angles: ``Angles`` on the tokens' device by which queries and keys are turned (rotary positions); without
+                ``queries``.
         Returns:
             tokens (B, N, D), and weights (B, heads, N, N), a plain array for looking at; with ``queries`` K in place of
             the first N.
         """
         if queries is not None:
             return self._of_queries(x, mask, queries)
+        if angles is not None:
+            return self._turned(x, mask, angles)
         norm1, qkv, out, norm2, expand, contract = (
             (m.gain if isinstance(m, LayerNorm) else m.weight, m.bias)
             for m in (self.norm1, self.qkv, self.out, self.norm2, self.expand, self.contract)
@@ -94,6 +99,13 @@ class Block(Module):
         x = self._joined(at_places(x, queries), self.out(mixed), 0)
         branch = self.contract(gelu(self.expand(self.norm2(x))))
         return self._joined(x, branch, 1), weights.data
+
+    def _turned(self, x, mask, angles):
+        query, key, value = self.project(x)
+        query, key = (rotated(rows, *angles, heads=self._heads) for rows in (query, key))
+        mixed, weights = attention(query, key, value, mask=mask, heads=self._heads, sparse=self._sparse)
+        x = self._joined(x, self.out(mixed), 0)
+        return self._joined(x, self.contract(gelu(self.expand(self.norm2(x)))), 1), weights.data
 
     def project(self, x):
         """Queries, keys and values (B, N, D) each that the block's attention makes of its input tokens."""
@@ -129,11 +141,12 @@ def branch_scale(start, depth):
     return {"xavier": 1.0, "scaled": 1 / math.sqrt(2 * depth), "zero": 0.0}[start]
 
 
-def block_definition(block, x, sees=None):
+def block_definition(block, x, sees=None, angles=None):
     """The block in plain NumPy, in evaluation mode, on the tokens x (N, D) of one input, one head and token at a time.
 
     Args:
         sees: (N, N) booleans, True where a token (axis 0) may look (axis 1); None for everywhere.
+        angles: (N, C, n/2), by which queries and keys of each token are turned, in C blocks of n columns of a head.
     """
     state, size = block.state_dict(), x.shape[1] // block._heads
 
@@ -141,6 +154,8 @@ def block_definition(block, x, sees=None):
         return x @ getattr(block, name).weight.data + state[f"{name}.bias"]
 
     q, k, v = np.split(layer(normalised(x, state["norm1.gain"], state["norm1.bias"]), "qkv"), 3, axis=1)
+    if angles is not None:
+        q, k = (_turned_definition(rows, size, angles) for rows in (q, k))
     mixed = np.zeros_like(x)
     for i in range(len(x)):
         seen = np.arange(len(x)) if sees is None else np.flatnonzero(sees[i])
@@ -153,6 +168,18 @@ def block_definition(block, x, sees=None):
     return block._shortcut[1] * x + layer(
         tanh_gelu(layer(normalised(x, state["norm2.gain"], state["norm2.bias"]), "expand")), "contract"
     )
+
+
+def _turned_definition(rows, size, angles):
+    """Rows (N, D): columns k and k + n/2 of each block of n columns as a complex number, times e^(i angle)."""
+    turned, (coordinates, half) = rows.copy(), angles.shape[1:]
+    for start in range(0, rows.shape[1], size):
+        for c in range(coordinates):
+            real = slice(start + 2 * c * half, start + (2 * c + 1) * half)
+            imaginary = slice(real.stop, real.stop + half)
+            points = (rows[:, real] + 1j * rows[:, imaginary]) * np.exp(1j * angles[:, c])
+            turned[:, real], turned[:, imaginary] = points.real, points.imag
+    return turned
 
 
 def _sparsemax(scores):

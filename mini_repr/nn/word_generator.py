@@ -23,6 +23,11 @@ class WordGenerator(Module):
     """
 
     def __init__(self, encoder, width, heads, rng, dtype=np.float32):
+        if encoder.positions is None:
+            raise ValueError(
+                "WordGenerator: encoder: got one with rotary positions, expected a table of positions to share: "
+                "encoder.positions=learned or sine"
+            )
         self.encoder = encoder
         self.mask_token = Tensor(truncated_normal(rng, (encoder.width,), dtype), requires_grad=True)
         self.narrow = Linear(encoder.width, width, rng, dtype=dtype)

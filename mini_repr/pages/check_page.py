@@ -233,6 +233,7 @@ def _text_and_invariants(page):
     for part in ("Definition", "Gradient", "Shapes", "Source"):
         assert part in page.text, f"the page says nothing of {part}"
     assert "arXiv" in page.text or "doi" in page.text, "the page names no arXiv number or doi"
+    assert {"definition", "gradient"} == page.tex.keys(), "the page declares no formulas, tex={definition, gradient}"
 
 
 def _name_of_tiles(page):

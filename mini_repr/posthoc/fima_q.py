@@ -43,7 +43,7 @@ from mini_repr.nn.vit import placed
 from mini_repr.optim import AdamW, cosine_with_warmup
 from mini_repr.pages.arguments import Choice, Count, Positive, Rows
 from mini_repr.pages.declare import procedure
-from mini_repr.posthoc.quantisers import WHOLE, QuantisedLinear, QuantisedViT, Uniform
+from mini_repr.posthoc.quantisers import SMALLEST, WHOLE, QuantisedLinear, QuantisedViT, Uniform
 
 LOSSES = ("nearest", "mse", "brecq", "diagonal", "dplr")
 TEMPERATURE, TIMES, ROUNDING = 20.0, 5, 0.01
@@ -61,7 +61,7 @@ def quantise(
     steps: Count() = 300,
     batch_size: Count() = 32,
     lr: Positive = 1e-1,
-    scale_lr: Positive = 1e-3,
+    scale_lr: Positive = 3e-4,
     seed: Count(least=0) = 0,
 ):
     """A ViT and its classifier at few bits, without labels: a ``QuantisedViT``; encoder and head stay.
@@ -201,6 +201,8 @@ def learn_part(part, how, rng):
         rounding.step()
         if grids:
             scales.step(cosine_with_warmup(step, how.steps, 0, how.scale_lr))
+        for grid in grids:
+            np.maximum(grid.scale.data, SMALLEST, out=grid.scale.data)
     for layer in layers:
         layer.harden()
     for grid in grids:

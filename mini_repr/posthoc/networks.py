@@ -186,7 +186,7 @@ def changed(name, network, given, settings):
 
 
 def stored(name, network):
-    """{name: array} of a network that ``restore`` reads."""
+    """{name: array} of a network that ``restored`` reads."""
     return {"changed_by": np.array(name)} | {f"state/{key}": array for key, array in network.state_dict().items()}
 
 

@@ -107,8 +107,10 @@ def flow_pruned(decoder, images, ids, strategy):
             left = counts[end] = max(1, left - round(left * (1 - share)))
             by_block[chosen, end:] = left
         order.append(chosen)
-        rows.append(decoder.read(Tensor(merge) @ tokens[chosen], ids[chosen], ranked_places(ranks, counts)))
-    return Pruned(concatenate(*rows)[np.argsort(np.concatenate(order))], by_block)
+        rows.append(
+            decoder.read(Tensor(merge) @ tokens[backend.asarray(chosen)], ids[chosen], ranked_places(ranks, counts))
+        )
+    return Pruned(concatenate(*rows)[backend.asarray(np.argsort(np.concatenate(order)))], by_block)
 
 
 @part("procedure", "flow_search", paper="098")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mini_repr.methods import encode, encoded_kind
+from mini_repr.methods import encode, encoded_kind, kind_of
 from mini_repr.training import session
 from mini_repr.training.evaluation import encoders_of, opened
 
@@ -28,7 +28,7 @@ class TrainedRun:
 
         Args:
             samples: images (N, C, H, W) or clips (N, T, C, H, W) in [0, 1], or a list of N texts.
-            tower: "a" or "b" of a run of pairs of texts; its first by default.
+            tower: "a" or "b" of a run of pairs of texts, or of images ("a") with captions ("b"); its first by default.
         Raises:
             ValueError: samples of another kind or shape, or a tower that the run has not.
         """
@@ -36,7 +36,7 @@ class TrainedRun:
         if tower is not None and tower not in encoders:
             raise ValueError(f"embed: tower: got {tower!r}, expected {' or '.join(map(repr, encoders))} or None")
         encoder = encoders[tower or next(iter(encoders))]
-        if encoded_kind(self.data) == "texts":
+        if encoded_kind(self.data) == "texts" or (kind_of(self.data) == "captions" and tower == "b"):
             if isinstance(samples, str) or not all(isinstance(text, str) for text in samples):
                 raise ValueError("embed: samples: expected a list of texts")
             return encode(encoder, list(samples), self.backend)

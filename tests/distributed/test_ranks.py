@@ -105,6 +105,17 @@ TEXTS = {
         "data": SENTENCES["data"],
         "encoder": {"name": "text", "width": 8, "hidden": 8, "buckets": 64},
     },
+    "captions of two languages in groups": {
+        "loss": {"name": "infonce", "learn": ["temperature"]},
+        "data": {"name": "captions", "count": 240, "side": 2, "language": "mixed"},
+        "encoder": {"name": "vit", "width": 16, "depth": 1, "heads": 2, "patch": 8, "pooling": "max"},
+        "train": {"loss_groups": 6},
+    },
+    "soft masks": {
+        "method": {"name": "soft_masks"},
+        "data": {"name": "captions", "count": 240, "side": 2},
+        "encoder": {"name": "vit", "width": 16, "depth": 1, "heads": 2, "patch": 8},
+    },
     "graded pairs": {
         "loss": {"name": "pearson"},
         "data": {"name": "glosses", "kind": "graded"},

@@ -129,6 +129,11 @@ RUNS = {
     },
     "electra": {"loss": {"name": "replaced_tokens"}, **SENTENCES},
     "exlm": {"loss": {"name": "dag_likelihood"}, **SENTENCES},
+    "exlm, rotary": {
+        "loss": {"name": "dag_likelihood"},
+        **SENTENCES,
+        "encoder": {**SENTENCES["encoder"], "positions": "rotary_2d"},
+    },
     "click_through": {
         "loss": {"name": "cross_entropy"},
         "data": {"name": "clicks", "count": 200},

@@ -97,3 +97,8 @@ def test_other_encoders_and_losses_are_refused():
         method_for(encoder={"name": "text", "width": 8})
     with pytest.raises(ValueError, match="method electra: cannot train cross_entropy"):
         config.resolve({"method": {"name": "electra"}, "loss": {"name": "cross_entropy"}}, "sentences")
+
+
+def test_rotary_positions_are_no_table_to_share():
+    with pytest.raises(ValueError, match="WordGenerator: encoder: got one with rotary positions, expected a table"):
+        method_for(encoder={"name": "text_transformer", "positions": "rotary"})

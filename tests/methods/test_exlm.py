@@ -85,3 +85,21 @@ def test_what_it_cannot_use_is_refused():
         method_for(link_heads=3)
     with pytest.raises(ValueError, match="method exlm: cannot train cross_entropy"):
         config.resolve({"method": {"name": "exlm"}, "loss": {"name": "cross_entropy"}}, "sentences")
+
+
+def test_with_two_coordinates_copies_are_one_row_at_numbered_positions():
+    method, inputs = method_for(encoder={**ENCODER, "positions": "rotary_2d"}, copies=3)
+    ids, mask, hidden = method.sample(*inputs, np.random.default_rng(1))
+    rows = method.embed(ids, mask, hidden)
+    text = expanded(mask, hidden, 3, method.slots)
+    numbers = np.where(text.hidden, text.copies + 1, 0)
+    assert method.mask_tokens.shape == (1, 16) and set(numbers[text.hidden]) == {1, 2, 3}
+    words = np.take_along_axis(ids, text.places, axis=1)
+    encoded = method.encoder(
+        words, text.mask, replace=text.hidden, mask_token=method.mask_tokens[0], places=text.places, copies=numbers
+    )
+    np.testing.assert_array_equal(encoded.pooled.data, rows[2].data)
+    method.compare(rows, method.targets(ids, mask, hidden), Batch(()), method.objective).total.backward()
+    assert [name for name, p in method.named_parameters().items() if p.grad is None or not np.any(p.grad)] == []
+    states = encoded.tokens.data[text.hidden].reshape(-1, 3, 16)
+    assert np.abs(states[:, 0] - states[:, 1]).max(axis=1).min() > 1e-4

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from mini_repr import load_run
 from mini_repr.autograd import Tensor
 from mini_repr.autograd import max as largest
 from mini_repr.backend import CPU
@@ -135,3 +136,8 @@ def test_a_run_by_command(tmp_path):
     assert table in trained and "mean IoU" in table and "Jaccard" in table
     assert "layer 2" in called("eval", tmp_path / "run", "--layers")
     assert "a (80, 64), b (80, 64)" in called("embed", tmp_path / "run", "--out", tmp_path / "rows.npz")
+    run, saved = load_run(tmp_path / "run"), np.load(tmp_path / "rows.npz")
+    np.testing.assert_allclose(run.embed(run.data.test.images), saved["a"][saved["is_test"]], atol=1e-5)
+    np.testing.assert_allclose(run.embed(run.data.test.texts, tower="b"), saved["b"][saved["is_test"]], atol=1e-5)
+    with pytest.raises(ValueError, match="embed: samples: expected a list of texts"):
+        run.embed(run.data.test.images, tower="b")

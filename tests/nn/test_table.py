@@ -26,6 +26,8 @@ SETTINGS = {
         {"pooling": "last", "causal": True},
         {"pooling": "first", "heads": 2},
         {"prompt": 3},
+        {"positions": "rotary", "causal": True},
+        {"positions": "rotary_2d"},
         {"rank": 3, "channels": 5, "low_rank_share": 0.7},
     ],
 }

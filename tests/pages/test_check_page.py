@@ -26,7 +26,13 @@ def page_of(slope=2, wrong_value=0.0, writes=False):
             z += 1
         return value + wrong_value, lambda g: (spread(g)[:, None] * dz,)
 
-    page = Loss(squares, (), compares="embeddings", invariants=[permutation("B"), rotation("D"), at_least(0)])
+    page = Loss(
+        squares,
+        (),
+        compares="embeddings",
+        tex={"definition": r"L = \frac{1}{B} \sum_i \lVert z_i \rVert^2", "gradient": r"\mathrm{d}z = \frac{2 z}{B}"},
+        invariants=[permutation("B"), rotation("D"), at_least(0)],
+    )
 
     @definition(page)
     def squares_definition(z, reduction):

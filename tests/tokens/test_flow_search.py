@@ -1,7 +1,10 @@
 """Strategies of pruning: the budget, the hook, what comes out with nothing pruned, and a search that improves."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
+from device_double import DOUBLE
 
 from mini_repr.autograd import Tensor
 from mini_repr.data import digits
@@ -118,3 +121,17 @@ def test_what_cannot_be_is_refused_in_a_line(decoder):
     blind = scenes_lmm.make(0, width=16, depth=4, heads=2)
     with pytest.raises(ValueError, match="flow_pruned: decoder: got one without vision blocks"):
         flow_pruned(blind, IMAGES, IDS, Strategy((1.0, 1.0, 1.0)))
+
+
+def test_on_a_device_as_on_the_host(decoder):
+    strategy = Strategy((0.4, 0.7, 0.5), 1.0, 2, 0.3)
+    host = flow_pruned(decoder, IMAGES, IDS, strategy)
+    moved = deepcopy(decoder).to(DOUBLE)
+    made = flow_pruned(moved, DOUBLE.asarray(IMAGES), IDS, strategy)
+    np.testing.assert_allclose(DOUBLE.to_numpy(made.rows.data), host.rows.data, rtol=1e-3, atol=1e-5)
+    np.testing.assert_array_equal(made.by_block, host.by_block)
+    search = [
+        flow_search(one, images, IDS, 0.4, np.random.default_rng(0), calls=3).strategy
+        for one, images in ((decoder, IMAGES), (moved, DOUBLE.asarray(IMAGES)))
+    ]
+    assert search[0] == search[1]

@@ -14,10 +14,11 @@ def word_start(seed, encoder, positions=SIZE):
     small positions a model finds sooner what all words of a sentence have in common.
 
     Args:
-        encoder: settings of a ``text_transformer``.
+        encoder: settings of a ``text_transformer``; with rotary positions words alone are changed.
     """
     settings = {name: value for name, value in encoder.items() if name != "name"}
     made = TextTransformer(np.random.default_rng(seed), **settings)
     for table, size in ((made.words.weight, SIZE), (made.positions, positions)):
-        table.data *= size / table.data.std()
+        if table is not None:
+            table.data *= size / table.data.std()
     return {f"encoder.{name}": array for name, array in made.state_dict().items()}

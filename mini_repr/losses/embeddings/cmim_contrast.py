@@ -29,9 +29,27 @@ from mini_repr.pages.invariants import at_least, between, exact, permutation, ro
 from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import rows_of
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{N} \sum_i \log \Bigl( 1 + \frac{1}{N - 1} \sum_{j \ne i} e^{(s_{ij} - s_{ii})/t} \Bigr)
+
+s_{ij} = \frac{z_i \cdot z_j}{\lVert z_i \rVert \, \lVert z_j \rVert}
+""",
+    "gradient": r"""
+r_i = \log \frac{1}{N - 1} \sum_{j \ne i} e^{(s_{ij} - s_{ii})/t}
+
+\mathrm{d}s_{ij} = \frac{\sigma(r_i) \, w_{ij}}{N t} \quad (j \ne i)
+
+\mathrm{d}s_{ii} = -\frac{\sigma(r_i)}{N t}
+
+\mathrm{d}u = (\mathrm{d}s + \mathrm{d}s^\top) \, u
+""",
+}
+
 
 @loss(
     paper="032",
+    tex=_TEX,
     variants={
         "sum": variant("a sum over the other rows, as in InfoNCE", over="sum"),
         "raw_dot": variant("dot products of the rows as they are", normalize=False),

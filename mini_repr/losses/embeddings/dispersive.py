@@ -39,9 +39,29 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _ORTHOGONAL = [[2.0, 0.0], [0.0, 2.0]]
 
+_TEX = {
+    "definition": r"""
+L_{l2} = \log \frac{1}{B^2} \sum_{i,j} e^{-\lVert z_i - z_j \rVert^2 / t}
+
+L_\mathrm{cosine} = \log \frac{1}{B^2} \sum_{i,j} e^{\cos(z_i, z_j) / t}
+
+L_\mathrm{hinge} = \frac{1}{B^2} \sum_{i,j} \max \bigl( 0, m - \lVert z_i - z_j \rVert^2 \bigr)^2
+
+L_\mathrm{covariance} = \sum_{k \ne l} R_{kl}^2
+
+R = \frac{\bar Z^\top \bar Z}{B}
+""",
+    "gradient": r"""
+\mathrm{d}z_i = -\frac{4}{t} \sum_j w_{ij} \, (z_i - z_j)
+
+w_{ij} = \frac{e^{-\lVert z_i - z_j \rVert^2 / t}}{\sum_{k,l} e^{-\lVert z_k - z_l \rVert^2 / t}}
+""",
+}
+
 
 @loss(
     paper="003",
+    tex=_TEX,
     variants={
         "official_code": variant("distances divided by D, no temperature", per_dimension=True, temperature=1.0),
         "distinct_pairs": variant("rows are not paired with themselves", self_pairs=False),

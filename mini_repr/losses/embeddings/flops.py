@@ -38,8 +38,21 @@ def soft_threshold(x, threshold):
     return relu(x - threshold) - relu(-x - threshold)
 
 
+_TEX = {
+    "definition": r"""
+L = \sum_j m_j^2
+
+m_j = \frac{1}{B} \sum_i |z_{ij}|
+""",
+    "gradient": r"""
+\mathrm{d}z_{ij} = \frac{2 \, m_j \, \mathrm{sign}(z_{ij})}{B}
+""",
+}
+
+
 @loss(
     paper="022",
+    tex=_TEX,
     variants={
         "unit_rows": variant("of unit rows, as the official code trains", normalize=True),
         "l1": variant("mean L1 norm of the rows", form="l1"),

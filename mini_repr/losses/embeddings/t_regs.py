@@ -37,9 +37,26 @@ from mini_repr.pages.rows import rows_of
 _ON_SPHERE = {"normalize": True, "sphere_weight": 0.0}
 _TRIANGLE = [[1.0, 0.0], [-0.5, math.sqrt(0.75)], [-0.5, -math.sqrt(0.75)]]
 
+_TEX = {
+    "definition": r"""
+L = \lambda_E \, L_E + \lambda_S \, L_S
+
+L_E = -\frac{1}{B} \sum_{(i,j) \in T} \lVert z_i - z_j \rVert
+
+L_S = \frac{1}{B} \sum_i \bigl( \lVert z_i \rVert - 1 \bigr)^2
+
+T: \text{the tree of least total length that connects the rows}
+""",
+    "gradient": r"""
+\mathrm{d}z_i = -\frac{\lambda_E}{B} \sum_{(i,j) \in T} \frac{z_i - z_j}{\lVert z_i - z_j \rVert} + \frac{2
+\lambda_S}{B} \bigl( \lVert z_i \rVert - 1 \bigr) \frac{z_i}{\lVert z_i \rVert}
+""",
+}
+
 
 @loss(
     paper="102",
+    tex=_TEX,
     variants={
         "unit_rows": variant("rows on the sphere itself, tree length alone", **_ON_SPHERE),
         "length": variant("tree length alone, of rows that something else bounds", sphere_weight=0.0),

@@ -30,9 +30,25 @@ from mini_repr.pages.invariants import at_least, between, exact, permutation, ro
 from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import rows_of
 
+_TEX = {
+    "definition": r"""
+L = \log \frac{1}{B (B - 1)} \sum_{i \ne j} e^{-t \lVert u_i - u_j \rVert^2}
+
+u_i = \frac{z_i}{\lVert z_i \rVert}
+""",
+    "gradient": r"""
+\mathrm{d}u_i = -4 t \sum_j w_{ij} \, (u_i - u_j)
+
+w_{ij} = \frac{e^{-t \lVert u_i - u_j \rVert^2}}{\sum_{k \ne l} e^{-t \lVert u_k - u_l \rVert^2}}
+
+\mathrm{d}z = \frac{\mathrm{d}u - u \, (u \cdot \mathrm{d}u)}{\lVert z \rVert}
+""",
+}
+
 
 @loss(
     paper="001",
+    tex=_TEX,
     variants={
         "self_pairs": variant("the mean over all B² pairs, rows with themselves among them", self_pairs=True),
         "raw_rows": variant("distances of the rows as they are", normalize=False),

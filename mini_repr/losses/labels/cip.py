@@ -31,9 +31,28 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _AXES = {"z": [[2.0, 0.0], [3.0, 0.0], [0.0, 4.0], [0.0, 1.0]], "labels": [1, 1, 0, 0], "penalty": "hinge"}
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{|P|} \sum_{(i,j) \in P} \log \bigl( 1 + e^{m - s_{ij}} \bigr) + \frac{\lambda}{|N|} \sum_{(i,j) \in N}
+[s_{ij}]_+
+
+s_{ij} = z_i \cdot z_j
+
+P, N: \text{ordered pairs of one label, of two}
+""",
+    "gradient": r"""
+\mathrm{d}z = 2 \, G z
+
+G_{ij} = -\frac{\sigma(m - s_{ij})}{|P|} \quad ((i,j) \in P)
+
+G_{ij} = \frac{\lambda \, [s_{ij} > 0]}{|N|} \quad ((i,j) \in N)
+""",
+}
+
 
 @loss(
     paper="076",
+    tex=_TEX,
     variants={
         "hinge": variant("a hinge at margin 1 draws classes together", penalty="hinge", margin=1.0),
         "line": variant("either direction of a line through 0", signed=False),

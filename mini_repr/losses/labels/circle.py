@@ -41,9 +41,33 @@ from mini_repr.pages.rows import reduce_rows, reduced, rows_of
 
 _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
 
+_TEX = {
+    "definition": r"""
+\ell_i = \log \Bigl( 1 + \sum_n e^{\gamma a_n (s_{in} - m)} \sum_p e^{-\gamma a_p (s_{ip} - (1 - m))} \Bigr)
+
+a_n = [s_{in} + m]_+
+
+a_p = [1 + m - s_{ip}]_+
+
+L = \frac{1}{|A|} \sum_{i \in A} \ell_i
+
+A: \text{anchors with a positive and a negative}
+""",
+    "gradient": r"""
+\mathrm{d}s_{in} = r_i \, q_i \, P_{in} \, \gamma \, a_n
+
+\mathrm{d}s_{ip} = -r_i \, q_i \, P_{ip} \, \gamma \, a_p
+
+q_i = 1 - e^{-\ell_i}
+
+P_{in}, P_{ip}: \text{softmax of the logits over negatives, over positives}
+""",
+}
+
 
 @loss(
     paper="040",
+    tex=_TEX,
     variants={
         "one_for_all": variant("one logarithm over all pairs of the batch, as most public codes", over="batch"),
         "face": variant("the paper's setting for faces and re-identification", margin=0.25, scale=256.0),

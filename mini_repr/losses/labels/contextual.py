@@ -36,9 +36,34 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _TWO_POINTS = {"z": [[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, 3.0]], "labels": [0, 0, 1, 1], "neighbours": 2}
 
+_TEX = {
+    "definition": r"""
+L = w_c \, L_c + w_r \, L_r + (1 - w_c - w_r) \, L_\mathrm{contrastive}
+
+L_c = \frac{1}{N^2} \sum_{i \ne j} (y_{ij} - c_{ij})^2
+
+L_r = \Bigl( \frac{1}{N^2} \sum_{i,j} s_{ij} - \tau \Bigr)^2
+
+A_{ij} = [d_{ij} \le d_i(k) + \varepsilon]
+
+W_{ij} = \frac{A_{ij}}{2} \Bigl( \frac{\sum_m A_{im} A_{jm}}{\sum_m A_{im}} + \frac{\sum_m (1 - A_{im}) (1 -
+A_{jm})}{\sum_m (1 - A_{im})} \Bigr)
+
+c_{ij} = \frac{J_{ij} + J_{ji}}{2}
+
+J_i: \text{the mean of } W_j \text{ over close mutual neighbours}
+""",
+    "gradient": r"""
+\mathrm{d}d_{ij} = -\text{slope} \cdot \mathrm{d}[d_{ij} \le b]
+
+\mathrm{d}u = (\mathrm{d}S + \mathrm{d}S^\top) \, u
+""",
+}
+
 
 @loss(
     paper="079",
+    tex=_TEX,
     variants={
         "contextual_only": variant("the contextual part alone", contextual_weight=1.0, regulariser_weight=0.0),
         "contrastive_only": variant("the baseline with two margins", contextual_weight=0.0, regulariser_weight=0.0),

@@ -35,9 +35,25 @@ from mini_repr.pages.rows import rows_of
 
 _COLLAPSED = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 2]}
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{|T|} \sum_{(a,p,n) \in T} \bigl[ d_{ap} - d_{an} + m \bigr]_+
+
+d_{ij} = \lVert u_i - u_j \rVert^2
+
+T: a, p \ \text{of one novel class}, \ n \ \text{of a base class}
+""",
+    "gradient": r"""
+\mathrm{d}u_i = \sum_j (G_{ij} + G_{ji}) \, s_{ij} \, (u_i - u_j)
+
+s_{ij} = 2 \ \text{or} \ \frac{1}{d_{ij}}
+""",
+}
+
 
 @loss(
     paper="016",
+    tex=_TEX,
     variants={
         "hard": variant("one triplet an anchor, the hardest", mining="hard"),
         "others": variant("rows of other novel classes are negatives too", negatives="others"),

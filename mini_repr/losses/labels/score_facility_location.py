@@ -37,9 +37,25 @@ from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"z": [[1.0, 2.0]] * 4, "labels": [0, 1, 2, 2]}
 
+_TEX = {
+    "definition": r"""
+C_f = \sum_k f(A_k) - f(V) = \sum_i \sum_{k \ne y_i} \max_{j \in A_k} s_{ij}
+
+S_f = \sum_k f(A_k)
+
+f(A) = \sum_{i \in V} \max_{j \in A} s_{ij}
+""",
+    "gradient": r"""
+G_{ij} = r_i \, \bigl[ s_{ij} = \max_{m \in A_k} s_{im} \bigr]
+
+\mathrm{d}u = (G + G^\top) \, u
+""",
+}
+
 
 @loss(
     paper="090",
+    tex=_TEX,
     variants={
         "information": variant("total information: each row's similarity to itself added", form="information"),
         "soft": variant("log-sum-exp for the maximum, as the official code", smoothing=0.1),

@@ -44,9 +44,25 @@ from mini_repr.pages.rows import reduce_rows, reduced, rows_of
 
 _SAME = {"z": [[1.0, 2.0]] * 5, "labels": [0, 0, 1, 1, 1]}
 
+_TEX = {
+    "definition": r"""
+S_f = \sum_i \Bigl( \sum_{n \in N(i)} s_{in} + (1 - \lambda) \sum_{p \in P(i)} s_{ip} \Bigr)
+
+C_f = \lambda \sum_i \sum_{n \in N(i)} s_{in}
+
+s_{ij} = \frac{u_i \cdot u_j}{t}
+""",
+    "gradient": r"""
+\mathrm{d}u_i = \frac{1}{t} \Bigl( p_i \sum_{n \in N(i)} u_n + \sum_{n \in N(i)} p_n u_n \Bigr) + \ldots
+
+\ldots: \text{alike for the pulls, over } P(i)
+""",
+}
+
 
 @loss(
     paper="090",
+    tex=_TEX,
     variants={
         "correlation": variant("total correlation, balance 0.5: pushes only", form="correlation", balance=0.5),
         "supcon": variant("SupCon as a graph cut", push="soft_all", average=True, temperature=0.1),

@@ -33,9 +33,25 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _ORTHOGONAL = {"z": [[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]], "labels": [4, 4, 1]}
 
+_TEX = {
+    "definition": r"""
+C_f = \sum_k f(A_k) - f(V)
+
+S_f = \sum_k f(A_k)
+
+f(A) = \log \det \bigl( S_A + \rho I \bigr)
+
+S_A = U_A U_A^\top
+""",
+    "gradient": r"""
+\frac{\mathrm{d}f}{\mathrm{d}U_A} = 2 \, (S_A + \rho I)^{-1} U_A = 2 \, U_A \, (\rho I + U_A^\top U_A)^{-1}
+""",
+}
+
 
 @loss(
     paper="090",
+    tex=_TEX,
     variants={
         "information": variant("total information: the classes alone", form="information"),
         "mean": variant("divided by the number of rows", reduction="mean"),

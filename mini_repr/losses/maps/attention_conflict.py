@@ -27,9 +27,21 @@ from mini_repr.pages.loss import definition, loss
 _ALIKE = [[[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]]
 _PARTLY = [[[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum_b \frac{2}{M (M - 1)} \sum_{i < j} f(i, j)
+
+f(i, j) = \frac{\sum_p \min(s_{ip}, s_{jp})}{\sum_p (s_{ip} + s_{jp})}
+""",
+    "gradient": r"""
+\frac{\mathrm{d}f}{\mathrm{d}s_{ip}} = \frac{[s_{ip} < s_{jp}] - f}{\sum_p (s_{ip} + s_{jp})}
+""",
+}
+
 
 @loss(
     paper="074",
+    tex=_TEX,
     invariants=[
         permutation("B"),
         permutation("M"),

@@ -29,9 +29,24 @@ from mini_repr.pages.loss import definition, loss, variant
 _ALIKE = [[[[1.0, 3.0]], [[2.0, 6.0]], [[0.5, 1.5]]]]
 _APART = [[[[3.0, 1.0]], [[1.0, 2.0]]]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum_b \sum_i \max \Bigl( 0, \, m - \frac{1}{M - 1} \sum_{j \ne i} \max \bigl( 0, \max_p (q_{ip} -
+q_{jp}) \bigr) \Bigr)
+
+q_i = \kappa \, \frac{e_i}{\sum_p e_{ip}}
+""",
+    "gradient": r"""
+h_{ip} = -\frac{1}{B (M - 1)} \qquad h_{jp} = \frac{1}{B (M - 1)} \quad (p \ \text{the place of the lead})
+
+\mathrm{d}e_i = \frac{\kappa}{S_i} \Bigl( h_i - \sum_p \frac{h_{ip} \, q_{ip}}{\kappa} \Bigr)
+""",
+}
+
 
 @loss(
     paper="055",
+    tex=_TEX,
     variants={"official_code": variant("a lead of 1/1000 of the mass is enough", sharpness=1000.0)},
     invariants=[
         permutation("B"),

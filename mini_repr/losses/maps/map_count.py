@@ -25,9 +25,21 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _MAP = [[1.0, 3.0, 2.0]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum_b \bigl| n_b - N_b \bigr|
+
+n_b = \frac{1}{s_b} \sum_p a_{bp}
+""",
+    "gradient": r"""
+\mathrm{d}a_{bp} = \frac{\mathrm{sign}(n_b - N_b)}{B \, s_b}
+""",
+}
+
 
 @loss(
     paper="084",
+    tex=_TEX,
     variants={"squared": variant("the squared error", error="squared")},
     invariants=[
         permutation("B"),

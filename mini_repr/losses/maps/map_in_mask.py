@@ -21,9 +21,23 @@ from mini_repr.pages.loss import definition, loss
 
 _MAP = [[[2.0, 1.0], [1.0, 2.0]]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B P} \sum_{b,p} \Bigl( \frac{a_{bp}}{\max_q a_{bq}} - m_{bp} \Bigr)^2
+""",
+    "gradient": r"""
+\mathrm{d}a_p = \frac{g_p - [a_p = \max a] \sum_q g_q u_q}{\max a}
+
+u = \frac{a}{\max a}
+
+g = \frac{2 \, (u - m)}{B P}
+""",
+}
+
 
 @loss(
     paper="064",
+    tex=_TEX,
     invariants=[
         permutation("B"),
         permutation("H"),

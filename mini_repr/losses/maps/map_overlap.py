@@ -31,9 +31,23 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _LEFT, _RIGHT = [[[2.0, 1.0], [2.0, 1.0]]], [[[1.0, 3.0], [1.0, 3.0]]]
 
+_TEX = {
+    "definition": r"""
+o = \frac{\sum_p n(a)_p \, n(b)_p}{\sum_p \bigl( n(a)_p + n(b)_p \bigr)}
+
+n(a) = \frac{a - \min a}{\max a - \min a}
+
+L = \frac{1}{B} \sum o \quad \text{or} \quad \frac{1}{B} \sum (1 - o)
+""",
+    "gradient": r"""
+\frac{\mathrm{d}o}{\mathrm{d}n(a)} = \frac{n(b) - o}{\sum_p \bigl( n(a)_p + n(b)_p \bigr)}
+""",
+}
+
 
 @loss(
     paper="055",
+    tex=_TEX,
     variants={
         "together": variant("an attribute must be where its noun is", goal="together"),
         "iou": variant("divided by the union, not by the sum", union="iou"),

@@ -28,9 +28,25 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _TWO = [[[2.0, 0.0], [0.0, 1.0]]]
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{B P} \sum_{b,i} \log \frac{e^{u_i \cdot v_i / t}}{\sum_j e^{u_i \cdot v_j / t}}
+
+u_i = \frac{q_i}{\lVert q_i \rVert}
+
+v_i = \frac{k_i}{\lVert k_i \rVert}
+""",
+    "gradient": r"""
+\mathrm{d}u_i = \frac{\sum_j p_{ij} \, v_j - v_i}{t B P}
+
+\mathrm{d}q = \frac{\mathrm{d}u - u \, (u \cdot \mathrm{d}u)}{\lVert q \rVert}
+""",
+}
+
 
 @loss(
     paper="110",
+    tex=_TEX,
     variants={"soft": variant("a higher temperature: the nearest other place matters less", temperature=0.5)},
     invariants=[
         permutation("B"),

@@ -23,9 +23,21 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _RELATIONS = ("left of", "right of", "above", "below")
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum \sigma \bigl( E_x[a] - E_x[b] \bigr)
+
+E_x[a] = \frac{\sum_p x_p \, a_p}{\sum_p a_p}
+""",
+    "gradient": r"""
+\mathrm{d}a_p = \frac{\sigma \, (1 - \sigma) \, (x_p - E_x[a])}{B \sum_q a_q}
+""",
+}
+
 
 @loss(
     paper="055",
+    tex=_TEX,
     variants={name.replace(" ", "_"): variant(f"a {name} b", relation=name) for name in _RELATIONS[1:]},
     invariants=[
         permutation("B"),

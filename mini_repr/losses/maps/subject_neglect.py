@@ -26,9 +26,19 @@ from mini_repr.pages.loss import definition, loss
 _SEEN = [[[[1.0, 0.0]], [[0.0, 1.0]]]]
 _NEGLECTED = [[[[1.0, 0.5]], [[0.1, 0.25]]]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum_b \Bigl( 1 - \min_i \max_p A_{bip} \Bigr)
+""",
+    "gradient": r"""
+\mathrm{d}A_{ip} = -\frac{1}{B} \quad (i, p \ \text{of the minimum})
+""",
+}
+
 
 @loss(
     paper="074",
+    tex=_TEX,
     invariants=[
         permutation("B"),
         permutation("M"),

@@ -33,9 +33,33 @@ from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 
+_TEX = {
+    "definition": r"""
+\ell(a_i) = -\sum_j q_{ij} \log P_{ij}
+
+\ell(b_j) = -\sum_i q_{ij} \log Q_{ij}
+
+q_{ij} = (1 - \epsilon) \, [j = i] + \frac{\epsilon}{B}
+
+L = \frac{1}{B} \sum_i \bigl[ \ell(a_i) + \ell(b_i) \bigr]
+
+P_{ij}, Q_{ij}: \text{softmax of } s_{ij}/t \text{ over } j, \text{ over } i
+""",
+    "gradient": r"""
+G_{ij} = r_i \, (P_{ij} - q_{ij}) + r_j \, (Q_{ij} - q_{ij})
+
+\mathrm{d}u = \frac{G v}{t}
+
+\mathrm{d}v = \frac{G^\top u}{t}
+
+\mathrm{d}t = -\frac{1}{t^2} \sum_{i,j} G_{ij} \, s_{ij}
+""",
+}
+
 
 @loss(
     paper="053",
+    tex=_TEX,
     variants={
         "unsmoothed": variant("no label smoothing: twice CLIP's loss", label_smoothing=0.0),
         "sum": variant("summed over pairs instead of averaged", reduction="sum"),

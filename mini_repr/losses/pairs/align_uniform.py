@@ -36,9 +36,28 @@ from mini_repr.pages.rows import rows_of
 
 _OPPOSITE = [[1.0, 2.0], [-3.0, -6.0]]
 
+_TEX = {
+    "definition": r"""
+L = \lambda_A \, A + \frac{\lambda_U}{2} \bigl( U(u) + U(v) \bigr)
+
+A = \frac{1}{B} \sum_i \lVert u_i - v_i \rVert^\alpha
+
+U(x) = \log \frac{1}{B (B - 1)} \sum_{i \ne j} e^{-t \lVert x_i - x_j \rVert^2}
+""",
+    "gradient": r"""
+\frac{\mathrm{d}A}{\mathrm{d}u_i} = \frac{\alpha}{B} \lVert u_i - v_i \rVert^{\alpha - 2} (u_i - v_i) =
+-\frac{\mathrm{d}A}{\mathrm{d}v_i}
+
+\frac{\mathrm{d}U}{\mathrm{d}x_i} = -4 t \sum_j w_{ij} \, (x_i - x_j)
+
+\mathrm{d}a = \frac{\mathrm{d}u - u \, (u \cdot \mathrm{d}u)}{\lVert a \rVert}
+""",
+}
+
 
 @loss(
     paper="001",
+    tex=_TEX,
     variants={
         "alpha_1": variant("distances instead of squared distances between partners", alpha=1.0),
         "views_summed": variant("the uniformities of the two views added, not averaged", uniformity_weight=2.0),

@@ -37,9 +37,25 @@ from mini_repr.pages.rows import lengths_of, reduce_rows, reduced
 
 _TOKENS = [[[1.0, 0.0], [0.0, 2.0]]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum \frac{1}{T} \min_{P} \sum_{(i,j) \in P} d_{ij}
+
+C_{ij} = d_{ij} + \min \bigl( C_{i-1,j-1}, \, C_{i-1,j} \, [, \, C_{i,j-1}] \bigr)
+
+d_{ij} = \lVert a_i - b_j \rVert^2 \ \text{or} \ \lVert a_i - b_j \rVert \ \text{or} \ 1 - \cos(a_i, b_j)
+""",
+    "gradient": r"""
+\mathrm{d}a_i = \sum_j W_{ij} \frac{\mathrm{d}d_{ij}}{\mathrm{d}a_i}
+
+W_{ij} = \frac{r}{T} \, [(i, j) \in P]
+""",
+}
+
 
 @loss(
     paper="101",
+    tex=_TEX,
     sequences=True,
     variants={
         "dtw": variant("dynamic time warping: a frame may serve several tokens", moves="dtw"),

@@ -39,9 +39,30 @@ from mini_repr.pages.rows import reduce_rows
 
 _OPPOSITE = [[1.0, 2.0], [-3.0, -6.0]]
 
+_TEX = {
+    "definition": r"""
+L = w_C \, C + \frac{w_U}{2} \bigl( U(u) + U(v) \bigr) + w_A \, A + w_X \, X
+
+C = \frac{1}{B} \sum_i \Bigl( \frac{1}{2} \log \sum_j e^{u_i \cdot v_j / t} + \frac{1}{2} \log \sum_j e^{u_j \cdot v_i
+/ t} - \frac{u_i \cdot v_i}{t} \Bigr)
+
+U(x) = \log \frac{1}{B (B - 1)} \sum_{i \ne j} e^{-\kappa \lVert x_i - x_j \rVert^2}
+
+A = \frac{1}{B} \sum_i \lVert u_i - v_i \rVert^2
+
+X = \log \frac{1}{B (B - 1)} \sum_{i \ne j} e^{-\kappa \lVert u_i - v_j \rVert^2}
+""",
+    "gradient": r"""
+\frac{\mathrm{d}X}{\mathrm{d}u_i} = -2 \kappa \sum_j w_{ij} \, (u_i - v_j)
+
+w_{ij} = \frac{e^{-\kappa \lVert u_i - v_j \rVert^2}}{\sum_{k \ne l} e^{-\kappa \lVert u_k - v_l \rVert^2}}
+""",
+}
+
 
 @loss(
     paper="104",
+    tex=_TEX,
     variants={
         "cua": variant("CLIP, uniformity and alignment, no cross-uniformity", cross_uniformity_weight=0.0),
         "clip": variant("CLIP's loss alone", uniformity_weight=0.0, alignment_weight=0.0, cross_uniformity_weight=0.0),

@@ -30,9 +30,25 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _TWO = [[2.0, 0.0], [0.0, 3.0]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum_i \Bigl( -\frac{u_i \cdot v_i}{\gamma t} + \log \sum_j e^{c_{ij}/t} \Bigr)
+
+c_{ij} = u_i \cdot u_j
+
+\gamma = \frac{1}{t \log(B - 1) + 1}
+""",
+    "gradient": r"""
+\mathrm{d}u_i = \frac{1}{B} \Bigl( \frac{1}{t} \sum_j (Q_{ij} + Q_{ji}) \, u_j - \frac{v_i}{\gamma t} \Bigr)
+
+Q_{ij} = \frac{e^{c_{ij}/t}}{\sum_k e^{c_{ik}/t}}
+""",
+}
+
 
 @loss(
     paper="085",
+    tex=_TEX,
     variants={
         "plain": variant("pull and push at one temperature", gamma=1.0),
         "without_self": variant("a row is no negative of itself", include_self=False),

@@ -38,9 +38,29 @@ from mini_repr.pages.rows import rows_of
 _STATE = ["covariance_a", "covariance_b", "mean_a", "mean_b"]
 _EDGES = [[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{\lambda}{B D} \sum_i \lVert a_i - b_i \rVert^2 - \frac{\mu}{D} \bigl( v(a) + v(b) \bigr)
+
+v(x) = \log \det \bigl( R(x) + \varepsilon I \bigr)
+
+R(x) = \delta R' + (1 - \delta) \frac{1}{B} \sum_i (x_i - m)(x_i - m)^\top
+
+m = \eta \, m' + (1 - \eta) \frac{1}{B} \sum_i x_i
+""",
+    "gradient": r"""
+\mathrm{d}X = -\frac{\mu \, (1 - \delta)}{B D} \, X \, (G + G^\top)
+
+G = \bigl( R(x) + \varepsilon I \bigr)^{-1}
+
+\mathrm{d}x = \mathrm{d}X - (1 - \eta) \, \overline{\mathrm{d}X}
+""",
+}
+
 
 @loss(
     paper="083",
+    tex=_TEX,
     variants={
         "with_state": variant("some batches have passed: means and covariances of the past", _STATE),
         "official_code": variant(

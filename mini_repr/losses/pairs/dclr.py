@@ -42,9 +42,26 @@ from mini_repr.pages.rows import reduce_rows, reduced
 _BOTH = ("weights", "noise")
 _SAME = {"a": [[1.0, 2.0]] * 3, "b": [[1.0, 2.0]] * 3}
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{B} \sum_i \log \frac{e^{s_{ii}/t}}{e^{s_{ii}/t} + \sum_{j \ne i} w_{ij} \, e^{s_{ij}/t} + \sum_k e^{u_i
+\cdot n_k / t}}
+""",
+    "gradient": r"""
+G_{ic} = r_i \, \bigl( p_{ic} - [c = i] \bigr)
+
+\mathrm{d}u = \frac{G v}{t}
+
+\mathrm{d}v = \frac{G^\top u}{t}
+
+\mathrm{d}t = -\frac{1}{t^2} \sum_{i,c} G_{ic} \, s_{ic}
+""",
+}
+
 
 @loss(
     paper="100",
+    tex=_TEX,
     variants={
         "weighted": variant("instance weights and noise-based negatives", _BOTH),
         "weights_only": variant("instance weights, no noise", ["weights"]),

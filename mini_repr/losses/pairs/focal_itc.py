@@ -34,9 +34,27 @@ from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{2B} \sum_i \bigl[ (1 - p_i)^\gamma \log p_i + (1 - q_i)^\gamma \log q_i \bigr]
+
+p_i = \frac{e^{s_{ii}/t}}{\sum_j e^{s_{ij}/t}}
+
+q_i = \frac{e^{s_{ii}/t}}{\sum_j e^{s_{ji}/t}}
+""",
+    "gradient": r"""
+G_{ij} = \frac{r_i}{2} f_i \, \bigl( P_{ij} - [i = j] \bigr) + \ldots
+
+f_i = (1 - p_i)^\gamma - \gamma \, p_i \, (1 - p_i)^{\gamma - 1} \log p_i
+
+\ldots: \text{likewise from the texts}
+""",
+}
+
 
 @loss(
     paper="114",
+    tex=_TEX,
     variants={
         "unweighted": variant("no focal weight: CLIP's loss", gamma=0.0),
         "sum": variant("summed over pairs instead of averaged", reduction="sum"),

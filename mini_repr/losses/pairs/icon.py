@@ -49,9 +49,26 @@ from mini_repr.pages.rows import reduce_rows, reduced
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 _SELF = {"exclude_self": True, "temperature": 1.0}
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum_i \sum_j p(j | i) \log \frac{p(j | i)}{q(j | i)}
+
+q(j | i) = \frac{e^{l_{ij}}}{\sum_k e^{l_{ik}}}
+
+l_{ij} = \frac{\cos(a_i, b_j)}{t} \ \text{or} \ \frac{a_i \cdot b_j}{t} \ \text{or} \ -\frac{\lVert a_i - b_j
+\rVert^2}{2t} \ \text{or} \ -\log \Bigl( 1 + \frac{\lVert a_i - b_j \rVert^2}{t} \Bigr)
+""",
+    "gradient": r"""
+\mathrm{d}l_{ij} = r_i \, \bigl( q(j | i) - p(j | i) \bigr)
+
+t \, \mathrm{d}t = -\frac{1}{2} \sum_i \bigl( a_i \cdot \mathrm{d}a_i + b_i \cdot \mathrm{d}b_i \bigr)
+""",
+}
+
 
 @loss(
     paper="008",
+    tex=_TEX,
     sizes={"N": 6, "K": 6},
     variants={
         "supcon": variant("neighbours by label among the other rows", ["targets"], exclude_self=True),

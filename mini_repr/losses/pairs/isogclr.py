@@ -53,9 +53,27 @@ from mini_repr.pages.rows import reduce_rows, reduced
 _STATE = ["temperatures", "estimates"]
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 
+_TEX = {
+    "definition": r"""
+L_i = t_i \log g_i + t_i \, \rho
+
+g_i = \frac{1}{n} \sum_j e^{h_{ij}/t_i}
+
+h_{ij} = s_{ij} - s_i
+
+m_i' = (1 - \beta) \, m_i + \beta \, g_i
+""",
+    "gradient": r"""
+\mathrm{d}u_i = \sum_j w_{ij} \, v_j - \Bigl( \sum_j w_{ij} \Bigr) v_i
+
+w_{ij} = \frac{e^{h_{ij}/t_i}}{n \, m_i'}
+""",
+}
+
 
 @loss(
     paper="075",
+    tex=_TEX,
     variants={
         "with_state": variant("temperatures and estimates of each sample", _STATE),
         "official_code": variant(

@@ -53,9 +53,25 @@ from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{B} \sum_i (1 - p_i)^\gamma \log p_i
+
+p_i = \frac{e^{s_{ii}/t}}{\sum_j e^{s_{ij}/t} + \sum_m e^{u_i \cdot h_{im}/t}}
+
+h_{im} = \frac{y_{im} \, n_m + (1 - y_{im}) \, n_{m+1}}{\lVert y_{im} \, n_m + (1 - y_{im}) \, n_{m+1} \rVert}
+""",
+    "gradient": r"""
+\mathrm{d}l_i = r_i \, (1 - p_i)^\gamma
+
+G_{ic} = \mathrm{d}l_i \, \bigl( P_{ic} - [c = i] \bigr)
+""",
+}
+
 
 @loss(
     paper="091",
+    tex=_TEX,
     variants={
         "mixed_shares": variant("synthetic negatives with drawn shares", ["shares"]),
         "focal": variant("reweighting alone, no synthetic negatives", mixed=0),

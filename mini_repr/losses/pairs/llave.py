@@ -34,9 +34,27 @@ from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 
+_TEX = {
+    "definition": r"""
+\ell(a_i) = -\log \frac{e^{s_{ii}/t}}{e^{s_{ii}/t} + \sum_{j \ne i} w_{ij} \, e^{s_{ij}/t}}
+
+w_{ij} = e^{h \, \mathrm{sg}(s_{ij})}
+
+L = \frac{1}{2B} \sum_i \bigl[ \ell(a_i) + \ell(b_i) \bigr]
+""",
+    "gradient": r"""
+G_{ij} = r_i \, \bigl( P_{ij} - [j = i] \bigr)
+
+P_{ij} = \frac{w_{ij} \, e^{s_{ij}/t}}{e^{s_{ii}/t} + \sum_{k \ne i} w_{ik} \, e^{s_{ik}/t}} \quad (j \ne i)
+
+\mathrm{d}u = \frac{G v}{t}
+""",
+}
+
 
 @loss(
     paper="118",
+    tex=_TEX,
     variants={
         "code_default": variant("the official code's alpha where the script sets none", hardness=0.5),
         "one_direction": variant("anchors in a only", symmetric=False),

@@ -41,9 +41,23 @@ _QUEUES = ("queue", "query_queue")
 _PAIR = {"a": [[1.0, 0.0]], "b": [[2.0, 0.0]], "temperature": 1.0}
 _QUEUE = [[3.0, 0.0], [0.0, 1.0], [0.0, -2.0], [-1.0, 0.0]]  # cosines 1, 0, 0, -1 to the pair
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum_i \bigl[ (1 - \lambda) \, \ell(u_i, v_i, H_i) + \lambda \, \ell(v_i, u_i, H_i') \bigr]
+
+\ell(x, y, H) = -\log \frac{e^{x \cdot y / t}}{e^{x \cdot y / t} + \sum_{n \in H} e^{x \cdot n / t}}
+""",
+    "gradient": r"""
+G_{ic} = r_i \, \bigl( P_{ic} - [c \ \text{is the partner}] \bigr)
+
+\mathrm{d}u_i = \frac{1}{t} \sum_c G_{ic} \, c
+""",
+}
+
 
 @loss(
     paper="018",
+    tex=_TEX,
     variants={
         "query_queue": variant("keys meet past queries, not past keys", ["query_queue"]),
         "false_negatives": variant("rows of a cosine above 0.5 do not count", ["query_queue"], ceiling=0.5),

@@ -51,9 +51,31 @@ LARGEST_LOG_VARIANCE = 80
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 _NONE = [[0.0] * 4] * 4
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{B} \sum_i \log \frac{e^{s_{ii}/t}}{\sum_j e^{s_{ij}/t}}
+
+s_{ij} = -\mathrm{KL}(Q_i \, \| \, D_j) = -\frac{1}{2} \sum_k \Bigl[ \log \frac{v^d_{jk}}{v^q_{ik}} - 1 +
+\frac{v^q_{ik}}{v^d_{jk}} + \frac{(m^q_{ik} - m^d_{jk})^2}{v^d_{jk}} \Bigr]
+""",
+    "gradient": r"""
+G_{ij} = r_i \, \bigl( P_{ij} - [j = i] \bigr)
+
+\mathrm{d}x = \frac{G y}{t}
+
+\mathrm{d}y = \frac{G^\top x}{t}
+
+x = \Bigl[ 1, \ \sum_k \frac{\log v^q_k + 1}{2}, \ v^q + (m^q)^2, \ m^q \Bigr]
+
+y = \Bigl[ -\frac{1}{2} \sum_k \Bigl( \log v^d_k + \frac{(m^d_k)^2}{v^d_k} \Bigr), \ 1, \ -\frac{1}{2 v^d},
+\ \frac{m^d}{v^d} \Bigr]
+""",
+}
+
 
 @loss(
     paper="056",
+    tex=_TEX,
     variants={
         "distillation": variant("listwise: the KL to a teacher's scores of every pair", ["targets"]),
         "symmetric": variant("the mean over queries and over documents, as CLIP's", symmetric=True),

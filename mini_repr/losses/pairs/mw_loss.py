@@ -42,9 +42,23 @@ TERMS = 14  # of a series on a cell of width 1: 12.6^-14 is below the round-off 
 SMALLEST_TEMPERATURE = 1e-3
 _ORTHOGONAL = {"a": [[1.0, 0.0], [0.0, 2.0]], "b": [[3.0, 0.0], [0.0, 1.0]]}
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum_i \frac{1}{B (B - 1)} \sum_{k \ne j} \log \bigl( 1 + e^{(s_{kj} - s_{ii})/t} \bigr)
+""",
+    "gradient": r"""
+G_{kj} = \sum_i \frac{r_i}{B (B - 1)} \, \sigma \Bigl( \frac{s_{kj} - s_{ii}}{t} \Bigr) \quad (k \ne j)
+
+G_{ii} = -\frac{r_i}{B (B - 1)} \sum_{k \ne j} \sigma \Bigl( \frac{s_{kj} - s_{ii}}{t} \Bigr)
+
+\mathrm{d}u = \frac{G v}{t}
+""",
+}
+
 
 @loss(
     paper="113",
+    tex=_TEX,
     variants={
         "own_negatives": variant("a positive against the negatives of its own query only", negatives="own"),
         "sum": variant("summed over positives instead of averaged", reduction="sum"),

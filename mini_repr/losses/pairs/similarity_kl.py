@@ -36,9 +36,27 @@ from mini_repr.pages.rows import reduce_rows, reduced
 
 _ROWS, _TURNED = [[1.0, 2.0], [0.5, -3.0], [1.0, 0.0]], [[-2.0, 1.0], [3.0, 0.5], [0.0, 1.0]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum_i \sum_j T_{ij} \log \frac{T_{ij}}{P_{ij}}
+
+P_{ij} = \frac{e^{u_i \cdot v_j / t}}{\sum_k e^{u_i \cdot v_k / t}}
+
+T_{ij} = \frac{e^{p_i \cdot q_j / t}}{\sum_k e^{p_i \cdot q_k / t}}
+""",
+    "gradient": r"""
+G_{ij} = r_i \, (P_{ij} - T_{ij})
+
+\mathrm{d}u = \frac{G v}{t}
+
+\mathrm{d}v = \frac{G^\top u}{t}
+""",
+}
+
 
 @loss(
     paper=("057", "037"),
+    tex=_TEX,
     variants={
         "both_directions": variant("the mean over anchors of both views", symmetric=True),
         "without_partners": variant("the distributions over the other rows only", diagonal=False),

@@ -45,9 +45,25 @@ _ALL = ("past_a", "past_b", "predicted_a", "predicted_b")
 _SAME = {name: [[1.0, 2.0]] * 3 for name in ("a", "b")}
 _PAST_SAME = {name: [[2.0, 4.0]] * 3 for name in _PAST}
 
+_TEX = {
+    "definition": r"""
+\ell_p(j) = -\log \frac{e^{z_j \cdot z_{j'}/t}}{\sum_{k \ne j} e^{z_j \cdot z_k/t} + \sum_{k \ne j} e^{z_j \cdot f_k/t}}
+
+\ell_s(j) = -\log \frac{e^{p_j \cdot f_j/t}}{\sum_k e^{p_j \cdot f_k/t} + \sum_{k \ne j} e^{p_j \cdot z_k/t}}
+
+L = \frac{1}{2B} \sum_j \bigl[ \ell_p(j) + \ell_s(j) \bigr]
+""",
+    "gradient": r"""
+G_{jc} = r_j \, \bigl( P_{jc} - [c \ \text{is the partner}] \bigr)
+
+\mathrm{d}t = -\frac{1}{t^2} \sum_{j,c} G_{jc} \, s_{jc}
+""",
+}
+
 
 @loss(
     paper="044",
+    tex=_TEX,
     variants={
         "continual": variant("after the first task, without a predictor", _PAST),
         "with_predictor": variant("after the first task, predictions for the stability term", _ALL),

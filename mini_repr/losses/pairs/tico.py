@@ -38,9 +38,23 @@ from mini_repr.pages.rows import reduce_rows, reduced
 
 _SAME = {"a": [[3.0, 4.0]] * 3, "b": [[6.0, 8.0]] * 3}
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{B} \sum_i u_i \cdot v_i + \frac{\lambda}{B} \sum_i u_i^\top C u_i
+
+C = \delta \, C' + (1 - \delta) \frac{1}{B} \sum_i u_i u_i^\top
+""",
+    "gradient": r"""
+\mathrm{d}u_i = r_i \, \bigl[ -v_i + \lambda \, (C + C^\top) \, u_i \bigr]
+
+\mathrm{d}v_i = -r_i \, u_i
+""",
+}
+
 
 @loss(
     paper="033",
+    tex=_TEX,
     variants={
         "with_memory": variant("some batches have passed: a covariance of the past", ["covariance"]),
         "through_covariance": variant("the gradient passes through this batch's covariance", through_covariance=True),

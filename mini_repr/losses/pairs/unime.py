@@ -40,9 +40,25 @@ from mini_repr.pages.rows import reduce_rows, reduced
 _SAME = {"a": [[1.0, 2.0]] * 4, "b": [[1.0, 2.0]] * 4}
 _CROSSED = {"a": [[1.0, 0.0], [0.0, 1.0]], "b": [[0.0, 3.0], [2.0, 0.0]]}
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{B} \sum_i \log \frac{e^{s_{ii}/t}}{e^{s_{ii}/t} + \sum_{j \in H_i} e^{s_{ij}/t}}
+
+H_i: \text{the } k \text{ most similar of the rows with } s_{ij} \le s_{ii} + m
+""",
+    "gradient": r"""
+G_{ij} = r_i \, \bigl( P_{ij} - [j = i] \bigr)
+
+\mathrm{d}u = \frac{G v}{t}
+
+\mathrm{d}v = \frac{G^\top u}{t}
+""",
+}
+
 
 @loss(
     paper="057",
+    tex=_TEX,
     variants={
         "hardest_2": variant("two hard negatives an anchor", hardest=2),
         "fewer": variant("no negative twice where fewer than k remain", short="fewer"),

@@ -41,9 +41,29 @@ from mini_repr.pages.rows import reduce_rows, reduced
 
 _SQUARE = [[1.0, 2.0], [1.0, -2.0], [-1.0, 2.0], [-1.0, -2.0]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum_i \lVert u_i - v_i \rVert^2
+
+z_i = C^{-1} \bar x_i
+
+C C^\top = S = \frac{1 - \varepsilon}{n - 1} \bar X^\top \bar X + \varepsilon I
+
+u, v: \text{unit rows of the whitened views}
+""",
+    "gradient": r"""
+\mathrm{d}\bar X = \Bigl[ G - \frac{1 - \varepsilon}{n - 1} Z M \Bigr] C^{-1}
+
+\mathrm{d}X = \mathrm{d}\bar X - \text{its mean row}
+
+M: \text{the lower triangle of } G^\top Z \text{, mirrored}
+""",
+}
+
 
 @loss(
     paper="026",
+    tex=_TEX,
     sizes={"B": 9, "D": 3},
     variants={
         "sub_batches": variant("whitened 4 rows at a time, in the order given", ["order"], size=4),

@@ -43,9 +43,35 @@ _AT_REST = {
     "scale": 1.0,
 }
 
+_TEX = {
+    "definition": r"""
+L_\mathrm{mim} = -\frac{1}{2} \bigl( \log p + \log P + \log q \bigr)
+
+L_\mathrm{vae} = -\bigl( \log p + \log P - \log q \bigr)
+
+\log p = -\frac{\lVert x - y \rVert^2}{2 \sigma^2} - Q \log \sigma - \frac{Q}{2} \log 2\pi
+
+\log P = -\frac{\lVert z \rVert^2}{2} - \frac{K}{2} \log 2\pi
+
+\log q = -\sum_k \frac{(z_k - \mu_k)^2}{2 v_k} - \frac{1}{2} \sum_k \log v_k - \frac{K}{2} \log 2\pi
+""",
+    "gradient": r"""
+\mathrm{d}y = \frac{c \, (y - x)}{\sigma^2}
+
+\mathrm{d}z = c \Bigl( z \pm \frac{z - \mu}{v} \Bigr)
+
+\mathrm{d}\mu = \mp \frac{c \, (z - \mu)}{v}
+
+\mathrm{d}v = \pm \frac{c}{2v} \Bigl( 1 - \frac{(z - \mu)^2}{v} \Bigr)
+
+c, \pm: \frac{1}{2}, + \text{ for mim;} \ 1, - \text{ for vae}
+""",
+}
+
 
 @loss(
     paper="032",
+    tex=_TEX,
     variants={
         "vae": variant("the sampled evidence bound: entropy of the code is raised", form="vae"),
         "sum": variant("summed over rows", reduction="sum"),

@@ -31,9 +31,23 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _IMAGE_AXES = {"position": (0,), "all": (0, 1)}
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{|M|} \sum_{(b,p) \in M} \sum_k A_{bpk} \log \mathrm{softmax}_k \Bigl( \frac{y_{bp}}{t} \Bigr)
+
+A_{bpk} \leftarrow \frac{A_{bpk}}{\sum_b A_{bpk}}
+
+A_{bpk} \leftarrow \frac{A_{bpk}}{\sum_k A_{bpk}}
+""",
+    "gradient": r"""
+\mathrm{d}y = \frac{\mathrm{softmax}(y/t) - A}{t \, |M|}
+""",
+}
+
 
 @loss(
     paper="049",
+    tex=_TEX,
     variants={"all_positions": variant("clusters shared out over all positions at once", over="all")},
     invariants=[
         permutation("B"),

@@ -35,9 +35,23 @@ from mini_repr.pages.rows import reduce_rows, reduced
 
 _CLEAN, _NOISE = [[[1.0, 2.0]]], [[[3.0, -2.0]]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B P Q} \sum_{b,p,q} (y_{bpq} - g_{bpq})^2
+
+x_t = (1 - t) \, x + t \, n
+
+g = n - x \ \text{or} \ x - n \ \text{or} \ n \ \text{or} \ x
+""",
+    "gradient": r"""
+\mathrm{d}y = \frac{2 \, (y - g)}{B P Q}
+""",
+}
+
 
 @loss(
     paper=("036", "064", "112"),
+    tex=_TEX,
     variants={
         "noise": variant("the noise is predicted, as in DDPM", predicts="noise"),
         "clean": variant("the clean image is predicted", predicts="clean"),

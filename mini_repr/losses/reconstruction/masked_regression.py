@@ -34,9 +34,23 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _PATCHES = [[[1.0, 2.0], [3.0, 5.0]]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{|M| \, Q} \sum_{i \in M} \sum_q \rho(y_{iq} - x_{iq})
+
+\rho(d) = d^2 \ \text{or} \ |d| \ \text{or smooth}
+
+x_i \leftarrow \frac{x_i - \mathrm{mean}(x_i)}{\sqrt{\mathrm{var}(x_i) + \varepsilon}} \quad (\text{normalised targets})
+""",
+    "gradient": r"""
+\mathrm{d}y_{iq} = \frac{\rho'(y_{iq} - x_{iq})}{Q \, |M|} \quad (i \in M)
+""",
+}
+
 
 @loss(
     paper=("096", "020"),
+    tex=_TEX,
     variants={
         "raw_pixels": variant("MAE without pixel normalisation, its code's default", normalize_target=False),
         "biased": variant("variance divided by Q, not Q - 1", ddof=0),

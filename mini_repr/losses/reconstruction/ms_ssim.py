@@ -47,9 +47,29 @@ EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _BRIGHT, _DIM = [[[[1.0] * 3] * 3]], [[[[0.5] * 3] * 3]]
 _IMAGE = [[[[0.0, 1.0, 0.3], [0.5, 0.2, 0.9], [0.1, 0.4, 0.4]]]]
 
+_TEX = {
+    "definition": r"""
+L = 1 - \mathrm{mean}(l \, c_s \text{ at scale } M)^{w_M} \prod_{m < M} \mathrm{mean}(c_s \text{ at scale } m)^{w_m}
+
+l = \frac{2 \mu_x \mu_y + C_1}{\mu_x^2 + \mu_y^2 + C_1}
+
+c_s = \frac{2 \sigma_{xy} + C_2}{\sigma_x^2 + \sigma_y^2 + C_2}
+""",
+    "gradient": r"""
+\frac{\mathrm{d}c_s}{\mathrm{d}\sigma_{xy}} = \frac{2}{D_2}
+
+\frac{\mathrm{d}c_s}{\mathrm{d}\sigma_x^2} = -\frac{c_s}{D_2}
+
+\frac{\mathrm{d}l}{\mathrm{d}\mu_x} = \frac{2 \, (\mu_y - l \, \mu_x)}{D_1}
+
+D_1, D_2: \text{the denominators of } l, c_s
+""",
+}
+
 
 @loss(
     paper="117",
+    tex=_TEX,
     variants={
         "ssim": variant("SSIM: one scale", scales=1),
         "eight_bit": variant("pixels from 0 to 255, two scales of a small window", scales=2, window=5, data_range=255),

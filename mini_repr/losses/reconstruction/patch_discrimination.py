@@ -33,9 +33,29 @@ from mini_repr.pages.arguments import Flag, Positive, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, row_scaling, translation
 from mini_repr.pages.loss import definition, loss, variant
 
+_TEX = {
+    "definition": r"""
+L = \frac{2 t}{B M} \sum_{b,j} \Bigl( \log \sum_k e^{c_{jk}/t} - \frac{c_{jj}}{t} \Bigr)
+
+c_{jk} = \cos(z_j, x_k)
+
+z_{jd} = \frac{y_{jd} - \mathrm{mean}_j(y_{jd})}{\mathrm{std}_j(y_{jd}) + \varepsilon}
+""",
+    "gradient": r"""
+\mathrm{d}c = \frac{2 \, (P - I)}{B M}
+
+\mathrm{d}n_j = a \, \mathrm{d}z_j - \frac{a^2 \, n_j}{s \, (M - 1)} \sum_k \mathrm{d}z_k \, n_k
+
+n = y - \mathrm{mean}(y)
+
+a = \frac{1}{s + \varepsilon}
+""",
+}
+
 
 @loss(
     paper="052",
+    tex=_TEX,
     variants={"plain": variant("predictions as they are, not standardised", standardise=False)},
     invariants=[
         permutation("B"),

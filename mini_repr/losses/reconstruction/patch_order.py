@@ -31,9 +31,21 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _HIDDEN = [[True, True, True, False]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{U} \sum_{t_i > t_j} \log \bigl( 1 + e^{-(p_i - p_j)} \bigr)
+
+U: \text{the number of pairs whose errors differ}
+""",
+    "gradient": r"""
+\mathrm{d}p_i = \frac{1}{U} \sum_j \bigl( \sigma(p_i - p_j) - [t_i > t_j] \bigr)
+""",
+}
+
 
 @loss(
     paper=("002", "031"),
+    tex=_TEX,
     variants={"absolute": variant("squared distance from the standardised error", form="absolute")},
     invariants=[
         permutation("B"),

@@ -32,9 +32,27 @@ from mini_repr.pages.loss import definition, loss, variant
 LARGEST_LOG_VARIANCE = 80.0
 _AT_THE_PRIOR = {"mean": [[0.0, 0.0]], "log_variance": [[math.log(0.5)] * 2]}
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum_b \Bigl[ -\sum_v x_{bv} \log \mathrm{softmax}(s_b)_v + \mathrm{KL}_b \Bigr]
+
+\mathrm{KL}_b = \frac{1}{2} \sum_k \Bigl[ \frac{e^{l_{bk}} + m_{bk}^2}{r} - 1 + \log r - l_{bk} \Bigr]
+
+r = \frac{1}{\alpha} \Bigl( 1 - \frac{1}{K} \Bigr)
+""",
+    "gradient": r"""
+\mathrm{d}s_{bv} = \frac{n_b \, P_{bv} - x_{bv}}{R}
+
+\mathrm{d}m_{bk} = \frac{m_{bk}}{r R}
+
+\mathrm{d}l_{bk} = \frac{e^{l_{bk}}/r - 1}{2 R}
+""",
+}
+
 
 @loss(
     paper="045",
+    tex=_TEX,
     variants={"per_word": variant("the mean over the words of the batch, not its documents", per_word=True)},
     invariants=[
         permutation("B"),

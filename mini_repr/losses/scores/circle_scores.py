@@ -28,9 +28,29 @@ from mini_repr.pages.invariants import at_least, exact, permutation, rotation, r
 from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{N} \sum_i \log \Bigl( 1 + \sum_{k \ne y} e^{\gamma a_k (s_k - m)} \, e^{-\gamma a_y (s_y - (1 - m))} \Bigr)
+
+a_k = [s_k + m]_+
+
+a_y = [1 + m - s_y]_+
+
+s_{ik} = \cos(x_i, w_k)
+""",
+    "gradient": r"""
+G_{ik} = r_i \, \bigl( P_{ik} - [k = y] \bigr) \, \gamma \, a_{ik}
+
+\mathrm{d}u = G v
+
+\mathrm{d}v = G^\top u
+""",
+}
+
 
 @loss(
     paper="040",
+    tex=_TEX,
     variants={
         "am_softmax": variant(
             "all weights 1: AM-Softmax, margin 0.35, scale 30", weighted=False, margin=0.325, scale=30.0

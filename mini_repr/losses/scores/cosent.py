@@ -26,9 +26,23 @@ from mini_repr.pages.arguments import Positive, Rows, WithGradient
 from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation
 from mini_repr.pages.loss import definition, loss
 
+_TEX = {
+    "definition": r"""
+L = \log \Bigl( 1 + \sum_{y_a > y_b} e^{(s_b - s_a)/t} \Bigr)
+""",
+    "gradient": r"""
+\pi_{ab} = e^{(s_b - s_a)/t - L}
+
+\mathrm{d}s_a = \frac{1}{t} \Bigl( \sum_{b: \, y_b > y_a} \pi_{ba} - \sum_{b: \, y_a > y_b} \pi_{ab} \Bigr)
+
+\mathrm{d}t = -\frac{1}{t^2} \sum_{y_a > y_b} \pi_{ab} \, (s_b - s_a)
+""",
+}
+
 
 @loss(
     paper=("035", "115"),
+    tex=_TEX,
     invariants=[
         permutation("N"),
         constant_shift("scores"),

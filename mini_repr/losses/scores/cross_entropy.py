@@ -25,9 +25,25 @@ from mini_repr.pages.invariants import at_least, constant_shift, exact, permutat
 from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{N} \sum_i \sum_k q_{ik} \log p_{ik}
+
+p_i = \mathrm{softmax} \Bigl( \frac{s_i}{t} \Bigr)
+
+q_{ik} = (1 - \epsilon) \, [k = y_i] + \frac{\epsilon}{C}
+""",
+    "gradient": r"""
+\mathrm{d}s_i = \frac{r_i \, (p_i - q_i)}{t}
+
+\mathrm{d}t = -\frac{1}{t^2} \sum_{i,k} r_i \, (p_{ik} - q_{ik}) \, s_{ik}
+""",
+}
+
 
 @loss(
     paper="093",
+    tex=_TEX,
     variants={
         "smoothed": variant("label smoothing 0.1, as in Inception v3 and most ImageNet recipes", label_smoothing=0.1),
         "sum": variant("summed over rows instead of averaged", reduction="sum"),

@@ -39,9 +39,27 @@ from mini_repr.pages.rows import lengths_of, reduce_rows, reduced
 # The logarithm of what cannot be: with a finite one no sum over nothing becomes NaN, and exp gives exactly 0.
 _NEVER = -1e30
 
+_TEX = {
+    "definition": r"""
+L = -\frac{\log Z}{n}
+
+\log Z = \log \sum_{s_1 < \ldots < s_n} \exp \Bigl( \sum_i E_{s_i, i} + \sum_i A_{s_i, s_{i+1}} \Bigr)
+
+F_i(v) = E_{vi} + \log \sum_{u < v} e^{F_{i-1}(u) + A_{uv}}
+""",
+    "gradient": r"""
+\mathrm{d}E_{ui} = -\frac{w}{n} \, e^{F_i(u) + B_i(u) - \log Z}
+
+\mathrm{d}A_{uv} = -\frac{w}{n} \sum_i e^{F_i(u) + A_{uv} + E_{v,i+1} + B_{i+1}(v) - \log Z}
+
+B_i(u) = \log \sum_{v > u} e^{A_{uv} + E_{v,i+1} + B_{i+1}(v)}
+""",
+}
+
 
 @loss(
     paper="070",
+    tex=_TEX,
     variants={"sum": variant("summed over the texts", reduction="sum")},
     invariants=[
         permutation("N"),

@@ -33,9 +33,27 @@ from mini_repr.pages.invariants import at_least, exact, permutation, rotation, s
 from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{N} \sum_i \log p_{i y_i}
+
+p_{ik} = \frac{d_{ik}^{-n}}{\sum_j d_{ij}^{-n}}
+
+d_{ik} = \lVert x_i - w_k \rVert
+""",
+    "gradient": r"""
+G_{ik} = \frac{r_i \, n \, \bigl( [k = y_i] - p_{ik} \bigr)}{d_{ik}^2}
+
+\mathrm{d}x_i = \sum_k G_{ik} \, (x_i - w_k)
+
+\mathrm{d}w_k = \sum_i G_{ik} \, (w_k - x_i)
+""",
+}
+
 
 @loss(
     paper="014",
+    tex=_TEX,
     variants={
         "official": variant("the paper's code: n of squared distances, 1e-4 added", squared=True, epsilon=1e-4),
         "sum": variant("summed over rows instead of averaged", reduction="sum"),

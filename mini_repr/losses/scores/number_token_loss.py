@@ -36,9 +36,29 @@ from mini_repr.pages.invariants import at_least, constant_shift, exact, permutat
 from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{B} \sum_i \log p_{i y_i} + \frac{\lambda}{|R|} \sum_{i \in R} T_i
+
+T_\mathrm{was} = \sum_k u_k \, |v_k - v_y|
+
+T_\mathrm{mse} = \Bigl( \sum_k u_k v_k - v_y \Bigr)^2
+
+T_\mathrm{mae} = \Bigl| \sum_k u_k v_k - v_y \Bigr|
+""",
+    "gradient": r"""
+\frac{\mathrm{d}T_\mathrm{was}}{\mathrm{d}s_k} = u_k \, \bigl( |v_k - v_y| - T \bigr)
+
+\frac{\mathrm{d}T_\mathrm{mse}}{\mathrm{d}s_k} = 2 \, u_k \, (v_k - \bar v) \, (\bar v - v_y)
+
+\bar v = \sum_k u_k v_k
+""",
+}
+
 
 @loss(
     paper="012",
+    tex=_TEX,
     variants={
         "mse": variant("NTL-MSE: squared error of the expected value", distance="mse"),
         "mae": variant("absolute error of the expected value, an option of the paper's code", distance="mae"),

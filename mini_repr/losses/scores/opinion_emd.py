@@ -25,9 +25,27 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _FAR = {"scores": [[500.0, 0.0, 0.0, 0.0]], "targets": [[0.0, 0.0, 0.0, 1.0]]}
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{N} \sum \frac{1}{C} \sum_c (P_c - Q_c)^2
+
+P_c = \sum_{b \le c} p_b
+
+Q_c = \sum_{b \le c} q_b
+
+p = \mathrm{softmax}(s)
+""",
+    "gradient": r"""
+\mathrm{d}s_b = p_b \Bigl( h_b - \sum_k p_k h_k \Bigr)
+
+h_b = \frac{2}{N C} \sum_{c \ge b} (P_c - Q_c)
+""",
+}
+
 
 @loss(
     paper="069",
+    tex=_TEX,
     variants={"root": variant("the distance, not its square", root=True)},
     invariants=[
         permutation("N"),

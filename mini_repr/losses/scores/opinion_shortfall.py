@@ -22,9 +22,23 @@ from mini_repr.pages.arguments import Rows
 from mini_repr.pages.invariants import constant_shift, exact, permutation
 from mini_repr.pages.loss import definition, loss
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{N} \sum_i (C - s_i)
+
+s_i = \sum_b b \, p_{ib}
+
+p_i = \mathrm{softmax}(\text{scores}_i)
+""",
+    "gradient": r"""
+\mathrm{d}\,\text{scores}_{ib} = -\frac{p_{ib} \, (b - s_i)}{N}
+""",
+}
+
 
 @loss(
     paper="069",
+    tex=_TEX,
     invariants=[
         permutation("N"),
         constant_shift("scores"),

@@ -23,9 +23,25 @@ from mini_repr.pages.arguments import Rows
 from mini_repr.pages.invariants import between, constant_shift, exact, permutation, scaling
 from mini_repr.pages.loss import definition, loss
 
+_TEX = {
+    "definition": r"""
+L = 1 - \frac{\sum_i (s_i - \bar s)(y_i - \bar y)}{N \, \mathrm{sd}(s) \, \mathrm{sd}(y)}
+""",
+    "gradient": r"""
+\mathrm{d}s_i = \frac{r u_i - v_i}{N \, \mathrm{sd}(s)}
+
+r = 1 - L
+
+u_i = \frac{s_i - \bar s}{\mathrm{sd}(s)}
+
+v_i = \frac{y_i - \bar y}{\mathrm{sd}(y)}
+""",
+}
+
 
 @loss(
     paper="115",
+    tex=_TEX,
     invariants=[
         permutation("N"),
         constant_shift("scores"),

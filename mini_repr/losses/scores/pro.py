@@ -28,9 +28,25 @@ from mini_repr.pages.loss import definition, loss
 
 _APART = 1e-8
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{c} \sum_k \log \frac{e^{W_k s_k / t}}{e^{W_k s_k / t} + \sum_{j \in J_k} e^{w_{kj} s_j / t}}
+
+w_{kj} = y_k - y_j
+
+W_k = \max_{j \in J_k} w_{kj}
+""",
+    "gradient": r"""
+\mathrm{d}s_k \leftarrow \frac{W_k \, (p_k - 1)}{c \, t}
+
+\mathrm{d}s_j \leftarrow \frac{w_{kj} \, p_{kj}}{c \, t} \quad (j \in J_k)
+""",
+}
+
 
 @loss(
     paper="115",
+    tex=_TEX,
     invariants=[
         permutation("N"),
         constant_shift("similarity"),

@@ -31,9 +31,21 @@ from mini_repr.pages.invariants import at_least, exact, permutation
 from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{N} \sum_i \log \frac{e^{f_i}}{e^{f_i} + \sum_k e^{f_{ik}}}
+""",
+    "gradient": r"""
+\mathrm{d}f_{ik} = r_i \, p_{ik}
+
+\mathrm{d}f_i = -r_i \sum_k p_{ik}
+""",
+}
+
 
 @loss(
     paper="066",
+    tex=_TEX,
     variants={
         "masked": variant("some negatives are padding", ["mask"]),
         "official_code": variant("no row counts for more than 2, and those that would have no gradient", ceiling=2.0),

@@ -23,9 +23,25 @@ from mini_repr.pages.arguments import Choice, Positive, Rows
 from mini_repr.pages.invariants import at_least, constant_shift, exact, permutation
 from mini_repr.pages.loss import definition, loss, variant
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{N} \sum_i T_i \log \frac{T_i}{P_i}
+
+T = \mathrm{softmax} \Bigl( \frac{r}{(N - 1) \, t} \Bigr)
+
+P = \mathrm{softmax} \Bigl( \frac{s}{t} \Bigr)
+
+r_i: \text{the rank of } y_i \text{, from } 0
+""",
+    "gradient": r"""
+\mathrm{d}s_i = \frac{P_i - T_i}{N t}
+""",
+}
+
 
 @loss(
     paper="115",
+    tex=_TEX,
     variants={"sum": variant("the divergence itself, not divided by the number of pairs", reduction="sum")},
     invariants=[
         permutation("N"),

@@ -37,9 +37,24 @@ from mini_repr.pages.invariants import at_least, exact, permutation
 from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{N} \sum_i \Bigl[ \Phi \Bigl( \frac{\alpha}{2} (s_i - a_i) \Bigr) + c \, \Phi(-\beta s_i) \Bigr]
+
+\Phi(u) = e^u \ \text{or} \ \log_2(1 + e^u)
+
+a_i = \pm 1: \text{the prediction is right or wrong}
+""",
+    "gradient": r"""
+\mathrm{d}s_i = r_i \Bigl[ \frac{\alpha}{2} \, \Phi' \Bigl( \frac{\alpha}{2} (s_i - a_i) \Bigr) - c \, \beta \,
+\Phi'(-\beta s_i) \Bigr]
+""",
+}
+
 
 @loss(
     paper="065",
+    tex=_TEX,
     variants={
         "logistic": variant("log2(1 + e^u) in place of e^u: less weight on outliers", surrogate="logistic"),
         "sum": variant("summed over rows instead of averaged", reduction="sum"),

@@ -24,9 +24,21 @@ from mini_repr.pages.arguments import Mask, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation
 from mini_repr.pages.loss import definition, loss
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{|M|} \sum_{(i,j) \in M} \log p_{ij}
+
+p_{ij} = \sigma(z_{ij}) \ \text{if replaced, else} \ \sigma(-z_{ij})
+""",
+    "gradient": r"""
+\mathrm{d}z_{ij} = \frac{\sigma(z_{ij}) - [\text{replaced}]}{|M|} \quad ((i,j) \in M)
+""",
+}
+
 
 @loss(
     paper="068",
+    tex=_TEX,
     invariants=[
         permutation("N"),
         permutation("T"),

@@ -30,9 +30,24 @@ from mini_repr.pages.invariants import at_least, constant_shift, exact, permutat
 from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
+_TEX = {
+    "definition": r"""
+L = -z_y + \frac{1}{2} \sum_{j \in S} (z_j^2 - \tau^2) + \frac{1}{2} = \frac{1}{2} \lVert p - e_y \rVert^2 + \max(0,
+\tau - z_y)
+
+p = \mathrm{sparsemax}(z)
+
+p_j = z_j - \tau \quad (j \in S)
+""",
+    "gradient": r"""
+\mathrm{d}z = r \, (p - e_y)
+""",
+}
+
 
 @loss(
     paper="060",
+    tex=_TEX,
     variants={"sum": variant("summed over rows instead of averaged", reduction="sum")},
     invariants=[
         permutation("N"),

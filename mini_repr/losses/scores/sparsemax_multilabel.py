@@ -29,9 +29,22 @@ from mini_repr.pages.invariants import at_least, constant_shift, exact, permutat
 from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
+_TEX = {
+    "definition": r"""
+L = -q \cdot z + \frac{1}{2} \sum_{j \in S} (z_j^2 - \tau^2) + \frac{1}{2} \lVert q \rVert^2 = \frac{1}{2} \lVert p -
+q \rVert^2 + \sum_j q_j \max(0, \tau - z_j)
+
+p = \mathrm{sparsemax}(z)
+""",
+    "gradient": r"""
+\mathrm{d}z = r \, (p - q)
+""",
+}
+
 
 @loss(
     paper="060",
+    tex=_TEX,
     variants={"sum": variant("summed over rows instead of averaged", reduction="sum")},
     invariants=[
         permutation("N"),

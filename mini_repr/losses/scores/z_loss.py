@@ -32,9 +32,25 @@ from mini_repr.pages.invariants import at_least, constant_shift, exact, permutat
 from mini_repr.pages.loss import definition, loss, variant
 from mini_repr.pages.rows import reduce_rows, reduced
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{N} \sum_i \frac{1}{a} \log \bigl( 1 + e^{a (b - z_{i y_i})} \bigr)
+
+z_k = \frac{o_k - m}{s}
+
+m, s: \text{mean and deviation of the row's scores}
+""",
+    "gradient": r"""
+\mathrm{d}z_y = -r \, \sigma \bigl( a (b - z_y) \bigr)
+
+\frac{\mathrm{d}z_y}{\mathrm{d}o_k} = \frac{1}{s} \Bigl( [k = y] - \frac{1 + z_k z_y}{C} \Bigr)
+""",
+}
+
 
 @loss(
     paper="063",
+    tex=_TEX,
     variants={
         "sum": variant("the authors' code: summed over rows", reduction="sum"),
     },

@@ -40,9 +40,27 @@ from mini_repr.pages.rows import reduce_rows, reduced
 _VIEWS = ("p1", "p2", "z1", "z2")
 _SAME = {name: [[3.0, 4.0]] * 3 for name in _VIEWS}
 
+_TEX = {
+    "definition": r"""
+L = L(p_1, z_2) + L(p_2, z_1)
+
+L(p, z) = \frac{1}{B} \sum_i \bigl[ 2 - 2 \cos(p_i, z_i) + \lambda \, C_i \bigr]
+
+C_i = \frac{1}{n_i} \sum_j m_{ij} \, c_{ij}
+
+c_{ij} = 2 - 2 \cos(p_i, z_j) \ \text{or} \ -\log \sigma(p_i \cdot z_j)
+""",
+    "gradient": r"""
+\mathrm{d}u_i = -2 \, r_i \Bigl[ v_i + \frac{\lambda}{n_i} \sum_j m_{ij} \, v_j \Bigr]
+
+\mathrm{d}p = \frac{\mathrm{d}u - u \, (u \cdot \mathrm{d}u)}{\lVert p \rVert}
+""",
+}
+
 
 @loss(
     paper="061",
+    tex=_TEX,
     variants={
         "cssl": variant("similar by the sigmoid of dot products", form="sigmoid"),
         "ccsl_wide": variant("pairs of cosine 0.3 and more are similar", threshold=0.3),

@@ -32,9 +32,23 @@ from mini_repr.pages.rows import reduce_rows, reduced
 
 _ROWS, _OPPOSITE = [[1.0, 2.0], [0.5, -3.0]], [[-2.0, -4.0], [-0.5, 3.0]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{D(p_1, z_2) + D(p_2, z_1)}{2}
+
+D(p, z) = -\cos(p, z) \ \text{or} \ 2 - 2 \cos(p, z)
+""",
+    "gradient": r"""
+\mathrm{d}u = -w \, v
+
+\mathrm{d}p = \frac{\mathrm{d}u - u \, (u \cdot \mathrm{d}u)}{\lVert p \rVert}
+""",
+}
+
 
 @loss(
     paper="067",
+    tex=_TEX,
     variants={
         "byol": variant("BYOL: 2 - 2 cos, the two views summed", form="squared", views="sum"),
         "sum_of_views": variant("negative cosines of the two views summed", views="sum"),

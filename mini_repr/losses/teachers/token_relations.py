@@ -28,9 +28,27 @@ from mini_repr.pages.loss import definition, loss
 
 _SAME = [[[1.0, 2.0], [0.5, -1.0], [3.0, 0.0]]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B N} \sum_i \mathrm{KL}(R_i^* \, \| \, R_i)
+
+R_i = \mathrm{softmax}_j \Bigl( \frac{q_i \cdot k_j}{\sqrt D} \Bigr)
+
+R_i^* = \mathrm{softmax}_j \Bigl( \frac{q_i^* \cdot k_j^*}{\sqrt E} \Bigr)
+""",
+    "gradient": r"""
+A = \frac{R - R^*}{B N \sqrt D}
+
+\mathrm{d}q = A k
+
+\mathrm{d}k = A^\top q
+""",
+}
+
 
 @loss(
     paper="025",
+    tex=_TEX,
     invariants=[
         permutation("B"),
         permutation("N"),

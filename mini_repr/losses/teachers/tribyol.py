@@ -33,9 +33,25 @@ from mini_repr.pages.rows import reduce_rows, reduced
 _ROWS, _OPPOSITE = [[1.0, 2.0], [0.5, -3.0]], [[-2.0, -4.0], [-0.5, 3.0]]
 _PREDICTIONS = {"p1": _ROWS, "p2": _ROWS, "p3": _ROWS}
 
+_TEX = {
+    "definition": r"""
+L = \sum_{(v,w)} \frac{D(p_v, z_w) + D(p_w, z_v)}{2}
+
+D(p, z) = 2 - 2 \cos(p, z)
+
+(v, w): \text{the pairs } (1, 2), (1, 3)
+""",
+    "gradient": r"""
+\mathrm{d}u = -w \, v
+
+\mathrm{d}p = \frac{\mathrm{d}u - u \, (u \cdot \mathrm{d}u)}{\lVert p \rVert}
+""",
+}
+
 
 @loss(
     paper="071",
+    tex=_TEX,
     views=3,
     variants={
         "two_teachers": variant("the second teacher's own target of the first view", ["z1_second"]),

@@ -20,9 +20,25 @@ from mini_repr.pages.loss import definition, loss
 
 _FROM, _CAPTION = [[1.0, 1.0]], {"text": [[3.0, 0.0]], "text_before": [[1.0, 0.0]]}
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum \Bigl( 1 - \frac{e \cdot f}{\lVert e \rVert \, \lVert f \rVert} \Bigr)
+
+e = x - x', \ f = t - t': \text{images and texts, after less before}
+""",
+    "gradient": r"""
+\mathrm{d}x = -\frac{w - u \, (u \cdot w)}{B \, \lVert e \rVert}
+
+u = \frac{e}{\lVert e \rVert}
+
+w = \frac{f}{\lVert f \rVert}
+""",
+}
+
 
 @loss(
     paper="110",
+    tex=_TEX,
     invariants=[
         permutation("B"),
         rotation("D"),

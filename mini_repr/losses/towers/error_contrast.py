@@ -31,9 +31,23 @@ from mini_repr.pages.loss import definition, loss, variant
 
 _ALIKE, _APART = [[0.3] * 3] * 3, [[1e-300, 1e9], [1e9, 1e-300]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum_i \Bigl[ -l_{ii} + \log \sum_j e^{l_{ij}} \Bigr] + \frac{\lambda}{B} \sum_i E_{ii}
+
+l_{ij} = s \, e^{-E_{ij}/t} \ \text{or} \ -\frac{E_{ij}}{t}
+""",
+    "gradient": r"""
+\mathrm{d}E_{ij} = -\frac{(P_{ij} - [i = j]) \, l_{ij}}{t B} + \frac{\lambda \, [i = j]}{B}
+
+\mathrm{d}E_{ij} = -\frac{P_{ij} - [i = j]}{t B} + \frac{\lambda \, [i = j]}{B}
+""",
+}
+
 
 @loss(
     paper="089",
+    tex=_TEX,
     variants={
         "negative": variant("differences of errors", form="negative"),
         "with_denoising": variant("and the own caption's error itself, as for SD1.5", denoise_weight=10.0),

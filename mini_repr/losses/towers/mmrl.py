@@ -32,9 +32,26 @@ from mini_repr.pages.loss import definition, loss, variant
 _TWO = [[1.0, 0.0], [0.0, 2.0]]
 _SAME = {"image": _TWO, "tokens": _TWO, "text": _TWO, "image_before": _TWO, "text_before": _TWO, "labels": [0, 1]}
 
+_TEX = {
+    "definition": r"""
+L = \alpha \, \mathrm{CE}(s \, C W^\top) + (1 - \alpha) \, \mathrm{CE}(s \, R W^\top) + \lambda \Bigl( 1 - \frac{1}{B}
+\sum_b C_b \cdot C_b' \Bigr) + \lambda \Bigl( 1 - \frac{1}{K} \sum_k W_k \cdot W_k' \Bigr)
+
+C, R, W: \text{unit rows of images, tokens, classes}
+""",
+    "gradient": r"""
+\mathrm{d}C = \alpha \, s \, P W - \frac{\lambda}{B} C'
+
+\mathrm{d}R = (1 - \alpha) \, s \, Q W
+
+\mathrm{d}W = s \, \bigl( \alpha P^\top C + (1 - \alpha) Q^\top R \bigr) - \frac{\lambda}{K} W'
+""",
+}
+
 
 @loss(
     paper=("058", "086"),
+    tex=_TEX,
     variants={
         "class_row_alone": variant("cosine cross-entropy of the image's row, no anchors", alpha=1.0, anchor=0.0),
         "free": variant("no anchors", anchor=0.0),

@@ -37,9 +37,30 @@ from mini_repr.pages.loss import definition, loss, variant
 DIVISORS = {"N": 0, "N-1": -1, "N+1": 1}
 _ALIKE = [[[1.0, 0.0]] * 3, [[0.0, 2.0]] * 3]
 
+_TEX = {
+    "definition": r"""
+L = -\frac{1}{B} \sum_b \log \mathrm{softmax}_k \Bigl( s \, z_b \cdot m_k + \frac{s^2}{2} V_{bk} \Bigr)_{y_b}
+
+V_{bk} = \frac{1}{c} \sum_n \bigl( z_b \cdot (d_{yn} - d_{kn}) \bigr)^2
+
+m_k = \frac{1}{N} \sum_n w_{kn}
+
+d_{kn} = w_{kn} - m_k
+""",
+    "gradient": r"""
+H_{bkn} = \frac{s^2}{c} \, P_{bk} \, z_b \cdot (d_{kn} - d_{yn}) - [k = y_b] \sum_l \frac{s^2}{c} \, P_{bl} \, z_b
+\cdot (d_{ln} - d_{yn})
+
+\mathrm{d}z_b = s \sum_k P_{bk} \, m_k + \sum_{k,n} H_{bkn} \, d_{kn}
+
+\mathrm{d}d_{kn} = \sum_b H_{bkn} \, z_b
+""",
+}
+
 
 @loss(
     paper="062",
+    tex=_TEX,
     variants={
         "diagonal": variant("the covariance of each dimension alone", covariance="diagonal"),
         "public_code": variant("so, divided by N + 1", covariance="diagonal", divisor="N+1"),

@@ -20,9 +20,21 @@ from mini_repr.pages.arguments import Rows
 from mini_repr.pages.invariants import between, exact, permutation, rotation, row_scaling
 from mini_repr.pages.loss import definition, loss
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{N (N - 1)} \sum_{n \ne m} |u_n \cdot u_m|
+""",
+    "gradient": r"""
+\mathrm{d}u_n = \frac{2}{N (N - 1)} \sum_{m \ne n} \mathrm{sign}(u_n \cdot u_m) \, u_m
+
+\mathrm{d}z = \frac{\mathrm{d}u - u \, (u \cdot \mathrm{d}u)}{\lVert z \rVert}
+""",
+}
+
 
 @loss(
     paper="062",
+    tex=_TEX,
     invariants=[
         permutation("N"),
         rotation("D"),

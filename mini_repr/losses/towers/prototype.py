@@ -22,9 +22,23 @@ from mini_repr.pages.loss import definition, loss, variant
 AMONG = {"all": (0, 1, 2), "class": (2,), "images": (0, 1)}
 _X = [[3.0, 4.0]]
 
+_TEX = {
+    "definition": r"""
+L = \frac{1}{B} \sum \bigl( 1 - u(t) \cdot h \bigr)
+
+h = u \Bigl( \frac{u(x) + u(o) + u(k)}{3} \Bigr)
+
+u(x) = \frac{x}{\lVert x \rVert}
+""",
+    "gradient": r"""
+\mathrm{d}t = -\frac{h - u(t) \, (u(t) \cdot h)}{B \, \lVert t \rVert}
+""",
+}
+
 
 @loss(
     paper="112",
+    tex=_TEX,
     variants={
         "class": variant("the class's text alone", among="class"),
         "images": variant("the image and its object", among="images"),

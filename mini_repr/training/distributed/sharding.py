@@ -105,7 +105,7 @@ class BatchSharding:
         """Turn every rank's gradients into those of the whole batch, the same bits on all of them."""
         if self.world.size == 1:
             return
-        for parameter in method.objective.parameters():
+        for parameter in method.compared_parameters():
             if parameter.grad is not None:
                 parameter.grad /= self._near.size  # whole on each rank of the group, not a part
         self.world.sum_in_place([p.grad for p in method.parameters() if p.grad is not None])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mini_repr.data import CaptionedSet, DataError, Dataset, load
+from mini_repr.data.generated.captions import translated
 
 DATA = load("captions", count=200)
 
@@ -57,3 +58,21 @@ def test_both_parts_have_images_of_one_shape():
     small = load("captions", count=8, side=2).test
     with pytest.raises(DataError, match="captions: train and test images have shapes"):
         Dataset("captions", DATA.train, small)
+
+
+def test_languages_say_the_same_of_the_same_scenes():
+    other, mixed = (load("captions", count=200, language=name).train for name in ("made up", "mixed"))
+    for part in (other, mixed):
+        np.testing.assert_array_equal(part.images, DATA.train.images)
+    assert other.texts == [translated(text) for text in DATA.train.texts]
+    assert other.things[2] == "dorek lo" and mixed.things == DATA.train.things
+    english = [text == own for text, own in zip(mixed.texts, DATA.train.texts, strict=True)]
+    assert 70 < sum(english) < 130
+    assert all(text in pair for text, *pair in zip(mixed.texts, DATA.train.texts, other.texts, strict=True))
+    words = [{word for text in part.texts for word in text.split()} for part in (DATA.train, other)]
+    assert len(words[0]) == len(words[1]) == 12 and not words[0] & words[1]
+
+
+def test_an_unknown_language_is_refused():
+    with pytest.raises(ValueError, match="captions: language: got 'german', expected english, made up, mixed"):
+        load("captions", language="german")
