@@ -22,11 +22,12 @@ FONT, LICENCE = "STIXTwoMath-subset.woff2", "STIXTwoMath-OFL.txt"
 SAYS = "An executable specification of representation learning: every loss twice, its gradient by hand."
 
 
-def build(out, commands, only=(), with_pictures=True):
+def build(out, commands, only=(), with_pictures=True, watch=iter):
     """Write the pages into the folder ``out``, which is made where it is missing.
 
     Args:
         commands: {name: click command}. only: names of what to write pages of, by default of everything.
+        watch: goes through the list of all pages that are made, such as with a bar.
     Returns:
         the paths written, relative to ``out``.
     Raises:
@@ -43,7 +44,7 @@ def build(out, commands, only=(), with_pictures=True):
     ).get_template("page.html")
     written = {"style.css": _style(), "search.js": _search(entries), LICENCE: (FILES / LICENCE).read_text("utf-8")}
     lists = [Entry(kind, "index", "", partial(_list, kind), HEADINGS[kind]) for kind in shelf.kinds]
-    for entry in [*entries, *lists, Entry("", "index", SAYS, _home, "mini_repr")]:
+    for entry in watch([*entries, *lists, Entry("", "index", SAYS, _home, "mini_repr")]):
         sections = [(title, body) for title, body in entry.sections(_Book(shelf, entry, with_pictures)) if body]
         written[entry.address] = _page(template, shelf, entry, sections)
     for name, text in written.items():

@@ -1,5 +1,7 @@
 """`mini-repr book`: the book of the package as a folder of pages."""
 
+import sys
+
 import click
 
 from mini_repr.commands.errors import plain_errors
@@ -13,7 +15,7 @@ from mini_repr.commands.errors import plain_errors
 def book(context, out, only):
     """Write the book: a page for everything there is, with formulas, pictures and code whose names are links.
 
-    It opens from the disk, without a network: FOLDER/index.html. Needs the extra ``book``.
+    It opens from the disk, without a network: FOLDER/index.html. Half a minute of one core. Needs the extra ``book``.
 
     \b
     mini-repr book --out book
@@ -26,5 +28,10 @@ def book(context, out, only):
 
     group = context.find_root().command
     commands = {name: group.get_command(context, name) for name in group.list_commands(context)}
-    written = build(out, commands, only)
+
+    def watch(pages):
+        with click.progressbar(pages, label="pages", file=sys.stderr) as bar:
+            yield from bar
+
+    written = build(out, commands, only, watch=watch)
     click.echo(f"{len(written)} files; open {out}/index.html")

@@ -1,6 +1,7 @@
 """The report on runs: one file that needs no other, with what each kind of run has to show."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -121,6 +122,13 @@ def test_the_nearest_row_is_that_of_a_search(runs):
     )
     nearest = max(range(len(train)), key=lambda k: float(test[0].astype(float) @ train[k]))
     assert str(_sample(shown.data.train, nearest)) in str(_neighbours(shown))
+
+
+def test_a_run_that_is_not_finished_says_so(runs, tmp_path):
+    shutil.copytree(runs["contrast"], tmp_path / "half")
+    (tmp_path / "half" / "metrics.json").unlink()
+    text = written([runs["masked"], tmp_path / "half"], tmp_path / "report.html")
+    assert "<p>Not finished: half.</p>" in text and "masked: trained" in text and "half: trained" not in text
 
 
 def test_what_is_there_is_not_overwritten(runs, tmp_path):

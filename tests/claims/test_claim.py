@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from scipy.stats import ttest_1samp
 
-from mini_repr.catalogue import paper, papers
+from mini_repr.catalogue import paper
 from mini_repr.claims.bench.claim import (
     FAILS,
     HOLDS,
@@ -136,13 +136,11 @@ def test_command_prints_and_writes(tmp_path, monkeypatch):
     assert json.loads(out.read_text())["verdict"] == HOLDS
 
 
-PLANNED = next(paper.key for paper in papers() if paper.status == "planned")
-
-
-@pytest.mark.parametrize("key, part", [("infonec", "infonce"), (PLANNED, "no experiment")])
-def test_command_answers_a_wrong_key_in_one_line(key, part):
-    result = CliRunner().invoke(main, ["claim", key])
-    assert result.exit_code == 2 and part in result.stderr and len(result.stderr.splitlines()) == 1
+def test_command_answers_a_wrong_key_in_one_line(monkeypatch):
+    monkeypatch.setattr("mini_repr.claims.bench.keys.claim_keys", lambda: ["simsiam"])  # as if no other had one
+    for key, part in (("infonec", "infonce"), ("infonce", "no experiment")):
+        result = CliRunner().invoke(main, ["claim", key])
+        assert result.exit_code == 2 and part in result.stderr and len(result.stderr.splitlines()) == 1
 
 
 def test_command_refuses_a_place_that_is_not_there_before_it_measures(tmp_path):
