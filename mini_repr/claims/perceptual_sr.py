@@ -15,7 +15,6 @@ from mini_repr.autograd import no_grad
 from mini_repr.claims.bench.claim import Claim, Expectation, higher
 from mini_repr.data import digits
 from mini_repr.losses.scores.cross_entropy import cross_entropy
-from mini_repr.methods.concepts import descended
 from mini_repr.methods.super_resolution import (
     enlarged,
     expected_opinion,
@@ -25,6 +24,7 @@ from mini_repr.methods.super_resolution import (
 )
 from mini_repr.metrics import energy_distance
 from mini_repr.nn import MLP
+from mini_repr.optim import descended
 
 WEIGHTS, FEATURE_WEIGHTS = (0.02, 0.05, 0.15), (0.3, 3.0)
 DEARER = 0.2  # by this share the squared error may rise

@@ -185,7 +185,7 @@ def _inputs(page, source, names):
         if "z" not in arrays:
             raise ValueError(f"{source}: no rows z (N, D); holds {', '.join(arrays) or 'nothing'}; see --map")
         z = rows_of(page.name, "z", arrays["z"]).astype(np.float32)
-        return None, None, Given(z, _training_rows(arrays, source), arrays)
+        return None, None, Given(z, _training_rows(arrays, source), arrays, f"{page.name} {source}")
     from mini_repr.methods import kind_of
     from mini_repr.training.evaluation import opened
 
@@ -197,6 +197,6 @@ def _inputs(page, source, names):
     if data.train.labels is not None:
         arrays["labels"] = np.concatenate([part.labels for part in parts])
     images = np.concatenate([part.images for part in parts])
-    given = Given(images, ~arrays["is_test"], mapped(arrays, names, source))
+    given = Given(images, ~arrays["is_test"], mapped(arrays, names, source), f"{page.name} {source}")
     head = getattr(run.method, "head", None) if run.method.page.name == "classifier" else None
     return run.method.encoder, head, given

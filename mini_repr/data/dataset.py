@@ -74,7 +74,7 @@ class RowSet:
             raise DataError(f"{self.name}: rows of shape {shape} {dtype}, expected (N, D) float32 or float64")
         if 0 in shape:
             raise DataError(f"{self.name}: no row (shape {shape}), expected at least one value of one row")
-        if not np.isfinite(self.rows).all():
+        if not np.isfinite([self.rows.min(), self.rows.max()]).all():
             raise DataError(f"{self.name}: rows hold NaN or infinity, expected finite numbers")
         check_labels(self.name, self.labels, self.label_names, len(self))
 

@@ -17,7 +17,7 @@ from mini_repr.data.generated.wandering import wandering_images
 from mini_repr.data.readers.cifar import CIFAR_PICKLES, is_cifar, read_cifar, refuse_pickles
 from mini_repr.data.readers.folder import IMAGE_SUFFIXES, read_folder
 from mini_repr.data.readers.idx import mnist_file, read_idx
-from mini_repr.data.readers.npz import read_npz
+from mini_repr.data.readers.npz import is_npy_folder, read_npy_folder, read_npz
 from mini_repr.data.readers.table import read_table
 from mini_repr.data.readers.text import read_pairs, read_texts
 
@@ -38,7 +38,10 @@ _NAMED = EMBEDDED | GENERATED
 _OF_TABLES = {"categories", "numbers"}
 _TEXT = (".tsv", ".csv", ".jsonl", ".ndjson")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
-_READABLE = ".npz, IDX (plain or .gz), a folder of MNIST, CIFAR (binary) or image files, .tsv, .csv, .jsonl or .txt"
+_READABLE = (
+    ".npz, IDX (plain or .gz), a folder of MNIST, CIFAR (binary), image files or arrays (x_train.npy, x_test.npy), "
+    ".tsv, .csv, .jsonl or .txt"
+)
 
 
 def load(name_or_path, **options):
@@ -114,6 +117,8 @@ def _folder_reader(path):
         return read_idx
     if is_cifar(path):
         return read_cifar
+    if is_npy_folder(path):
+        return read_npy_folder
     refuse_pickles(path)
     if any(child.is_dir() for child in path.iterdir()):
         return read_folder

@@ -25,7 +25,7 @@ class NoiseScores(NamedTuple):
 
 
 @part("procedure", "optimised_noise", paper="074")
-def optimised_noise(denoiser, noise, captions, *, steps=50, lr=0.01, neglect=0.2, conflict=0.3, limit=1e-3):
+def optimised_noise(denoiser, noise, captions, *, steps=50, lr=0.01, neglect=0.2, conflict=0.3, limit=1e-3, prune=None):
     """Noise moved, by a mean and a log-variance for each number, until the image will neglect no subject.
 
     z' = m + exp(v / 2) z from m = v = 0. A pass at t = 1 gives each image the scores of ``noise_scores``. An image with
@@ -36,11 +36,13 @@ def optimised_noise(denoiser, noise, captions, *, steps=50, lr=0.01, neglect=0.2
     Source: LatentMapper of OptiPrune, 2025, arXiv 2507.00789, of which no code was found. The update, thresholds, rate
     and limit are those of InitNO (Guo et al. 2024, arXiv 2404.04650; code read: xiefan-guo/initno,
     initno/pipelines/pipeline_sd_initno.py, fn_initno), which draws anew, up to five times, where this did not succeed.
-    That OptiPrune leaves out tokens before it scores noise, to save time, is not done here.
+    OptiPrune leaves tokens out while noise is scored, to save time (``prune``); how the scores then read where those
+    look that were left out is this page's choice.
 
     Args:
         denoiser: ``nn.CaptionDenoiser``, whose weights should want no gradient. noise: (B, C, H, W) array at t = 1.
         captions: list of B texts. neglect, conflict: the thresholds. limit: of the divergence, None for none.
+        prune: which tokens look at each other, see ``Denoiser.denoise`` and ``tokens.representatives``; None for all.
     Returns:
         (B, C, H, W).
     Raises:
@@ -48,7 +50,7 @@ def optimised_noise(denoiser, noise, captions, *, steps=50, lr=0.01, neglect=0.2
     """
     if len(noise) != len(captions):
         raise ValueError(f"optimised_noise: captions: got {len(captions)} for {len(noise)} noises, expected one each")
-    xp, scores_of = backend_of(noise).xp, _scorer(denoiser, captions)
+    xp, scores_of = backend_of(noise).xp, _scorer(denoiser, captions, prune)
     moves = [
         {name: Tensor(xp.zeros_like(one), requires_grad=True) for name in ("mean", "log_variance")} for one in noise
     ]
@@ -89,20 +91,21 @@ def standard_kl(mean, log_variance):
     return value, mean / count, (variance - 1) / (2 * count)
 
 
-def noise_scores(denoiser, noise, captions):
+def noise_scores(denoiser, noise, captions, prune=None):
     """``NoiseScores`` of noise (B, C, H, W), (B,) arrays on the host, from one pass at t = 1.
 
     neglect: ``subject_neglect`` of the nouns' maps. conflict: ``attention_conflict`` of how the places where these are
     largest look at the image. Both kinds of attention are means over blocks and heads. A noun's map is its part of the
     softmax, with sharpness 100, over what a place gives the words of the caption: so is InitNO's, which smooths maps
     (these have few patches), adds a loss of what lies outside a noun's region and counts no conflict above neglect 1/2.
+    Where ``prune`` leaves tokens out, these look where those do whose output they take, and share what these get.
     """
     with no_grad():
-        scores = _scorer(denoiser, captions)(noise)
+        scores = _scorer(denoiser, captions, prune)(noise)
     return NoiseScores(*(np.array([float(x.data) for x in column]) for column in zip(*scores, strict=True)))
 
 
-def _scorer(denoiser, captions):
+def _scorer(denoiser, captions, prune=None):
     """A function of noise (B, C, H, W), an array or a tensor, to a ``NoiseScores`` of tensors for each image."""
     with no_grad():
         text = denoiser.read(denoiser.ids(captions))
@@ -112,8 +115,15 @@ def _scorer(denoiser, captions):
         hidden[k, :, 1 : len(caption.split()) + 1] = 0  # begin, end and padding are no words
 
     def scores_of(z):
-        denoised = denoiser.denoise(z, np.ones(len(z)), text=text)
-        cross, own = mean_map(denoised.maps), mean_map(denoised.own)
+        pruned = []
+
+        def remembered(tokens):
+            pruned.append(prune(tokens))
+            return pruned[-1]
+
+        denoised = denoiser.denoise(z, np.ones(len(z)), text=text, prune=remembered if prune else None)
+        own = [unpruned(*one) for one in zip(denoised.own, pruned, strict=True)] if prune else denoised.own
+        cross, own = mean_map(denoised.maps), mean_map(own)
         backend = backend_of(cross.data)
         share = softmax(SHARPNESS * cross - 1e4 * backend.asarray(hidden.astype(cross.data.dtype)))
         found = []
@@ -125,3 +135,17 @@ def _scorer(denoiser, captions):
         return found
 
     return scores_of
+
+
+def unpruned(weights, pruned):
+    """Weights (B, heads, N, N) of all tokens on each other, of those (B, heads, n, n) of the n that were left.
+
+    Args:
+        pruned: (keep (B, n), source (B, N)), as a ``prune`` of a denoiser returns them.
+    """
+    source = pruned[1]
+    xp = backend_of(source).xp
+    every, heads = xp.arange(len(source))[:, None, None], xp.arange(weights.shape[1])[None, :, None]
+    takes = source[:, None] == xp.arange(weights.shape[2])[:, None]  # (B, n, N)
+    shares = (takes / takes.sum(axis=2, keepdims=True)).astype(weights.dtype)
+    return weights[every, heads, source[:, None]] @ shares[:, None]

@@ -42,7 +42,8 @@ class ViT(Module):
         attention: "softmax", or "sparsemax": most weights exactly 0 (Martins, Astudillo 2016, arXiv 1602.02068).
         dropout: rate on the branches of every block.
         shortcut_min: the residual path is multiplied by a number that falls evenly from 1 at the first branch to this
-            at the last, so that deeper layers forget the input (Zhang et al. 2024, arXiv 2404.10947; its code: 0.7).
+            at the last, so that deeper layers forget the input (Zhang et al. 2024, arXiv 2404.10947; its code: 0.7, and
+            skips from the encoder's blocks to the decoder's, which are not here).
         start: "xavier"; "scaled": the last weight of each branch times 1 / sqrt(2 depth), as in GPT-2; "zero": it is 0.
     """
 

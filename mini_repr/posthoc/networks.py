@@ -51,11 +51,15 @@ class Network(Module):
 
 
 class Given(NamedTuple):
-    """x: inputs (N, ...). train: booleans (N,). arrays: {name: array}, labels (N,) and forget among them."""
+    """x: inputs (N, ...). train: booleans (N,). arrays: {name: array}, labels (N,) and forget among them.
+
+    where: what errors begin with.
+    """
 
     x: np.ndarray
     train: np.ndarray
     arrays: dict
+    where: str = "posthoc"
 
     def labels(self):
         """Whole numbers (N,) from 0.
@@ -66,7 +70,7 @@ class Given(NamedTuple):
         labels = self._needed("labels", "one class per row, whole numbers from 0")
         if labels.shape != (len(self.x),) or labels.dtype.kind not in "iu" or labels.min() < 0:
             wanted = f"whole numbers from 0, ({len(self.x)},)"
-            raise ValueError(f"labels: got {labels.dtype} of shape {labels.shape}, expected {wanted}")
+            raise ValueError(f"{self.where}: labels: got {labels.dtype} of shape {labels.shape}, expected {wanted}")
         return labels.astype(np.int64)
 
     def forget(self):
@@ -83,10 +87,12 @@ class Given(NamedTuple):
         if chosen.dtype.kind != "b" or chosen.shape != (count,):
             got = f"{chosen.dtype} of shape {chosen.shape}"
             wanted = f"booleans ({count},), or whole numbers from 0 to {count - 1}, each once"
-            raise ValueError(f"forget: got {got}, expected {wanted}")
+            raise ValueError(f"{self.where}: forget: got {got}, expected {wanted}")
         if (chosen & ~self.train).any() or not (chosen & self.train).any() or not (~chosen & self.train).any():
             got = f"{int(chosen.sum())} rows, {int((chosen & ~self.train).sum())} of them test rows"
-            raise ValueError(f"forget: got {got}, expected some of the {int(self.train.sum())} training rows")
+            raise ValueError(
+                f"{self.where}: forget: got {got}, expected some of the {int(self.train.sum())} training rows"
+            )
         return chosen, self.train & ~chosen
 
     def parts(self, name):
@@ -103,7 +109,8 @@ class Given(NamedTuple):
 
     def _needed(self, name, what):
         if name not in self.arrays:
-            raise ValueError(f"no array {name!r}: {what}; --map {name}=ARRAY or --map {name}=FILE.npz:ARRAY")
+            told = f"--map {name}=ARRAY or --map {name}=FILE.npz:ARRAY"
+            raise ValueError(f"{self.where}: no array {name!r}, expected {what}; {told}")
         return self.arrays[name]
 
 

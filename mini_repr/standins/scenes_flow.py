@@ -1,7 +1,7 @@
 """``scenes-flow`` stands for a text-to-image model: a denoiser of scenes that reads their captions.
 
-``scenes-flow-fine`` has sixteen tokens in place of four, for what is done to tokens. It obeys relations in half of all
-cases, and takes longer to train.
+``scenes-flow-fine`` has sixteen tokens in place of four, for what is done to tokens. It obeys relations more often, and
+takes longer to train.
 """
 
 import numpy as np

@@ -76,7 +76,7 @@ def prepare(chosen, data=None):
         chosen = {**chosen, "data": options_of(own["name"], own) | own}
     settings = config.resolve(chosen, kind_of(data))
     if kind_of(data) != "images" and settings["method"]["views"] is not None:
-        held = encoded_kind(data)
+        held = "images with captions" if kind_of(data) == "captions" else encoded_kind(data)
         raise config.ConfigError(f"views: got {settings['method']['views']!r}, expected none: {data.name} holds {held}")
     if kind_of(data) == "images" and settings["method"]["views"] is None:
         own = find("method", settings["method"]["name"]).thing.default_views

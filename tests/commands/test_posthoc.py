@@ -60,7 +60,7 @@ def test_a_procedure_that_is_a_function(tmp_path):
         (("linupper",), "posthoc linupper: takes more than arrays and settings"),
         (
             ("unlearn",),
-            "no array 'forget': booleans, one per row, or numbers of rows, training rows first; --map",
+            "no array 'forget', expected booleans, one per row, or numbers of rows, training rows first; --",
         ),
         (("unlearn", "--map", "forget=labels"), "forget: got int64 of shape (60,), expected booleans (60,), or whole"),
         (("unlearn", "--map", "forget=is_test"), "forget: got 20 rows, 20 of them test rows, expected some of the 40"),

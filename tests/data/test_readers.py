@@ -114,6 +114,49 @@ def test_npz_that_does_not_fit(tmp_path, arrays, options, message):
     refused(tmp_path / "f.npz", message, **options)
 
 
+def npy_folder(folder, **arrays):
+    for key, array in arrays.items():
+        np.save(folder / f"{key}.npy", array)
+    return folder
+
+
+def test_a_folder_of_arrays_stays_on_the_disk(tmp_path, rng):
+    images = rng.random((9, 1, 4, 5), dtype=np.float32)
+    folder = npy_folder(tmp_path, x_train=images[:6], x_test=images[6:], y_train=np.arange(6) % 2, y_test=np.arange(3))
+    data = load(folder)
+    assert isinstance(data.train, ImageSet) and data.train.label_names == ("0", "1", "2")
+    for part, own in ((data.train, images[:6]), (data.test, images[6:])):
+        np.testing.assert_array_equal(part.images, own)
+        assert isinstance(part.images.base, np.memmap)
+    rows = npy_folder(tmp_path, x_train=rng.random((6, 3)), x_test=rng.random((2, 3)))
+    for file in ("y_train", "y_test"):
+        (tmp_path / f"{file}.npy").unlink()
+    assert isinstance(load(rows).train, RowSet) and isinstance(load(rows).train.rows.base, np.memmap)
+
+
+def test_a_folder_of_other_pixels_is_converted(tmp_path, rng):
+    images = rng.integers(0, 256, (4, 4, 5, 3), dtype=np.uint8)
+    data = load(npy_folder(tmp_path, x_train=images, x_test=images[:2]))
+    np.testing.assert_allclose(data.train.images, np.moveaxis(images, -1, 1) / 255, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x_train": np.zeros((3, 2))}, "keys x_train, expected x_train and x_test"),
+        ({"y_train": np.zeros(3, int)}, "keys y_train, expected x_train and x_test"),
+        (
+            {"x_train": np.zeros((3, 2)), "x_test": np.zeros((1, 2)), "y_train": np.zeros(3, int)},
+            "expected both y_train and y_test or neither",
+        ),
+        ({"x_train": np.zeros((3, 2)), "x_test": np.full((1, 2), np.nan)}, "NaN or infinity"),
+        ({"x_train": np.array([{}]), "x_test": np.zeros((1, 2))}, "not a readable .npy .*pickle is never loaded"),
+    ],
+)
+def test_a_folder_of_arrays_that_does_not_fit(tmp_path, arrays, message):
+    refused(npy_folder(tmp_path, **arrays), message)
+
+
 def test_damaged_npz(tmp_path):
     path = tmp_path / "f.npz"
     np.savez(path, x=IMAGES)

@@ -141,3 +141,9 @@ def test_a_run_by_command(tmp_path):
     np.testing.assert_allclose(run.embed(run.data.test.texts, tower="b"), saved["b"][saved["is_test"]], atol=1e-5)
     with pytest.raises(ValueError, match="embed: samples: expected a list of texts"):
         run.embed(run.data.test.images, tower="b")
+
+
+def test_captioned_images_are_seen_as_they_are():
+    chosen = {"loss": {"name": "infonce"}, "method": {"views": "shift"}}
+    with pytest.raises(ValueError, match="views: got 'shift', expected none: captions holds images with captions"):
+        session.prepare(chosen, DATA)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from device_double import DOUBLE
 
-from mini_repr.methods.initial_noise import noise_scores, optimised_noise, standard_kl
+from mini_repr.methods.initial_noise import noise_scores, optimised_noise, standard_kl, unpruned
 from mini_repr.standins import scenes_flow
+from mini_repr.tokens.representatives import representatives
 
 CAPTIONS = ["a three and a four", "a dark one left of a light nine"]
 NOISE = np.random.default_rng(0).standard_normal((2, 1, 16, 16)).astype(np.float32)
@@ -16,8 +17,8 @@ def denoiser():
     return made_denoiser()
 
 
-def made_denoiser():
-    made = scenes_flow.make(0, width=16, depth=2, heads=2)
+def made_denoiser(patch=8):
+    made = scenes_flow.make(0, patch=patch, width=16, depth=2, heads=2)
     rng = np.random.default_rng(1)
     for parameter in made.parameters():
         parameter.data += 0.1 * rng.standard_normal(parameter.shape).astype(np.float32)
@@ -97,3 +98,36 @@ def test_the_divergence_and_its_gradients():
         slope = (standard_kl(*pair[0])[0] - standard_kl(*pair[1])[0]) / 2e-6
         np.testing.assert_allclose(gradient[1, 2], slope, rtol=1e-6)
     assert standard_kl(0 * mean, 0 * mean)[0] == 0
+
+
+def test_a_token_that_is_left_out_looks_where_its_stand_in_does():
+    weights = np.random.default_rng(0).dirichlet(np.ones(3), (2, 2, 3))
+    keep = np.array([[0, 2, 4], [1, 2, 3]])
+    source = np.array([[0, 0, 1, 2, 2], [0, 0, 1, 2, 2]])
+    found = unpruned(weights, (keep, source))
+    for k in range(2):
+        for token in range(5):
+            stand_in = weights[k, :, source[k, token]]
+            expected = stand_in[:, [0, 0, 1, 2, 2]] / [2, 2, 1, 2, 2]
+            np.testing.assert_allclose(found[k, :, token], expected)
+    np.testing.assert_allclose(found.sum(axis=3), 1)
+
+
+def test_leaving_nothing_out_changes_no_score_and_scores_fall_with_fewer(denoiser):
+    def all_of(tokens):
+        everyone = np.tile(np.arange(tokens.shape[1]), (len(tokens), 1))
+        return everyone, everyone
+
+    plain, same = (noise_scores(denoiser, NOISE, CAPTIONS, prune) for prune in (None, all_of))
+    np.testing.assert_allclose(same, plain, rtol=1e-4)
+    fine = made_denoiser(patch=4)
+    prune = representatives(fine.grid, noise=0.0)
+    before = noise_scores(fine, NOISE, CAPTIONS, prune)
+    assert np.abs(np.subtract(before, noise_scores(fine, NOISE, CAPTIONS))).max() > 1e-4
+    settings = {"steps": 15, "neglect": 0.0, "conflict": 0.0, "limit": None}
+    moved = optimised_noise(fine, NOISE, CAPTIONS, prune=prune, **settings)
+    after = noise_scores(fine, moved, CAPTIONS, prune)
+    assert np.mean(np.add(*after)) < np.mean(np.add(*before)) - 0.01  # which tokens go may change on the way
+    assert np.abs(moved - optimised_noise(fine, NOISE, CAPTIONS, **settings)).max() > 1e-4
+    there = noise_scores(made_denoiser(patch=4).to(DOUBLE), DOUBLE.asarray(NOISE), CAPTIONS, prune)
+    np.testing.assert_allclose(there, before, rtol=1e-3)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mini_repr.autograd import no_grad
 from mini_repr.backend import CPU
 from mini_repr.data import load
 from mini_repr.losses.pairs.focal_itc import focal_itc
@@ -119,3 +120,12 @@ def test_an_encoder_without_patches_is_refused():
     chosen = {"loss": {"name": "focal_itc"}, "encoder": {"name": "mlp"}, "method": {"name": "soft_masks"}}
     with pytest.raises(ValueError, match="method soft_masks: needs an image encoder with patches"):
         build_method(config.resolve(chosen, "captions"), DATA, np.random.default_rng(0))
+
+
+def test_a_loss_can_be_measured_without_recording():
+    """As ``landscape`` does: the masks need a gradient all the same."""
+    method, batch = method_for()
+    expected = float(method.step(batch, np.random.default_rng(5)).total.data)
+    with no_grad():
+        step = method.step(batch, np.random.default_rng(5))
+    assert float(step.total.data) == pytest.approx(expected, rel=1e-6) and not step.total.requires_grad

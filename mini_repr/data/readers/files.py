@@ -53,7 +53,7 @@ def read_exactly(stream, count, path):
 
 
 def unit_pixels(images, name, white=None):
-    """Pixel values as float32 in [0, 1].
+    """Pixel values as float32 in [0, 1], without a copy where they are that.
 
     Args:
         images: array of any shape, integers or floats.
@@ -79,6 +79,8 @@ def unit_pixels(images, name, white=None):
             f"{name}: pixel values from {span}, expected 0 to {white:g} (option white) and no NaN; "
             "--set data.white=VALUE says which value is 1"
         )
+    if images.dtype == np.float32 and white == 1:
+        return np.asarray(images)  # a file mapped into memory stays on the disk
     pixels = images.astype(np.float32)
     pixels /= white
     return pixels

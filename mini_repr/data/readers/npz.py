@@ -6,6 +6,10 @@ labels ``labels``, ``y``, ``Y``, ``targets`` (may be missing). With ``x_train`` 
 
 Values may be (N, H, W); (N, C, H, W); (N, H, W, C); clips (N, T, C, H, W) or (N, T, H, W, C) of T frames; or (N, D),
 which gives a RowSet. Where both axes could be the channels, 1 or 3 long, the last one is taken for them.
+
+A folder of ``x_train.npy``, ``x_test.npy`` and, with labels, ``y_train.npy`` and ``y_test.npy`` is read likewise, and
+values that need no change stay on the disk: float32, channels first, pixels in [0, 1] or rows. So a set may be larger
+than memory, as far as only batches of it are asked for.
 """
 
 import zipfile
@@ -19,6 +23,7 @@ from mini_repr.data.readers.files import check_count, class_indexes, number_name
 
 _VALUES = ("images", "clips", "x", "X", "data", "features", "embeddings")
 _LABELS = ("labels", "y", "Y", "targets")
+_PARTS = ("x_train", "x_test", "y_train", "y_test")
 
 
 def read_npz(path, white=None, split="classes"):
@@ -31,7 +36,38 @@ def read_npz(path, white=None, split="classes"):
         DataError: damaged, an object array (it would need pickle, which is never loaded), keys, shapes or values that
             do not fit.
     """
-    arrays = read_arrays(path)
+    return _dataset(path, read_arrays(path), white, split)
+
+
+def is_npy_folder(path):
+    """Whether a folder holds one of the arrays that ``read_npy_folder`` takes."""
+    return any((path / f"{key}.npy").is_file() for key in _PARTS)
+
+
+def read_npy_folder(path, white=None):
+    """The Dataset of a folder of arrays; those that need no change are read from the disk when they are asked for.
+
+    Args:
+        white: as for ``read_npz``.
+    Raises:
+        DataError: as ``read_npz``.
+    """
+    arrays = {}
+    for file in (path / f"{key}.npy" for key in _PARTS):
+        if not file.is_file():
+            continue
+        try:
+            arrays[file.stem] = np.load(file, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # NumPy's header parser fails in several ways
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"{file}: not a readable .npy ({reason}), expected an array of numbers; pickle is never loaded"
+            ) from error
+    _require(path, arrays, "x_train", "x_test")
+    return _dataset(path, arrays, white, split=None)
+
+
+def _dataset(path, arrays, white, split):
     if "x_train" in arrays or "x_test" in arrays:
         _require(path, arrays, "x_train", "x_test")
         if ("y_train" in arrays) != ("y_test" in arrays):
@@ -87,7 +123,7 @@ def _part(path, values, labels, label_names, white):
     if values.ndim == 2:
         if values.dtype.kind not in "uif":
             raise DataError(f"{path}: rows are {values.dtype}, expected integers or floats")
-        rows = values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
+        rows = np.asarray(values, None if values.dtype in (np.float32, np.float64) else np.float32)
         return RowSet(str(path), rows, labels, label_names)
     return ImageSet(str(path), unit_pixels(_channels_first(path, values), path, white), labels, label_names)
 
