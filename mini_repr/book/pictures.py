@@ -155,15 +155,11 @@ def _way(page, arrays):
     partner = _partner(page, arrays, name)
     if partner is not None:
         return _turned(name, rows, *partner)
-    like = next((n for n, x in arrays.items() if n != name and x.shape == rows.shape and x.dtype == rows.dtype), None)
+    place, centre, says = _first_counted(arrays, rows.shape), 0.0, "score" if page.compares == "scores" else "element"
+    target = _like(arrays, name)
+    if page.compares == "reconstruction" and target:
+        centre, says = arrays[target].flat[place], "residual"
     least = max(getattr(page.parameters[name].annotation.bare, end, -np.inf) for end in ("least", "above"))
-    centre = arrays[like].flat[0] if page.compares == "reconstruction" and like else 0.0
-    says = (
-        f"residual of one element of {name}"
-        if centre or (like and page.compares == "reconstruction")
-        else (f"one score in {name}" if page.compares == "scores" else f"one element of {name}")
-    )
-    place = _first_counted(arrays, rows.shape)
     low, high = (max(least, 0) + 0.02, 3.0) if np.isfinite(least) else (-3.0, 3.0)
 
     def at(x):
@@ -173,7 +169,13 @@ def _way(page, arrays):
 
     unit = np.zeros(rows.shape)
     unit.flat[place] = 1
-    return Way(says, name, at, lambda x: unit, np.linspace(low, high, POINTS))
+    return Way(f"one {says} of {name}", name, at, lambda x: unit, np.linspace(low, high, POINTS))
+
+
+def _like(arrays, name):
+    """Another array of the shape and type of the one of that name: its target or its partners; or None."""
+    own = arrays[name]
+    return next((n for n, x in arrays.items() if n != name and x.shape == own.shape and x.dtype == own.dtype), None)
 
 
 def _first_counted(arrays, shape):
@@ -193,7 +195,7 @@ def _partner(page, arrays, name):
         labels = next((x for x in arrays.values() if x.dtype.kind in "iu" and x.shape == rows.shape[:1]), None)
         same = [] if labels is None else np.flatnonzero(labels == labels[0])[1:]
         return (rows[same[0]], "one of its class") if len(same) else None
-    other = next((n for n, x in arrays.items() if n != name and x.shape == rows.shape and x.dtype == rows.dtype), None)
+    other = _like(arrays, name)
     return (arrays[other][0], "its partner") if other else None
 
 
