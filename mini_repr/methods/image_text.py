@@ -25,7 +25,7 @@ class Tower(Module):
         return Encoded(self.head(encoded.pooled), None if encoded.tokens is None else self.head(encoded.tokens))
 
 
-@part("method", "image_text", paper="051")
+@part("method", "image_text", paper=("051", "109"))
 class ImageText(Method):
     """Images with a caption each: an image encoder, a text encoder, and a linear map of each into one space.
 
@@ -39,6 +39,9 @@ class ImageText(Method):
     (kahnchana/clippy): maximum over the patch tokens without the class token, then a linear map (timm's "global_max"
     and "linear"), half of the patches dropped in training, and a start from DINO; here all patches are seen, and a
     start is ``--init-from`` a run of any method on images of that shape.
+
+    M2-Encoder (Guo et al. 2024, arXiv 2401.15896) trains on captions of two languages, mixed, and compares pairs within
+    groups of ranks: ``--data captions --set data.language=mixed --set train.loss_groups=2``.
 
     Args:
         dimensions: of the space in which both are compared.

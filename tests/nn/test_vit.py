@@ -263,7 +263,7 @@ TOKEN = Tensor(np.zeros(8, np.float32))
         ({"depth": 0}, "^encoder vit: depth: got 0"),
         ({"positions": "rotary"}, "^encoder vit: positions: got 'rotary'"),
         ({"positions": "sine", "width": 6}, "sine_positions: width: got 6"),
-        ({"pooling": "max"}, "^encoder vit: pooling: got 'max'"),
+        ({"pooling": "sum"}, "^encoder vit: pooling: got 'sum'"),
         ({"dropout": 1.5}, "^encoder vit: dropout: got 1.5"),
     ],
 )
