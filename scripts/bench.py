@@ -113,8 +113,8 @@ def torch_vit():
     return torch_step(lambda: torch_vit_module(28, 4, 128, 4, 4))
 
 
-def torch_vit_module(size, patch, width, depth, heads):
-    """The same ViT as PyTorch's own fast modules give it."""
+def torch_vit_module(size, patch, width, depth, heads, causal=False):
+    """The same ViT as PyTorch's own fast modules give it; ``causal``: its blocks see earlier tokens only."""
     import torch
     from torch import nn
 
@@ -125,7 +125,7 @@ def torch_vit_module(size, patch, width, depth, heads):
             self.positions = nn.Parameter(torch.randn((size // patch) ** 2, width) * 0.02)
             self.token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
             self.blocks = nn.ModuleList([Block() for _ in range(depth)])
-            self.norm = nn.LayerNorm(width)
+            self.norm = nn.LayerNorm(width, eps=1e-6)
 
         def forward(self, x):
             x = self.embed(x).flatten(2).transpose(1, 2) + self.positions
@@ -137,14 +137,14 @@ def torch_vit_module(size, patch, width, depth, heads):
     class Block(nn.Module):
         def __init__(self):
             super().__init__()
-            self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+            self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
             self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
             self.expand, self.contract = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
         def forward(self, x):
             batch, tokens, _ = x.shape
             qkv = self.qkv(self.norm1(x)).view(batch, tokens, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-            mixed = nn.functional.scaled_dot_product_attention(*qkv)
+            mixed = nn.functional.scaled_dot_product_attention(*qkv, is_causal=causal)
             x = x + self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
             hidden = nn.functional.gelu(self.expand(self.norm2(x)), approximate="tanh")
             return x + self.contract(hidden)
@@ -253,6 +253,107 @@ def torch_mae():
         optimizer.step()
 
     return measure(step, 7)
+
+
+TEXTS, WORDS, VOCABULARY, CHOSEN = 64, 64, 8192, 10  # of a text's words as many are hidden as in BERT
+
+
+def ours_text(causal):
+    """A step of language modelling: a text transformer as large as ``vit``, scores by its table of words."""
+    from mini_repr.autograd import Tensor
+    from mini_repr.nn import LanguageHead, TextTransformer
+    from mini_repr.optim import AdamW
+
+    rng = np.random.default_rng(0)
+    shape = {"width": 128, "depth": 4, "heads": 4, "mlp_ratio": 4.0, "max_tokens": WORDS}
+    encoder = TextTransformer(rng, buckets=VOCABULARY, causal=causal, **shape)
+    head, token = LanguageHead(encoder.words, rng), Tensor(np.zeros(128, np.float32), requires_grad=True)
+    optimizer = AdamW({**encoder.named_parameters(), "head.bias": head.bias, "token": token}, 1e-3)
+    ids = rng.integers(VOCABULARY, size=(TEXTS, WORDS))
+
+    def step():
+        places = rng.random(ids.shape).argsort(axis=1)[:, :CHOSEN]
+        optimizer.zero_grad()
+        text_loss(encoder, head, token, ids, None if causal else places).backward()
+        optimizer.step()
+
+    return measure(step, 7)
+
+
+def text_loss(encoder, head, token, ids, places):
+    """Cross-entropy of the words at ``places`` (B, M), which ``token`` replaces; None: of each next word."""
+    from mini_repr.losses.scores.cross_entropy import cross_entropy
+    from mini_repr.nn.gaps import at_places
+
+    everywhere = np.ones(ids.shape, dtype=bool)
+    if places is None:
+        rows, goals = encoder(ids, everywhere).tokens[:, :-1], ids[:, 1:]
+    else:
+        hidden = np.zeros_like(everywhere)
+        np.put_along_axis(hidden, places, True, axis=1)
+        rows = at_places(encoder(ids, everywhere, replace=hidden, mask_token=token).tokens, places)
+        goals = np.take_along_axis(ids, places, axis=1)
+    return cross_entropy(head(rows.reshape(-1, rows.shape[-1])), goals.reshape(-1))
+
+
+def ours_mlm():
+    return ours_text(causal=False)
+
+
+def ours_causal():
+    return ours_text(causal=True)
+
+
+def torch_text(causal):
+    import torch
+
+    torch.manual_seed(0)
+    model = torch_text_module(WORDS, VOCABULARY, 128, 4, 4, causal)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.05)
+    ids = torch.randint(VOCABULARY, (TEXTS, WORDS))
+
+    def step():
+        places = torch.rand(ids.shape).argsort(dim=1)[:, :CHOSEN]
+        optimizer.zero_grad()
+        text_loss_in_torch(model, ids, None if causal else places).backward()
+        optimizer.step()
+
+    return measure(step, 7)
+
+
+def torch_text_module(length, vocabulary, width, depth, heads, causal):
+    import torch
+    from torch import nn
+
+    model = torch_vit_module(length, length, width, depth, heads, causal)
+    del model.embed
+    model.words, model.bias = nn.Embedding(vocabulary, width), nn.Parameter(torch.zeros(vocabulary))
+    model.positions = nn.Parameter(torch.randn(length, width) * 0.02)
+    return model
+
+
+def text_loss_in_torch(model, ids, places):
+    import torch
+
+    x, goals = model.words(ids), ids[:, 1:]
+    if places is not None:
+        hidden = torch.zeros(ids.shape, dtype=torch.bool).scatter(1, places, True)
+        x, goals = torch.where(hidden[:, :, None], model.token, x), ids.gather(1, places)
+    x = x + model.positions
+    for block in model.blocks:
+        x = block(x)
+    x = model.norm(x)
+    x = x[:, :-1] if places is None else x.gather(1, places[:, :, None].expand(-1, -1, x.shape[2]))
+    scores = torch.nn.functional.linear(x, model.words.weight, model.bias)
+    return torch.nn.functional.cross_entropy(scores.flatten(0, 1), goals.flatten())
+
+
+def torch_mlm():
+    return torch_text(causal=False)
+
+
+def torch_causal():
+    return torch_text(causal=True)
 
 
 def ours_flow():
@@ -589,6 +690,8 @@ WORK = {
     "mae": ("MAE step, 28x28, 3/4 of 49 patches hidden, width 128, depth 4, batch 512", 0.8, None),
     "full": ("the same with one patch hidden, alone", None, None),
     "flow": ("flow matching step, 28x28, width 128, depth 4, batch 256", 0.8, None),
+    "mlm": ("masked words step, 64 texts of 64 words, 10 hidden, width 128, depth 4, 8,192 words", 0.8, 0.7),
+    "causal": ("next word step, likewise", 0.8, 0.7),
     "crate": ("CRATE step, as the ViT-lite step", 0.8, None),
     **{n: (f"{n} value + gradient, B=4096, D=128", 0.25 if n == "infonce" else 0.5, 1.0) for n in LOSSES},
     "large": ("infonce, B=65536, D=256, alone", None, None),

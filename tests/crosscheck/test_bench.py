@@ -1,14 +1,16 @@
 """Both sides of a row of ``scripts/bench.py`` compute the same."""
 
+import re
 import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mini_repr.autograd import Tensor
 from mini_repr.losses.reconstruction.flow_matching import flow_matching
 from mini_repr.methods.flow import mixed
-from mini_repr.nn import Denoiser, patchify
+from mini_repr.nn import Denoiser, LanguageHead, TextTransformer, patchify
 
 torch = pytest.importorskip("torch")
 
@@ -40,3 +42,34 @@ def test_a_flow_matching_step_has_one_loss_and_one_gradient():
     for name, parameter in theirs.named_parameters():
         grad = parameter.grad.numpy()
         np.testing.assert_allclose(parameters[name].grad, grad.T if name.endswith("weight") else grad, atol=1e-9)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_step_on_texts_has_one_loss_and_one_gradient(causal):
+    rng = np.random.default_rng(0)
+    shape = {"width": 16, "depth": 2, "heads": 2, "mlp_ratio": 4.0, "max_tokens": 6}
+    encoder = TextTransformer(rng, np.float64, buckets=9, causal=causal, **shape)
+    head = LanguageHead(encoder.words, rng, dtype=np.float64)
+    head.bias.data += rng.standard_normal(9)
+    token = Tensor(rng.standard_normal(16), requires_grad=True)
+    theirs = BENCH["torch_text_module"](6, 9, 16, 2, 2, causal).double()
+    parameters = encoder.named_parameters() | {"bias": head.bias, "token": token}
+
+    def of(name, kind):
+        """An array of ours as it stands in theirs."""
+        array = getattr(parameters[re.sub(r"(norm\d?)\.weight", r"\1.gain", name)], kind)
+        turned = name.endswith("weight") and array.ndim == 2 and name != "words.weight"
+        return (array.T if turned else array).reshape(theirs.get_parameter(name).shape)
+
+    with torch.no_grad():
+        for name, parameter in theirs.named_parameters():
+            parameter.copy_(torch.from_numpy(of(name, "data")))
+    ids, places = rng.integers(9, size=(3, 6)), None if causal else rng.random((3, 6)).argsort(axis=1)[:, :2]
+    loss = BENCH["text_loss"](encoder, head, token, ids, places)
+    loss.backward()
+    wanted = BENCH["text_loss_in_torch"](theirs, torch.from_numpy(ids), None if causal else torch.from_numpy(places))
+    wanted.backward()
+    assert float(loss.data) == pytest.approx(wanted.item(), rel=1e-12)
+    for name, parameter in theirs.named_parameters():
+        if not (causal and name == "token"):
+            np.testing.assert_allclose(of(name, "grad"), parameter.grad.numpy(), atol=1e-12, err_msg=name)
