@@ -49,6 +49,9 @@ def posthoc(name, source, assignments, names, load, out, rows):
         raise ValueError(f"posthoc {name}: acts in training, not on saved rows; mini-repr show {name}")
     if not isinstance(page.thing, type):
         if len(page.parameters) < len(page.__signature__.parameters):
+            root = click.get_current_context().find_root()
+            if page.name in root.command.list_commands(root):
+                raise ValueError(f"posthoc {name}: has a command of its own: mini-repr {page.name} --help")
             raise ValueError(f"posthoc {name}: takes more than arrays and settings, from Python; mini-repr show {name}")
         if load or rows:
             raise ValueError(f"posthoc {name}: makes no rows; --load and --rows are for procedures that are fitted")

@@ -51,6 +51,9 @@ def opened(path, data_name=None, device=None):
     data = own if data_name is None else load_data({"name": data_name})
     if encoded_kind(data) != encoded_kind(own):
         raise ValueError(f"data {data_name}: holds {kind_of(data)}, the run in {path} takes {kind_of(own)}")
+    shape, wanted = (getattr(one.train, "images", np.empty(0)).shape[1:] for one in (data, own))
+    if shape != wanted:
+        raise ValueError(f"data {data_name}: images of shape {shape}, the run in {path} takes {wanted}; leave it out")
     return run, data
 
 

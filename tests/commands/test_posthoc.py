@@ -58,6 +58,7 @@ def test_a_procedure_that_is_a_function(tmp_path):
         (("inpl",), "no such procedure; did you mean 'inlp'?"),
         (("sam",), "posthoc sam: acts in training, not on saved rows"),
         (("linupper",), "posthoc linupper: takes more than arrays and settings"),
+        (("quantise",), "posthoc quantise: has a command of its own: mini-repr quantise --help"),
         (
             ("unlearn",),
             "no array 'forget', expected booleans, one per row, or numbers of rows, training rows first; --",
