@@ -7,10 +7,11 @@ topic, 1 within a family, else 0; a two-block transformer that was trained as a 
 64 sentences, InfoNCE in one direction at the better of two temperatures, chosen by other graded pairs of sentences.
 *Glosses*: definitions and examples of WordNet, a hashed-word MLP from scratch, graded by WordNet's hypernyms;
 unsupervised, on pairs of a definition and its example, and on the same with an example of a sibling sense as hard
-negative: is the example nearer than the sibling's ("told apart")? The start, six epochs, has learnt little, its rows
-point one way. In the two designs tried before, looked at on two seeds, the start was trained until it agreed well, with
-one block and with two: it agreed better than after any of the arms, for to spread all sentences apart then costs more
-than it brings.
+negative: is the example nearer than the sibling's ("told apart")? The start, fourteen epochs, has learnt some of the
+similarity, its rows point one way. In two designs before, looked at on two seeds, the start was trained until it agreed
+well, with one block and with two: it agreed better than after any of the arms, for to spread all sentences apart then
+costs more than it brings. In the third, over five seeds, six epochs had taught it little, and dropout was 0.05 above it;
+in none did another mask matter beside the same one.
 """
 
 import copy
@@ -110,5 +111,5 @@ CLAIM = Claim(
         higher("told apart", "glosses, hard negatives", "glosses, supervised"),
     ),
     seeds=5,
-    designs=3,
+    designs=4,
 )
