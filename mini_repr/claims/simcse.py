@@ -10,8 +10,8 @@ unsupervised, on pairs of a definition and its example, and on the same with an 
 negative: is the example nearer than the sibling's ("told apart")? The start, fourteen epochs, has learnt some of the
 similarity, its rows point one way. In two designs before, looked at on two seeds, the start was trained until it agreed
 well, with one block and with two: it agreed better than after any of the arms, for to spread all sentences apart then
-costs more than it brings. In the third, over five seeds, six epochs had taught it little, dropout was 0.05 above it, two
-masks could not be told from the same one twice: as here.
+costs more than it brings. In the third, over five seeds, six epochs had taught it little, dropout was 0.05 above it,
+two masks could not be told from the same one twice: as here.
 """
 
 import copy
