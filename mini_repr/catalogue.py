@@ -103,7 +103,7 @@ def paper(number_or_key) -> Paper:
     name = wanted.zfill(3) if wanted.isdecimal() else wanted
     if name in index:
         return index[name]
-    near = difflib.get_close_matches(name, index, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, index, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}?" if near else "`mini-repr list --papers` shows them all"
     raise ValueError(f"no paper {number_or_key!r} in the catalogue: {hint}")
 

@@ -553,7 +553,7 @@ def test_clips_are_trained_on_evaluated_embedded_and_drawn(run, tmp_path):
     assert panels["image"].shape == (8, 1, 8, 8) and panels["attention"].shape == (8, 8, 8)
     hidden = (panels["visible"][:, 0] == 0.5).reshape(4, 2, 8, 8)  # four clips of two frames each
     assert (hidden[:, 0] == hidden[:, 1]).all() and hidden.mean() == 0.75
-    refused(run("eval", out, "--data", "digits"), ", 1, 8, 8)", "(B, 4, 1, 8, 8)")
+    refused(run("eval", out, "--data", "digits"), ", 1, 8, 8)", "takes (4, 1, 8, 8)")
     refused(run("train", *masked, "--data", "moving", "--set", "method.mask=tube"), "'tube'", "space")
     refused(run("train", *masked, "--data", "moving", "--set", "encoder.tube=3"), "tube", "divisor of 8 frames")
     pytest.importorskip("matplotlib")

@@ -11,7 +11,7 @@ import numpy as np
 
 from mini_repr.claims.bench.claim import Claim, higher
 from mini_repr.data import load
-from mini_repr.methods.tldr import TLDR
+from mini_repr.posthoc.tldr import TLDR
 
 WIDTHS, RIVALS = (8, 16), ("PCA", "whitened PCA")
 

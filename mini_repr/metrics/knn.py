@@ -11,7 +11,7 @@ from mini_repr.pages.declare import metric
 from mini_repr.pages.page import definition
 
 
-@metric(sizes={"N": 24, "M": 9})
+@metric(aliases=("knn",), sizes={"N": 24, "M": 9})
 def knn_accuracy(
     train_z: Rows("N D", no_zero_row=True),
     train_labels: Labels("N"),

@@ -22,7 +22,7 @@ def choose(what, name, known):
 
 def suggestion(name, known):
     """ "did you mean X?", or all known names if they fit on a line."""
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; known: {', '.join(known)}" if len(known) <= MOST_NAMES else "; `mini-repr list` shows what there is"

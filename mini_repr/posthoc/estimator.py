@@ -79,7 +79,7 @@ class Estimator:
                 file,
                 procedure=np.array(self.page.name),
                 settings=np.array(json.dumps(self.checked_settings())),
-                **{name.removesuffix("_"): np.asarray(value) for name, value in self._require_fitted().items()},
+                **{name.removesuffix("_"): _on_host(value) for name, value in self._require_fitted().items()},
             )
 
     def _fitted(self):
@@ -94,6 +94,10 @@ class Estimator:
         if not self._fitted():
             raise ValueError(f"{self.page.name}: got rows before fit, expected fit first")
         return self._fitted()
+
+
+def _on_host(value):
+    return backend_of(value).to_numpy(value) if is_array(value) else np.asarray(value)
 
 
 def load_fitted(arrays, path):

@@ -16,6 +16,7 @@ ESTIMATORS = {
 QUICK = {
     "inlp": {"rounds": 2},
     "pca": {"components": 2},
+    "tldr": {"dimensions": 2, "epochs": 1, "hidden": 8, "projected": 4},
     "csr": {"k": 2, "epochs": 2},
     "class_gaussians": {"per_class": 3},
     "mixture_vae": {"charts": 2, "steps": 3, "hidden": 4},

@@ -6,7 +6,7 @@ from device_double import DOUBLE, DoubleArray
 
 from mini_repr.data import load
 from mini_repr.methods.neighbours import nearest_rows
-from mini_repr.methods.tldr import TLDR
+from mini_repr.posthoc.tldr import TLDR
 
 DIGITS = load("digits").train.images.reshape(-1, 64)
 ROWS, OTHERS = DIGITS[:300], DIGITS[300:340]
@@ -74,19 +74,19 @@ def test_on_a_device_as_on_the_host():
 )
 def test_settings_out_of_range_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
-        TLDR(**settings)
+        TLDR(**settings).fit(ROWS)
 
 
 @pytest.mark.parametrize(
     "rows, message",
     [
-        (ROWS[:3], r"TLDR.fit: rows: got 3, expected more rows than the 3 neighbours of each"),
-        (ROWS[0], r"TLDR.fit: rows: got float32 of shape \(64,\), expected float32 or float64 \(N, D\)"),
-        (ROWS[:0], r"TLDR.fit: rows: got float32 of shape \(0, 64\)"),
-        ((ROWS * 16).astype(int), "TLDR.fit: rows: got int64"),
-        (ROWS.tolist(), "TLDR.fit: rows: got list"),
-        (np.where(ROWS > 0.9, np.nan, ROWS), "TLDR.fit: rows: got NaN or infinity"),
-        (np.ones((10, 4)), "TLDR.fit: rows: got a standard deviation of 0.0, expected rows that differ"),
+        (ROWS[:3], r"tldr: z: got 3 rows, expected more rows than the 3 neighbours of each"),
+        (ROWS[0], r"tldr: z: got float32 of shape \(64,\), expected float32 or float64 \(N, D\)"),
+        (ROWS[:0], r"tldr: z: got float32 of shape \(0, 64\)"),
+        ((ROWS * 16).astype(int), "tldr: z: got int64"),
+        (ROWS.tolist(), "tldr: z: got list"),
+        (np.where(ROWS > 0.9, np.nan, ROWS), "tldr: z: got NaN or infinity"),
+        (np.ones((10, 4)), "tldr: z: got a standard deviation of 0.0, expected rows that differ"),
     ],
 )
 def test_rows_that_cannot_be_fitted_are_named(rows, message):
@@ -97,17 +97,17 @@ def test_rows_that_cannot_be_fitted_are_named(rows, message):
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
 def test_a_training_that_diverges_gives_no_map():
     tldr = TLDR(2, lr=1e38, **SHORT)
-    with pytest.raises(ValueError, match=r"TLDR: lr: got 1e\+38"):
+    with pytest.raises(ValueError, match=r"tldr: lr: got 1e\+38"):
         tldr.fit(ROWS)
     with pytest.raises(ValueError, match="before fit"):
         tldr.transform(ROWS)
 
 
 def test_rows_that_cannot_be_transformed_are_named():
-    with pytest.raises(ValueError, match=r"TLDR.transform: got rows before fit, expected fit first"):
+    with pytest.raises(ValueError, match=r"tldr: got rows before fit, expected fit first"):
         TLDR(2).transform(ROWS)
     tldr = TLDR(2, **SHORT).fit(ROWS)
-    with pytest.raises(ValueError, match=r"TLDR.transform: rows: got shape \(300, 5\), expected \(M, 64\)"):
+    with pytest.raises(ValueError, match=r"tldr: z: got shape \(300, 5\), expected \(M, 64\)"):
         tldr.transform(ROWS[:, :5])
-    with pytest.raises(ValueError, match=r"TLDR.transform: rows: got NaN or infinity"):
+    with pytest.raises(ValueError, match=r"tldr: z: got NaN or infinity"):
         tldr.transform(np.full((2, 64), np.inf))
