@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, no_grad
+from mini_repr.autograd import Tensor, no_grad, unit_rows
 from mini_repr.losses.scores.cross_entropy import cross_entropy
 from mini_repr.nn import Linear, Module
 from mini_repr.nn.linear_encoder import LinearEncoder
@@ -179,7 +179,7 @@ def changed(name, network, given, settings):
     before = network.outputs(given.x)
     CHANGES[name](network, given, settings)
     after = network.outputs(given.x)
-    cosine = (unit(before["z"]) * unit(after["z"])).sum(axis=1)
+    cosine = (unit_rows.on_arrays(before["z"])[0] * unit_rows.on_arrays(after["z"])[0]).sum(axis=1)
 
     def accuracy(outputs, part):
         if "scores" not in outputs or "labels" not in given.arrays:
@@ -217,8 +217,3 @@ def restored(name, arrays, make, path):
     except ValueError as problem:
         raise ValueError(f"--load {path}: of another network: {problem}") from None
     return network.eval()
-
-
-def unit(rows):
-    """Rows (N, D) of length 1; a row of zeros stays."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, concatenate, no_grad
+from mini_repr.autograd import Tensor, concatenate, no_grad, unit_rows
 from mini_repr.backend import backend_of
 from mini_repr.pages.declare import part
 from mini_repr.tokens.keep import best
@@ -130,7 +130,7 @@ def flow_search(decoder, images, ids, budget, rng, *, calls=40, merging=True, en
             "expected a budget above 0, at most 2/3, 1 call or more, 3 blocks or more"
         )
     with no_grad():
-        full = unit(decoder.read(decoder.see(images)[0], ids).data)
+        full = unit_rows.on_arrays(decoder.read(decoder.see(images)[0], ids).data)[0]
     sides = [side for side in range(2, min(decoder.grid) + 1) if not any(n % side for n in decoder.grid)]
     ranges = np.array([(budget, 1.5 * budget), SECOND, THRESHOLD, (0, len(sides) if merging else 0), WEIGHT])
     ranges[4] *= entropy
@@ -151,14 +151,8 @@ def flow_search(decoder, images, ids, budget, rng, *, calls=40, merging=True, en
             continue
         with no_grad():
             rows = flow_pruned(decoder, images, ids, strategy).rows.data
-        value = float((unit(rows) * full).sum(axis=2).mean())
+        value = float((unit_rows.on_arrays(rows)[0] * full).sum(axis=2).mean())
         tried.append((strategy, value))
         if value > best_value:
             best_point, best_value = point, value
     return Found(max(tried, key=lambda one: one[1])[0], best_value, tried)
-
-
-def unit(rows):
-    """Rows (..., D) of length 1; a row of zeros stays."""
-    length = backend_of(rows).xp.linalg.norm(rows, axis=-1, keepdims=True)
-    return rows / backend_of(rows).xp.maximum(length, 1e-12)

@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -128,14 +129,9 @@ class Run:
             yield from ((batch, None) for batch in batches)
             return
         with ThreadPoolExecutor(1, initializer=self.backend.use) as thread:
-            upcoming = []
-            for batch in batches:
-                upcoming.append((batch, thread.submit(self._draw, batch)))
-                if len(upcoming) > 1:
-                    now, drawing = upcoming.pop(0)
-                    yield now, drawing.result()
-            for now, drawing in upcoming:
-                yield now, drawing.result()
+            drawings = ((batch, thread.submit(self._draw, batch)) for batch in batches)
+            for (batch, drawing), _ in pairwise(chain(drawings, [None])):  # the next one is begun before this is given
+                yield batch, drawing.result()
 
     def _step(self, batch, drawn=None):
         result = training_step(

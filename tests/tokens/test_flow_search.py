@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from device_double import DOUBLE
 
-from mini_repr.autograd import Tensor
+from mini_repr.autograd import Tensor, unit_rows
 from mini_repr.data import digits
 from mini_repr.standins import scenes_lmm
 from mini_repr.tokens.flow_search import (
@@ -16,7 +16,6 @@ from mini_repr.tokens.flow_search import (
     ranked_places,
     stage_ends,
     third_share,
-    unit,
 )
 from mini_repr.tokens.recycling import importance, patch_entropy, recycled
 
@@ -102,8 +101,8 @@ def test_the_search_never_ends_below_what_it_tried_and_is_seeded(decoder):
     again = flow_search(decoder, IMAGES, IDS, 0.4, np.random.default_rng(0), calls=12)
     assert found == again and len(found.tried) == 12 and found.value == max(value for _, value in found.tried)
     assert found.value <= 1 and all(strategy.shares[2] > 0 for strategy, _ in found.tried)
-    full = unit(decoder.read(decoder.see(IMAGES)[0], IDS).data)
-    rows = unit(flow_pruned(decoder, IMAGES, IDS, found.strategy).rows.data)
+    full = unit_rows.on_arrays(decoder.read(decoder.see(IMAGES)[0], IDS).data)[0]
+    rows = unit_rows.on_arrays(flow_pruned(decoder, IMAGES, IDS, found.strategy).rows.data)[0]
     assert found.value == pytest.approx(float((full * rows).sum(axis=2).mean()), abs=1e-6)
 
 

@@ -12,9 +12,10 @@ anchors' gradients and passes on the candidates' too; so here.
 
 from functools import partial
 
-from mini_repr.autograd import record, unit_rows, value_of
+from mini_repr.autograd import record, value_of
 from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import LogSums, combine, further_sums, similarity_logsumexp, sums_backward
+from mini_repr.pages.rows import rows_of
 
 
 def ring_infonce(
@@ -41,15 +42,14 @@ def ring_infonce(
         world: ``World`` of the ranks. The rest: as ``infonce``; no queue, and no reduction "none".
     """
     arrays, scale = [value_of(x) for x in (a, b)], 1 / float(value_of(temperature))
-    as_unit = unit_rows.on_arrays if normalize else lambda rows: (rows, lambda g: g)
-    (u, to_a), (v, to_b) = map(as_unit, arrays)
+    (u, to_a), (v, to_b) = (rows_of(x, normalize) for x in arrays)
     positive = (u * v).sum(axis=1) * scale
 
     parts = [_between(world, u, v, scale, columns=symmetric, skip_partner=decoupled, tile=tile)]
     if negatives == "views":
         parts.append(_within(world, u, v if symmetric else None, scale, tile))
     if hard_negatives is not None:
-        hard, to_hard = as_unit(value_of(hard_negatives))
+        hard, to_hard = rows_of(value_of(hard_negatives), normalize)
         sums = partial(_between, world, columns=False, skip_partner=False, tile=tile)
         parts.append(further_sums(u, hard, scale, symmetric, sums))
     (over_a, over_b), back = combine(parts)

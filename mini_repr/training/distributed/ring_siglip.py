@@ -7,9 +7,10 @@ blocks are swapped between devices too.
 
 import math
 
-from mini_repr.autograd import record, unit_rows, value_of
+from mini_repr.autograd import record, value_of
 from mini_repr.backend import backend_of
 from mini_repr.losses.pairs.siglip import pair_sums
+from mini_repr.pages.rows import rows_of
 
 
 def ring_siglip(a, b, *, world, log_scale, bias, per_row="sum", normalize=True, reduction="mean", tile=None):
@@ -21,8 +22,7 @@ def ring_siglip(a, b, *, world, log_scale, bias, per_row="sum", normalize=True, 
         a, b: (n, D) tensors or arrays, the own rows; the rows of rank r are rows r * n to (r + 1) * n of the batch.
         world: ``World`` of the ranks. The rest: as ``siglip``; no reduction "none".
     """
-    as_unit = unit_rows.on_arrays if normalize else lambda rows: (rows, lambda g: g)
-    (u, to_a), (v, to_b) = (as_unit(value_of(x)) for x in (a, b))
+    (u, to_a), (v, to_b) = (rows_of(value_of(x), normalize) for x in (a, b))
     xp, size = backend_of(u).xp, len(u) * world.size
     scale, shift = math.exp(float(value_of(log_scale))), float(value_of(bias))
     weight = (1 / size if per_row == "mean" else 1) * (1 / size if reduction == "mean" else 1)

@@ -7,8 +7,9 @@ ranks.
 
 import numpy as np
 
-from mini_repr.autograd import record, unit_rows, value_of
+from mini_repr.autograd import record, value_of
 from mini_repr.backend import backend_of
+from mini_repr.pages.rows import rows_of
 from mini_repr.training.distributed.ring_infonce import among
 
 
@@ -43,8 +44,7 @@ def ring_supcon(
     anchors = int(of_class[of_class > 1].sum())
     if not anchors:
         raise ValueError(f"supcon: labels: got {len(everyone)} different ones, expected two that are equal")
-    as_unit = unit_rows.on_arrays if normalize else lambda rows: (rows, lambda g: g)
-    u, to_z = as_unit(value_of(z))
+    u, to_z = rows_of(value_of(z), normalize)
     t = float(value_of(temperature))
     scale, positives = 1 / t, backend.asarray((of_class[kind] - 1).astype(u.dtype))
     kind, has_any = backend.asarray(kind), positives > 0

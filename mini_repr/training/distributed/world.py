@@ -99,7 +99,8 @@ class World(Alone):
         if name.partition(":")[0] == "gpu":
             if ":" in name and here.size > 1:
                 raise DeviceError(f"device {name}: one GPU for {here.size} ranks; expected gpu, one for each rank")
-            backend = get_backend(name) if ":" in name else _own_gpu(here)
+            with self._waiting("the devices of all ranks"):
+                backend = get_backend(name) if ":" in name else _own_gpu(here)
             self._staged = not self._reads_devices
             return backend
         return get_backend(name)
