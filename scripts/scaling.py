@@ -48,12 +48,14 @@ def timed(work, repetitions=5):
 
 def measure(rows, width):
     """One rank's part, on a core of its own, with ``rows`` pairs: the first rank prints what it measured as JSON."""
+    from mini_repr.autograd import Tensor
     from mini_repr.backend import CPU
     from mini_repr.data import Dataset, ImageSet
+    from mini_repr.losses.pairs.infonce import infonce
     from mini_repr.methods import Batch
     from mini_repr.training import config
     from mini_repr.training.distributed import joined
-    from mini_repr.training.distributed.ring_infonce import ring_infonce
+    from mini_repr.training.distributed.over_ranks import form_over_ranks
     from mini_repr.training.run import Run
     from mini_repr.training.step import forward_backward
 
@@ -90,10 +92,10 @@ def measure(rows, width):
         a, b = np.random.default_rng(1).standard_normal((2, RING_ROWS, DIMENSIONS), dtype=np.float32)
         small, large = np.zeros(1, np.float32), np.zeros(2**22, np.float32)
 
-        def ring():
-            from mini_repr.autograd import Tensor
+        ring_infonce = form_over_ranks(infonce, world)
 
-            ring_infonce(Tensor(a, requires_grad=True), Tensor(b, requires_grad=True), world=world).backward()
+        def ring():
+            ring_infonce(Tensor(a, requires_grad=True), Tensor(b, requires_grad=True)).backward()
 
         numbers = {
             "ranks": world.size,

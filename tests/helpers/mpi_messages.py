@@ -9,8 +9,8 @@ from mini_repr.autograd import Tensor
 from mini_repr.backend import CPU
 from mini_repr.pages.registry import all_losses
 from mini_repr.training.distributed import joined
-from mini_repr.training.distributed.ring_infonce import ring_infonce
-from mini_repr.training.distributed.sharding import OVER_RANKS, gather_rows
+from mini_repr.training.distributed.over_ranks import OVER_RANKS, form_over_ranks
+from mini_repr.training.distributed.sharding import gather_rows
 
 INFONCE = all_losses()["infonce"]
 # Where learned scalars stand.
@@ -28,6 +28,14 @@ FORMS = [
     ("supcon", {"mean_over": "rows", "base_temperature": 0.07}),
     ("supcon", {"base_temperature": 1.0, "normalize": False}),
     ("supcon", {"reduction": "sum"}),
+    ("align_uniform", {}),
+    ("align_uniform", {"alpha": 1.0, "t": 0.5, "normalize": False, "uniformity_weight": 3.0}),
+    ("uniformity", {}),
+    ("uniformity", {"self_pairs": True, "normalize": False}),
+    ("vicreg", {}),
+    ("vicreg", {"invariance": "rows", "variance_views": "mean", "unbiased": False, "target_std": 1.2}),
+    ("wmse", {}),
+    ("wmse", {"normalize": False, "eps": 0.1, "reduction": "sum"}),
     ("barlow_twins", {}),
     ("barlow_twins", {"unbiased": True, "redundancy_weight": 0.1, "scale_loss": 0.5}),
 ]
@@ -71,10 +79,11 @@ def check_near(world):
 
 def check_over_ranks(world, backend, name, settings):
     """Value and gradients of a loss over ranks against its page on all rows; ragged tiles, learned scalars."""
-    page, form = all_losses()[name], OVER_RANKS[name][0]
+    page = all_losses()[name]
     rng = np.random.default_rng(0)
     count = 5 * world.size
-    names, labels = (("z",), {"labels": np.arange(count) % 4}) if page.compares == "labels" else (("a", "b"), {})
+    names = page.required[:2] if page.compares == "pairs" else page.required[:1]
+    labels = {"labels": np.arange(count) % 4} if page.compares == "labels" else {}
     arrays = {n: rng.standard_normal((count, 4)) for n in names}
     learned = {p.name: START[p.name] for p in page.settings if p.annotation.differentiable}
     tile = {"tile": 3} if "tile" in page.parameters else {}
@@ -84,7 +93,7 @@ def check_over_ranks(world, backend, name, settings):
     tensors = {n: Tensor(backend.asarray(x[own]), requires_grad=True) for n, x in arrays.items()}
     tensors |= {n: Tensor(backend.asarray(np.array(x)), requires_grad=True) for n, x in learned.items()}
     labels = {n: x[own] for n, x in labels.items()}
-    total = form(**tensors, **labels, world=world, **settings, **tile)
+    total = form_over_ranks(page, world)(**tensors, **labels, **settings, **tile)
     (total * 2).backward()
     np.testing.assert_allclose(backend.to_numpy(total.data), expected, rtol=1e-13)
     for n, tensor in tensors.items():
@@ -100,7 +109,7 @@ def check_one_row_a_rank(world):
         expected, gradients = INFONCE.value_and_grad(a, b, **settings)
         own = slice(world.rank, world.rank + 1)
         ta, tb = Tensor(a[own], requires_grad=True), Tensor(b[own], requires_grad=True)
-        total = ring_infonce(ta, tb, world=world, **settings)
+        total = form_over_ranks(INFONCE, world)(ta, tb, **settings)
         total.backward()
         np.testing.assert_allclose(total.data, expected, rtol=1e-14)
         np.testing.assert_allclose(ta.grad, gradients["a"][own], rtol=0, atol=1e-14)
@@ -113,6 +122,7 @@ def check_gather_rows(world, backend):
 
 
 with joined() as world:
+    assert {name for name, _ in FORMS} == OVER_RANKS.keys()
     assert world.from_first(f"said by {world.rank}") == "said by 0"
     check_near(world)
     check_one_row_a_rank(world)
