@@ -39,6 +39,7 @@ CASES = {
     "supcon with losses of views": {"loss": {"name": "supcon"}, "add": {"vicreg": 0.1, "uniformity": 0.5}},
     "align_uniform": {"loss": {"name": "align_uniform"}},
     "uniformity": {"loss": {"name": "uniformity"}},
+    "circle": {"loss": {"name": "circle", "scale": 8.0}},
     "wmse": {"loss": {"name": "wmse", "eps": 0.1}, "optimizer": {"lr": 0.01}},
     "wmse of sub-batches": {"loss": {"name": "wmse", "size": 12, "eps": 0.1}, "optimizer": {"lr": 0.01}},
     "infonce, batch norm": {"encoder": MLP, "heads": {"batch_norm": True}},

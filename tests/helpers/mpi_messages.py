@@ -32,6 +32,10 @@ FORMS = [
     ("align_uniform", {"alpha": 1.0, "t": 0.5, "normalize": False, "uniformity_weight": 3.0}),
     ("uniformity", {}),
     ("uniformity", {"self_pairs": True, "normalize": False}),
+    ("circle", {}),
+    ("circle", {"margin": 0.25, "scale": 8.0, "reduction": "sum", "normalize": False}),
+    ("circle", {"over": "batch", "scale": 8.0}),
+    ("circle", {"over": "batch", "weighted": False, "scale": 8.0, "reduction": "sum"}),
     ("vicreg", {}),
     ("vicreg", {"invariance": "rows", "variance_views": "mean", "unbiased": False, "target_std": 1.2}),
     ("wmse", {}),
@@ -83,7 +87,8 @@ def check_over_ranks(world, backend, name, settings):
     rng = np.random.default_rng(0)
     count = 5 * world.size
     names = page.required[:2] if page.compares == "pairs" else page.required[:1]
-    labels = {"labels": np.arange(count) % 4} if page.compares == "labels" else {}
+    # Some classes are on one rank alone, and one has a single row.
+    labels = {"labels": np.arange(count) * 7 % count // 3} if page.compares == "labels" else {}
     arrays = {n: rng.standard_normal((count, 4)) for n in names}
     learned = {p.name: START[p.name] for p in page.settings if p.annotation.differentiable}
     tile = {"tile": 3} if "tile" in page.parameters else {}

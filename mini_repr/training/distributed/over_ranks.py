@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from mini_repr.training.distributed.barlow_twins_over_ranks import barlow_twins_over_ranks
+from mini_repr.training.distributed.ring_circle import ring_circle
 from mini_repr.training.distributed.ring_infonce import ring_infonce
 from mini_repr.training.distributed.ring_siglip import ring_siglip
 from mini_repr.training.distributed.ring_supcon import ring_supcon
@@ -30,6 +31,7 @@ class OverRanks(NamedTuple):
 OVER_RANKS = {
     "align_uniform": OverRanks(ring_align_uniform),
     "barlow_twins": OverRanks(barlow_twins_over_ranks, excludes={"eps": 0}),
+    "circle": OverRanks(ring_circle),
     "infonce": OverRanks(ring_infonce, excludes={"negatives": "queue"}),
     "siglip": OverRanks(ring_siglip),
     "supcon": OverRanks(ring_supcon, needs={"form": "out"}),

@@ -68,6 +68,15 @@ def _share(xp, part, whole, g):
     return g * xp.exp(part - xp.where(whole > -xp.inf, whole, 0))
 
 
+def softmax_over_ranks(world, values):
+    """Softmax and log-sum-exp of the numbers (n,) of all ranks, finite ones among them: the own (n,), and 0-d."""
+    xp = backend_of(values).xp
+    top = world.gather(values.max()[None]).max()
+    shares = xp.exp(values - top)
+    total = world.sum(shares.sum()[None])[0]
+    return shares / total, top + xp.log(total)
+
+
 def between(world, x, y, scale, columns, skip_partner, tile):
     """Log-sum-exps of the own rows of x over all ranks' y, and (``columns``) of the own y over all x: see ``combine``.
 

@@ -10,7 +10,7 @@ from mini_repr.autograd import record, value_of
 from mini_repr.backend import backend_of
 from mini_repr.pages.rows import rows_of
 from mini_repr.training.distributed.columns import centred
-from mini_repr.training.distributed.ring import between
+from mini_repr.training.distributed.ring import between, softmax_over_ranks
 
 
 def ring_uniformity(z, *, world, t, self_pairs, normalize, tile):
@@ -73,18 +73,16 @@ def _potential(world, x, t, self_pairs, tile):
     (over, _), back = between(world, p, q, 1.0, columns=False, skip_partner=True, tile=tile)
     if self_pairs:
         over = xp.logaddexp(over, 0)
-    tops = world.gather(over.max()[None])
-    top = tops.max()
-    total = world.sum(xp.exp(over - top).sum()[None])[0]
+    shares, total = softmax_over_ranks(world, over)
     pairs = count**2 if self_pairs else count * (count - 1)
 
     def backward(g):
-        share = xp.exp(over - top) * (g / total)
-        if self_pairs:  # a row's own pair does not move it
-            share = share * -xp.expm1(-over)
-        g_p, g_q, _ = back((share, None))
+        g_over = g * shares
+        if self_pairs:  # of which the row's own pair has e^-over
+            g_over *= -xp.expm1(-over)
+        g_p, g_q, _ = back((g_over, None))
         d = x.shape[1]
         g_squares = g_q[:, d + 1] - t * g_p[:, d]
         return 2 * t * g_p[:, :d] + g_q[:, :d] + 2 * g_squares[:, None] * x
 
-    return top + xp.log(total) - math.log(pairs), backward
+    return total - math.log(pairs), backward
