@@ -15,6 +15,8 @@ from mini_repr.training.distributed.sharding import gather_rows
 INFONCE = all_losses()["infonce"]
 # Where learned scalars stand.
 START = {"temperature": 0.3, "log_scale": 1.0, "bias": -0.5}
+# Averages of past batches.
+STATE = ("covariance", "covariance_a", "covariance_b", "mean_a", "mean_b")
 FORMS = [
     ("infonce", {}),
     ("infonce", {"symmetric": False}),
@@ -36,6 +38,10 @@ FORMS = [
     ("circle", {"margin": 0.25, "scale": 8.0, "reduction": "sum", "normalize": False}),
     ("circle", {"over": "batch", "scale": 8.0}),
     ("circle", {"over": "batch", "weighted": False, "scale": 8.0, "reduction": "sum"}),
+    ("corinfomax", {}),
+    ("corinfomax", {"normalize": True, "decay": 0.3, "mean_decay": 0.6, "eps": 0.1}),
+    ("tico", {}),
+    ("tico", {"through_covariance": True, "offset": 1.0, "reduction": "sum", "decay": 0.3}),
     ("vicreg", {}),
     ("vicreg", {"invariance": "rows", "variance_views": "mean", "unbiased": False, "target_std": 1.2}),
     ("wmse", {}),
@@ -87,17 +93,18 @@ def check_over_ranks(world, backend, name, settings):
     rng = np.random.default_rng(0)
     count = 5 * world.size
     names = page.required[:2] if page.compares == "pairs" else page.required[:1]
-    # Some classes are on one rank alone, and one has a single row.
+    # Some classes are on one rank alone.
     labels = {"labels": np.arange(count) * 7 % count // 3} if page.compares == "labels" else {}
     arrays = {n: rng.standard_normal((count, 4)) for n in names}
     learned = {p.name: START[p.name] for p in page.settings if p.annotation.differentiable}
+    state = {p.name: rng.random((4,) * len(p.annotation.letters)) for p in page.arrays if p.name in STATE}
     tile = {"tile": 3} if "tile" in page.parameters else {}
-    expected, gradients = page.value_and_grad(**arrays, **labels, **learned, **settings)
+    expected, gradients = page.value_and_grad(**arrays, **labels, **state, **learned, **settings)
 
     own = slice(world.rank * 5, (world.rank + 1) * 5)
     tensors = {n: Tensor(backend.asarray(x[own]), requires_grad=True) for n, x in arrays.items()}
     tensors |= {n: Tensor(backend.asarray(np.array(x)), requires_grad=True) for n, x in learned.items()}
-    labels = {n: x[own] for n, x in labels.items()}
+    labels = {n: x[own] for n, x in labels.items()} | {n: backend.asarray(x) for n, x in state.items()}
     total = form_over_ranks(page, world)(**tensors, **labels, **settings, **tile)
     (total * 2).backward()
     np.testing.assert_allclose(backend.to_numpy(total.data), expected, rtol=1e-13)

@@ -6,11 +6,13 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from mini_repr.training.distributed.barlow_twins_over_ranks import barlow_twins_over_ranks
+from mini_repr.training.distributed.corinfomax_over_ranks import corinfomax_over_ranks
 from mini_repr.training.distributed.ring_circle import ring_circle
 from mini_repr.training.distributed.ring_infonce import ring_infonce
 from mini_repr.training.distributed.ring_siglip import ring_siglip
 from mini_repr.training.distributed.ring_supcon import ring_supcon
 from mini_repr.training.distributed.ring_uniformity import ring_align_uniform, ring_uniformity
+from mini_repr.training.distributed.tico_over_ranks import tico_over_ranks
 from mini_repr.training.distributed.vicreg_over_ranks import vicreg_over_ranks
 from mini_repr.training.distributed.wmse_over_ranks import wmse_over_ranks
 
@@ -32,9 +34,11 @@ OVER_RANKS = {
     "align_uniform": OverRanks(ring_align_uniform),
     "barlow_twins": OverRanks(barlow_twins_over_ranks, excludes={"eps": 0}),
     "circle": OverRanks(ring_circle),
+    "corinfomax": OverRanks(corinfomax_over_ranks),
     "infonce": OverRanks(ring_infonce, excludes={"negatives": "queue"}),
     "siglip": OverRanks(ring_siglip),
     "supcon": OverRanks(ring_supcon, needs={"form": "out"}),
+    "tico": OverRanks(tico_over_ranks, needs={"centre": False}),
     "uniformity": OverRanks(ring_uniformity),
     "vicreg": OverRanks(vicreg_over_ranks),
     "wmse": OverRanks(wmse_over_ranks, needs={"size": None}),

@@ -37,6 +37,9 @@ class BatchSharding:
         self._parts = max(1, groups // world.size)  # groups on this rank
         apart = self._near.size > 1 and not method.parts_batch
         self._gathers = not apart or _gathers(method.objective)
+        if not self._gathers:
+            for state in method.loss_states:
+                state.share(self._near)
         self._norms = [m for m in method.named_modules().values() if isinstance(m, BatchNorm)]
         self._drops = any(isinstance(m, Dropout) and m.rate > 0 for m in method.named_modules().values())
 
