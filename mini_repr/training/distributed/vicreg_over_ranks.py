@@ -1,7 +1,7 @@
 """VICReg over the rows of all ranks: no row travels, only sums over columns and the D x D covariance of each view.
 
 The invariance term is of the own rows; a view's variances and covariances are added up over ranks, and every rank has
-what its own rows need: dx = x̄ (dC + dCᵀ), whose mean row is 0. Bardes et al. 2022, arXiv 2105.04906.
+what its own rows need: dx = x̄ (dC + dCᵀ), whose mean row is 0. Bardes et al. 2021, arXiv 2105.04906.
 """
 
 from mini_repr.autograd import record, value_of

@@ -1,7 +1,7 @@
 """W-MSE over the rows of all ranks: no row travels, only sums over columns and the D x D covariance of each view.
 
 Every rank factors the same covariance and whitens its own rows; back, the products of rows and their gradients are
-added up likewise. Ermolov et al. 2021, arXiv 2007.06346.
+added up likewise. Ermolov et al. 2020, arXiv 2007.06346.
 """
 
 from mini_repr.autograd import record, value_of
