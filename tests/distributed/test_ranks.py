@@ -43,6 +43,8 @@ CASES = {
     "corinfomax": {"loss": {"name": "corinfomax", "decay": 0.5}, "optimizer": {"lr": 1e-3}},
     "tico": {"loss": {"name": "tico"}},
     "tico of centred rows": {"loss": {"name": "tico", "centre": True}},
+    "triplet of the hardest": {"loss": {"name": "triplet", "mining": "hard"}},
+    "triplet": {"loss": {"name": "triplet"}},
     "wmse": {"loss": {"name": "wmse", "eps": 0.1}, "optimizer": {"lr": 0.01}},
     "wmse of sub-batches": {"loss": {"name": "wmse", "size": 12, "eps": 0.1}, "optimizer": {"lr": 0.01}},
     "infonce, batch norm": {"encoder": MLP, "heads": {"batch_norm": True}},

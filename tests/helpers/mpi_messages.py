@@ -42,6 +42,9 @@ FORMS = [
     ("corinfomax", {"normalize": True, "decay": 0.3, "mean_decay": 0.6, "eps": 0.1}),
     ("tico", {}),
     ("tico", {"through_covariance": True, "offset": 1.0, "reduction": "sum", "decay": 0.3}),
+    ("triplet", {"mining": "hard"}),
+    ("triplet", {"mining": "hard", "distance": "euclidean", "penalty": "softplus", "reduction": "sum"}),
+    ("triplet", {"mining": "hard", "margin": 1.0, "normalize": False, "reduction": "mean_active"}),
     ("vicreg", {}),
     ("vicreg", {"invariance": "rows", "variance_views": "mean", "unbiased": False, "target_std": 1.2}),
     ("wmse", {}),
@@ -127,6 +130,20 @@ def check_one_row_a_rank(world):
         np.testing.assert_allclose(ta.grad, gradients["a"][own], rtol=0, atol=1e-14)
 
 
+def check_equally_far_rows(world):
+    """Of equally hard rows on several ranks the first in the batch counts, as on one rank."""
+    page, settings = all_losses()["triplet"], {"mining": "hard", "normalize": False, "margin": 3.0}
+    corners = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])  # of mean 0: no rounding tells equal distances apart
+    rows, labels = np.tile(corners, (world.size, 1)), np.arange(4 * world.size) % 2
+    expected, gradients = page.value_and_grad(rows, labels, **settings)
+    own = slice(4 * world.rank, 4 * world.rank + 4)
+    z = Tensor(rows[own], requires_grad=True)
+    total = form_over_ranks(page, world)(z, labels[own], **settings)
+    total.backward()
+    np.testing.assert_allclose(total.data, expected, rtol=1e-14)
+    np.testing.assert_allclose(z.grad, gradients["z"][own], rtol=0, atol=1e-14)
+
+
 def check_gather_rows(world, backend):
     z = Tensor(backend.asarray(np.full((2, 3), world.rank + 1.0)), requires_grad=True)
     (gather_rows(z, world=world) ** 2).sum().backward()
@@ -138,6 +155,7 @@ with joined() as world:
     assert world.from_first(f"said by {world.rank}") == "said by 0"
     check_near(world)
     check_one_row_a_rank(world)
+    check_equally_far_rows(world)
     for backend in (CPU, DOUBLE):
         check_messages(world, backend)
         check_gather_rows(world, backend)

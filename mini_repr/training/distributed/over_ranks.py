@@ -11,6 +11,7 @@ from mini_repr.training.distributed.ring_circle import ring_circle
 from mini_repr.training.distributed.ring_infonce import ring_infonce
 from mini_repr.training.distributed.ring_siglip import ring_siglip
 from mini_repr.training.distributed.ring_supcon import ring_supcon
+from mini_repr.training.distributed.ring_triplet import ring_triplet
 from mini_repr.training.distributed.ring_uniformity import ring_align_uniform, ring_uniformity
 from mini_repr.training.distributed.tico_over_ranks import tico_over_ranks
 from mini_repr.training.distributed.vicreg_over_ranks import vicreg_over_ranks
@@ -39,6 +40,7 @@ OVER_RANKS = {
     "siglip": OverRanks(ring_siglip),
     "supcon": OverRanks(ring_supcon, needs={"form": "out"}),
     "tico": OverRanks(tico_over_ranks, needs={"centre": False}),
+    "triplet": OverRanks(ring_triplet, needs={"mining": "hard"}),
     "uniformity": OverRanks(ring_uniformity),
     "vicreg": OverRanks(vicreg_over_ranks),
     "wmse": OverRanks(wmse_over_ranks, needs={"size": None}),
