@@ -76,6 +76,11 @@ CASES = {
         "encoder": {"name": "tiles", "features": 8, "hidden": 16},
         "method": {"name": "jigsaw", "views": ""},
     },
+    "patches apart": {
+        "loss": {"name": "patch_discrimination"},
+        "method": {"name": "latent_mim", "gap": 2},
+        "optimizer": {"lr": 0.01},
+    },
     "neighbours": {
         "loss": {"name": "barlow_twins"},
         "encoder": {"name": "linear", "width": 8},
@@ -111,6 +116,13 @@ TEXTS = {
         "data": {"name": "clicks", "count": 240},
         "encoder": {"name": "fields", "dimensions": 4, "numbers": "equal_frequency"},
         "method": {"name": "click_through", "cross_layers": 2, "hidden": 8},
+        "optimizer": {"lr": 0.01},
+    },
+    "clicks, sampled columns": {
+        "loss": {"name": "cross_entropy"},
+        "data": {"name": "clicks", "count": 240},
+        "encoder": {"name": "fields", "dimensions": 4},
+        "method": {"name": "click_through", "sampled_columns": True, "hidden": 8},
         "optimizer": {"lr": 0.01},
     },
     "topics of documents": {
@@ -158,7 +170,7 @@ def settings_of(case):
         return config.merge({name: SMALL[name] for name in ("optimizer", "train")}, case)
     if "encoder" in case:
         base["encoder"] = {}
-    if case.get("loss", {}).get("name") in ("masked_regression", "cross_entropy"):
+    if case.get("loss", {}).get("name") in ("masked_regression", "cross_entropy", "patch_discrimination"):
         del base["heads"]
     return config.merge(base, case)
 
