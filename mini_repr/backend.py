@@ -12,23 +12,20 @@ import math
 import os
 import platform
 import sys
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from pathlib import Path
-from threading import Lock
+from queue import SimpleQueue
+from threading import Lock, Thread
 
 import numpy as np
 
 from mini_repr.fused import by_rows, sum_of_squares
 
-# Elementwise kernels run on blocks of rows of about this many bytes: small enough that a kernel of several passes
-# finds its operands in the second-level cache, large enough that the cost of a call does not show.
-BLOCK_BYTES = 256 * 1024
-# Blocks of rows that go through matrix products and elementwise passes in turn: larger, for the products' sake.
-PRODUCT_BYTES = 512 * 1024
-# Below this size one call on one thread is faster than handing blocks to a pool.
-SERIAL_BYTES = 1024 * 1024
+# Blocks of rows that go through several passes in turn have about this many bytes: small enough that a pass finds in
+# the second-level cache what the one before left there, large enough that the cost of a call, and threads that wait for
+# each other at the interpreter's lock, do not show. As little work as one block is done by the thread that asks.
+BLOCK_BYTES = 1024 * 1024
 # Characters of dtypes that CUDA kernels take.
 _SINGLE, _DOUBLE, _COUNTS = {"f"}, {"d"}, {"?", "l", "q"}
 
@@ -148,10 +145,20 @@ class NumpyBackend:
 
     def fused_each(self, kernel, table):
         """Run a ``Fused`` formula of elements on every (numbers, arrays) of a list."""
+        pieces = []
         for numbers, arrays in table:
-            # An array without axes is viewed with the one row that row_blocks asks for.
-            rows = (x.reshape(1) if x.ndim == 0 else x for x in arrays)
-            self.row_blocks(partial(kernel.form, self, *numbers), *rows)
+            rows = [x.reshape(1) if x.ndim == 0 else x for x in arrays]  # so that there is an axis to cut
+            pieces += [(numbers, [x[block] for x in rows]) for block in _cache_blocks(rows)]
+
+        def run(share):
+            for numbers, arrays in share:
+                kernel.form(self, *numbers, *arrays)
+
+        # One handing over to the threads for all: a network has many small parameters.
+        if sum(x.nbytes for _, arrays in table for x in arrays) <= BLOCK_BYTES:
+            run(pieces)
+        else:
+            self.map_shares(run, pieces)
 
     def sum_of_squares(self, arrays):
         """The sum of the squares of all elements of some arrays, a float64 array without axes."""
@@ -171,28 +178,24 @@ class NumpyBackend:
         ``kernel`` writes into its blocks in place and each row must be independent of the others. All arrays share the
         length of their first axis. NumPy releases the interpreter lock inside its kernels, so threads run in parallel.
         """
-        rows = arrays[0].shape[0]
-        row_bytes = max(sum(array.nbytes for array in arrays) // max(rows, 1), 1)
-        if rows * row_bytes <= SERIAL_BYTES:
+        if sum(array.nbytes for array in arrays) <= BLOCK_BYTES:
             kernel(*arrays)
             return
-        step = max(1, BLOCK_BYTES // row_bytes)
 
         def run(blocks):
             for block in blocks:
                 kernel(*(array[block] for array in arrays))
 
-        self.map_shares(run, blocks_of(rows, step))
+        self.map_shares(run, _cache_blocks(arrays))
 
     def product_blocks(self, rows, row_bytes=None):
-        """Slices of ``range(rows)`` for work with matrix products.
+        """Slices of ``range(rows)`` for work with matrix products; an empty one where there are no rows.
 
         ``row_bytes``: of the widest array, per row, for a block to stay in the cache between products and elementwise
         passes; None for products alone: one block a core.
         """
-        if row_bytes is None:
-            return blocks_of(rows, max(1, -(-rows // _pool()[1])))
-        return blocks_of(rows, max(1, PRODUCT_BYTES // row_bytes))
+        step = -(-rows // _pool()[1]) if row_bytes is None else BLOCK_BYTES // row_bytes
+        return blocks_of(rows, max(1, step)) or [slice(0, 0)]
 
     def map_shares(self, function, blocks):
         """``[function(share), ...]``: every core works through a contiguous share of ``blocks``, a list.
@@ -201,16 +204,23 @@ class NumpyBackend:
         next. Within a share products run on that one core. What shares sum up, each returns as its own part; there are
         as many parts as cores (or blocks), so that the caller's sum has the same order, and bits, in every run.
         """
-        pool, workers = _pool()
+        tasks, workers = _pool()
         workers = max(1, min(workers, len(blocks)))
         shares = [blocks[i * len(blocks) // workers : (i + 1) * len(blocks) // workers] for i in range(workers)]
+        done, others = SimpleQueue(), {}
         with single_threaded_products:
-            others = [pool.submit(function, share) for share in shares[1:]]
+            for place, share in enumerate(shares[1:], 1):
+                tasks.put((function, share, place, done))
             try:
                 first = function(shares[0])
             finally:
-                wait(others)  # also when the first fails: nobody may write on after this call
-            return [first, *(other.result() for other in others)]
+                while len(others) < workers - 1:  # also when the first fails: nobody may write on after this call
+                    place, found, error = done.get()
+                    others[place] = found, error
+        for _, error in others.values():
+            if error is not None:
+                raise error
+        return [first, *(others[place][0] for place in sorted(others))]
 
 
 class CupyBackend(NumpyBackend):
@@ -374,6 +384,13 @@ class CupyBackend(NumpyBackend):
 def blocks_of(rows, step):
     """Slices of ``step`` rows that cover ``range(rows)``."""
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+
+def _cache_blocks(arrays):
+    """Slices of the first axis, which the arrays share, whose rows of all arrays fit the cache together."""
+    rows = len(arrays[0])
+    row_bytes = max(sum(array.nbytes for array in arrays) // max(rows, 1), 1)
+    return blocks_of(rows, max(1, BLOCK_BYTES // row_bytes))
 
 
 CPU = NumpyBackend()
@@ -642,13 +659,32 @@ def _adds_rows(target, index, values):
 
 @cache
 def _pool():
-    """(the threads that work through blocks, how many): one a core, or ``MINI_REPR_THREADS`` of the environment."""
+    """(the queue of threads that work through blocks, how many): one a core, or as ``MINI_REPR_THREADS`` says.
+
+    Not the standard library's pool of threads, which takes 0.1 ms to hand a share over and back: twice as long, and a
+    training step does so some twenty times.
+    """
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if chosen := os.environ.get("MINI_REPR_THREADS"):
         if not chosen.isdecimal() or int(chosen) == 0:
             raise ValueError(f"MINI_REPR_THREADS: got {chosen!r}, expected a whole number from 1 on")
         workers = int(chosen)
-    return ThreadPoolExecutor(workers, thread_name_prefix="row_blocks"), workers
+    tasks = SimpleQueue()
+    for _ in range(workers):
+        Thread(target=_work, args=(tasks,), name="row_blocks", daemon=True).start()
+    return tasks, workers
+
+
+def _work(tasks):
+    """Do what comes from the queue, for good."""
+    while True:
+        function, share, place, done = tasks.get()
+        try:
+            found, error = function(share), None
+        except BaseException as raised:  # whoever asked raises it
+            found, error = None, raised
+        done.put((place, found, error))
+        del function, share, found, error, done  # an idle thread keeps no arrays
 
 
 class SingleThreadedProducts:

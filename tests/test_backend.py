@@ -16,7 +16,6 @@ from mini_repr import backend
 from mini_repr.backend import (
     BLOCK_BYTES,
     CPU,
-    SERIAL_BYTES,
     CupyBackend,
     DeviceError,
     backend_of,
@@ -159,8 +158,8 @@ SHAPES = [
     (100_003, 3),
     (2_000_001,),
     (999, 37, 11),
-    (SERIAL_BYTES // 8, 1),
-    (SERIAL_BYTES // 8 + 1, 1),
+    (BLOCK_BYTES // 8, 1),
+    (BLOCK_BYTES // 8 + 1, 1),
     (64, BLOCK_BYTES // 8),
 ]
 

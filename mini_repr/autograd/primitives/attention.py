@@ -201,8 +201,8 @@ def thirds(packed):
 
 
 def parts_of(qkv):
-    """Queries, keys and values (B, heads, N, D/heads), views of (B, N, 3, heads, D/heads)."""
-    return (qkv[:, :, part].swapaxes(1, 2) for part in range(3))
+    """Queries, keys and values (B, heads, N, D/heads), views of (B, N, 3, heads, D/heads), or of one for all three."""
+    return (qkv[:, :, part % qkv.shape[2]].swapaxes(1, 2) for part in range(3))
 
 
 def heads_of(x, heads):

@@ -1,5 +1,7 @@
 """Fused normalisations: one pass forward, one pass back."""
 
+from itertools import chain
+
 from mini_repr.autograd.primitive import primitive
 from mini_repr.backend import backend_of
 from mini_repr.fused import by_rows
@@ -122,15 +124,20 @@ def layer_norm(x, gain, bias, /, eps=1e-5):
     backend.row_blocks(forward, rows, normal, rstd, output)
 
     def backward(g):
-        g_rows = g.reshape(-1, width)
-        g_x, product = xp.empty_like(normal), xp.empty_like(normal)
+        g_rows, g_x = g.reshape(-1, width), xp.empty_like(normal)
 
-        def kernel(g_rows, normal, rstd, g_x, product):
-            xp.multiply(g_rows, normal, out=product)
-            normalise_back_into(backend, normal, rstd, None, g_rows * gain, g_x)
+        def walk(share):
+            sums = []
+            for block in share:
+                of_gain = g_rows[block] * normal[block]
+                sums.append((backend.column_sums(of_gain), backend.column_sums(g_rows[block])))
+                g_normal = xp.multiply(g_rows[block], gain, out=of_gain)
+                normalise_back_into(backend, normal[block], rstd[block], None, g_normal, g_x[block])
+            return sums
 
-        backend.row_blocks(kernel, g_rows, normal, rstd, g_x, product)
-        return g_x.reshape(x.shape), backend.column_sums(product), backend.column_sums(g_rows)
+        shares = backend.map_shares(walk, backend.product_blocks(len(rows), 4 * width * x.dtype.itemsize))
+        g_gain, g_bias = (sum(sums[1:], sums[0]) for sums in zip(*chain(*shares), strict=True))
+        return g_x.reshape(x.shape), g_gain, g_bias
 
     return output.reshape(x.shape), backward
 
