@@ -81,7 +81,7 @@ def unit_rows_into(backend, x, eps, unit, factor, small):
 def unit_rows_back_into(backend, g, unit, factor, small, gradient):
     """Fill ``gradient`` with (g - u (u·g)) factor, without the second term for small rows."""
     xp = backend.xp
-    along = xp.where(small, 0, (g * unit).sum(axis=-1, keepdims=True))
+    along = xp.where(small, 0, backend.row_dots(g, unit))
     xp.multiply(g - unit * along, factor, out=gradient)
 
 
@@ -89,7 +89,7 @@ def _squared(x, backend):
     """(x / size, its rows' sums of squares (..., 1), size): size is 1 but where squares overflow, or lose digits."""
     xp = backend.xp
     with backend.overflow_to_infinity():
-        squares = (x * x).sum(axis=-1, keepdims=True)
+        squares = backend.row_dots(x, x)
     if x.dtype == object:  # numbers of unbounded range
         return x, squares, 1
     limits = xp.finfo(x.dtype)
@@ -99,7 +99,7 @@ def _squared(x, backend):
     size = xp.abs(x).max(axis=-1, keepdims=True)
     size = xp.where(extreme & (size >= limits.tiny), size, 1).astype(limits.dtype)
     x = x / size
-    return x, (x * x).sum(axis=-1, keepdims=True), size
+    return x, backend.row_dots(x, x), size
 
 
 @primitive
