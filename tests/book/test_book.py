@@ -22,6 +22,12 @@ from mini_repr.book.source import Definition, modules, references, resolve
 from mini_repr.book.tour import STOPS
 
 COMMANDS = {name: main.get_command(None, name) for name in main.list_commands(None)}
+WHOLE = """
+import sys
+from mini_repr.book.build import build
+from mini_repr.cli import main
+build(sys.argv[1], {name: main.get_command(None, name) for name in main.list_commands(None)}, with_pictures=False)
+"""
 
 
 class Page(HTMLParser):
@@ -96,6 +102,14 @@ def test_nothing_is_loaded_from_elsewhere(book, parsed):
 def test_no_page_is_large(book, pictured):
     texts = [*book.values(), *(path.read_text(encoding="utf-8") for path in pictured.rglob("*.html"))]
     assert max(len(text.encode()) for text in texts) <= 200_000
+
+
+def test_every_page_is_the_same_with_sets_in_another_order_elsewhere(book, tmp_path):
+    """Ten seconds: the whole book once more, in a process whose sets, time zone and terminal are others."""
+    elsewhere = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "COLUMNS": "200", "LC_ALL": "C"}
+    subprocess.run([sys.executable, "-c", WHOLE, str(tmp_path)], check=True, env={**os.environ, **elsewhere})
+    again = {str(path.relative_to(tmp_path)): path.read_text("utf-8") for path in tmp_path.rglob("*") if path.is_file()}
+    assert [name for name in book.keys() | again.keys() if book.get(name) != again.get(name)] == []
 
 
 def test_built_by_another_process_it_is_the_same(pictured, tmp_path):
@@ -205,6 +219,13 @@ def test_search_knows_names_aliases_and_variants(book):
 def test_only_what_exists(tmp_path):
     done = CliRunner().invoke(main, ["book", "--out", str(tmp_path / "b"), "--only", "infonse"])
     assert done.exit_code == 2 and "infonce" in done.stderr and not (tmp_path / "b").exists()
+
+
+def test_what_is_no_book_is_left_alone(tmp_path):
+    (tmp_path / "index.html").write_text("mine")
+    done = CliRunner().invoke(main, ["book", "--out", str(tmp_path), "--only", "flops"])
+    assert done.exit_code == 2 and "holds no book" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(tmp_path, monkeypatch):
