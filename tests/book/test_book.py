@@ -18,6 +18,7 @@ pytest.importorskip("math_core", reason="the extra book is not installed")
 from mini_repr.book.build import build
 from mini_repr.book.entries import all_entries
 from mini_repr.book.formulas import formulas
+from mini_repr.book.prose import inline
 from mini_repr.book.source import Definition, modules, references, resolve
 from mini_repr.book.tour import STOPS
 
@@ -159,6 +160,21 @@ def test_wrong_tex_is_an_error(wrong):
 def test_a_formula_is_set_in_place_of_its_text(book):
     assert "sum_i |a_i - b_i|²" not in book["loss/vicreg.html"]
     assert "sum_i |a_i - b_i|" not in book["loss/vicreg.html"]
+
+
+def test_symbols_in_prose_have_their_indices():
+    text = "With u_i = a_i/|a_i|, dz'_ij and s_y² of e^{s_ij/t} in sum_{c in C_i}; x_{t+1}, Σ^{-1/2}."
+    assert inline(text, lambda name: "") == (
+        "With u<sub>i</sub> = a<sub>i</sub>/|a<sub>i</sub>|, dz&#39;<sub>ij</sub> and s<sub>y</sub>² of "
+        "e<sup>s<sub>ij</sub>/t</sup> in sum<sub>c in C<sub>i</sub></sub>; x<sub>t+1</sub>, Σ<sup>-1/2</sup>."
+    )
+    for text in ("mae_st of align_uniform", "s_i.py", "``u_i`` or `x_t`", "e^log_scale", "smooth_l1_loss"):
+        assert "<su" not in inline(text, lambda name: "")
+
+
+def test_no_name_is_taken_for_a_symbol():
+    names = {word for entry in all_entries(COMMANDS) for word in (entry.name, *entry.words)}
+    assert [name for name in names if "<su" in inline(name, lambda name: "")] == []
 
 
 @pytest.mark.parametrize(
