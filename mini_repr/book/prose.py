@@ -19,8 +19,8 @@ OPENINGS = {
 }
 CODE = re.compile(r"``(.+?)``|`([^`\n]+)`")
 ARXIV = re.compile(r"arXiv[ :]+(\d{4}\.\d{4,5})")
-# How texts write symbols outside of code: one letter (of a derivative with its d), or a sum, with an index of one or two
-# signs or in braces, and with a power: u_i, du_i, s_ij², x_{t+1}, e^{s_ij/t}. The text is HTML already.
+# How texts write symbols outside of code: one letter (of a derivative with its d), or a sum, with an index of one or
+# two signs or in braces, and with a power: u_i, du_i, s_ij², x_{t+1}, e^{s_ij/t}. The text is HTML already.
 SYMBOL = re.compile(
     r"(?<![\w.])(sum|mean|max|min|softmax|logsumexp|d?[^\W\d_](?:&\#39;)?)"
     r"(?:_(?P<index>\{[^{}]*\}|[A-Za-z0-9\u0370-\u03ff]{1,2}))?"
