@@ -40,54 +40,67 @@ VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
 
 
 class Work(NamedTuple):
-    """A row: what it is, the goals of its ratios, and the peers that have it, of whom the goals are the first's."""
+    """A row: what it is, the goals of its ratios, and the peers that have it; the goals are about the first."""
 
     what: str
     goal_time: float | None = None
     goal_memory: float | None = None
     peers: tuple = ("torch",)
-    repetitions: int = 7
+    repetitions: int = 5
     pairs: int = PAIRS
+    products: bool = False  # whether its matrix products are also made alone
+
+
+def _step(what, memory=0.7, peers=("torch",)):
+    return Work(what, 0.8, memory, peers, products=True)
 
 
 def _loss(name):
     peers = ("torch", "jax") if name in ("infonce", "supcon", "siglip", "barlow_twins", "vicreg") else ("torch",)
-    return Work(f"{name} value + gradient, B=4096, D=128", 0.25 if name == "infonce" else 0.5, 1.0, peers, 5)
+    goal = 0.25 if name == "infonce" else 0.5
+    return Work(f"{name} value + gradient, B=4096, D=128", goal, 1.0, peers, products=True)
+
+
+def _tiled(name):
+    return Work(f"{name} value + gradient, B=16384, D=128", 0.5, 1.0, repetitions=1, pairs=1)
 
 
 WORK = {
-    "vit": Work("ViT-lite step, 28x28, width 128, depth 4, batch 2x256", 0.8, 0.7, ("torch", "jax")),
-    "mlp": Work("MLP step, 784-512-512-128, batch 2x256", 0.8, 0.7, ("torch", "jax")),
-    "sam": Work("SAM step, two passes of the ViT-lite step, batch 2x128", 0.8, 0.7),
-    "mae": Work("MAE step, 28x28, 3/4 of 49 patches hidden, width 128, depth 4, batch 512", 0.8),
+    "product": Work("product of two matrices, 2048 x 2048: NumPy's", peers=("torch", "jax")),
+    "vit": _step("ViT-lite step, 28x28, width 128, depth 4, batch 2x256", peers=("torch", "jax")),
+    "mlp": _step("MLP step, 784-512-512-128, batch 2x256", peers=("torch", "jax")),
+    "sam": _step("SAM step, two passes of the ViT-lite step, batch 2x128"),
+    "mae": _step("MAE step, 28x28, 3/4 of 49 patches hidden, width 128, depth 4, batch 512", None),
     "full": Work("the same with one patch hidden, alone", peers=(), pairs=1),
-    "crate": Work("CRATE step, as the ViT-lite step", 0.8),
-    "flow": Work("flow matching step, 28x28, width 128, depth 4, batch 256", 0.8),
-    "mlm": Work("masked words step, 64 texts of 64 words, 10 hidden, width 128, depth 4, 8,192 words", 0.8, 0.7),
-    "causal": Work("next word step, likewise", 0.8, 0.7),
-    "two_tower": Work("image-text step, the ViT and a text transformer alike, 256 captions of 16 words", 0.8, 0.7),
+    "crate": _step("CRATE step, as the ViT-lite step", None),
+    "flow": _step("flow matching step, 28x28, width 128, depth 4, batch 256", None),
+    "mlm": _step("masked words step, 64 texts of 64 words, 10 hidden, width 128, depth 4, 8,192 words"),
+    "causal": _step("next word step, likewise"),
+    "two_tower": _step("image-text step, the ViT and a text transformer alike, 256 captions of 16 words"),
     **{name: _loss(name) for name in LOSSES},
-    "matryoshka": Work("infonce of 16, 32, 64 and 128 nested columns, B=4096", 0.25, 1.0, repetitions=5),
-    **{
-        f"{name}_tiled": Work(f"{name} value + gradient, B=16384, D=128", 0.5, 1.0, repetitions=1, pairs=2)
-        for name in TILED
-    },
+    "matryoshka": Work("infonce of 16, 32, 64 and 128 nested columns, B=4096", 0.25, 1.0),
+    **{f"{name}_tiled": _tiled(name) for name in TILED},
     "large": Work("infonce, B=65536, D=256, alone", peers=(), pairs=1),
-    "knn": Work("20 nearest of 10,000 rows, 5,000 queries, D=128, against scikit-learn", 1.0, 1.0, ("sklearn",), 5),
-    "probe": Work("linear probe, 10,000 rows of 10 classes, D=128, against scikit-learn", 1.0, 1.0, ("sklearn",), 5),
+    "knn": Work("kNN, 20 of 10,000 rows, 5,000 queries, D=128, against scikit-learn", 1.0, 1.0, ("sklearn",)),
+    "probe": Work("linear probe, 10,000 rows of 10 classes, D=128, against scikit-learn", 1.0, 1.0, ("sklearn",)),
     "start": Work("command line start / import torch", 0.15),
-    "digits": Work("digits main job, 100 epochs", 0.8),
+    "digits": Work("digits main job, 100 epochs", 0.8, pairs=1),
 }
 
 
-def in_process(side, name):
-    """The seconds and bytes of one side of a row, from a fresh process; None where that side's work does not fit."""
+def in_process(module, *words, given=None):
+    """What a module of the sides prints as JSON in a fresh process that reads ``given`` as JSON."""
     here = str(Path(__file__).resolve().parent)
     path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "bench_sides", side, name, str(WORK[name].repetitions)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words],
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
     if done.returncode:
-        raise SystemExit(f"{side} {name} failed:\n{done.stderr}")
+        raise SystemExit(f"{module} {' '.join(words)} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -95,7 +108,11 @@ def compare(name, pairs=None):
     """The row of a work, as it is stored: see ``mini_repr.book.speed``."""
     work = WORK[name]
     sides = ("ours", *filter(find_spec, work.peers))
-    turns = [{side: in_process(side, name) for side in sides} for _ in range(pairs or work.pairs)]
+    words = name, str(work.repetitions)
+    turns = [
+        {side: in_process("bench_sides", side, *words) for side in sides}  # None where that side's work does not fit
+        for _ in range(pairs or work.pairs)
+    ]
     row = {
         "what": work.what,
         "goal_time": work.goal_time,
@@ -116,6 +133,11 @@ def compare(name, pairs=None):
             row[side]["memory_ratio"] = _short(row["ours"]["mib"] / max(row[side]["mib"], 0.1))
     if "per_pair_over_small" in turns[0]["ours"]:
         row["per_pair_over_small"] = _short(turns[0]["ours"]["per_pair_over_small"])
+    if work.products and "torch" in sides:
+        ours = in_process("bench_sides.products", "ours", name)
+        torch = in_process("bench_sides.products", "torch", given=ours["products"])
+        row["products"] = {"gflop": ours["gflop"], "numpy_seconds": ours["seconds"], "torch_seconds": torch}
+        row["products"] = {key: _short(number) for key, number in row["products"].items()}
     return row
 
 
@@ -161,12 +183,14 @@ def main():
     if arguments.table:
         write_tables()
         return
-    print(*speed.header(), sep="\n")
+    print(*speed.header(speed.COLUMNS), sep="\n")
+    rows = []
     for name in arguments.work or WORK:
-        row = compare(name, arguments.pairs)
-        print(speed.line(row), flush=True)
+        rows.append(compare(name, arguments.pairs))
+        print(speed.line(rows[-1]), flush=True)
         if arguments.record:
-            record(name, row)
+            record(name, rows[-1])
+    print(*speed.products_table(rows), sep="\n")
     if arguments.record:
         write_tables()
 

@@ -12,6 +12,11 @@ COLUMNS = (
     *("work", "ours s", "peer s", "time ratio", "goal", "ours MiB", "peer MiB", "memory ratio", "goal"),
     *("JAX s", "time ratio to JAX"),
 )
+PRODUCT_COLUMNS = (
+    *("work", "GFLOP", "ours s", "its products s", "GFLOP/s", "PyTorch s", "the same products s", "GFLOP/s"),
+    *("all else of ours s", "time ratio", "with PyTorch's products"),
+)
+QUOTED = ("vit", "infonce")
 NAMES = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX", "scikit-learn": "scikit-learn"}
 
 
@@ -19,14 +24,19 @@ def stored():
     """{machine: {name: row}}, both in the order of the tables.
 
     A row has what it is, its goals, the date and the versions of its measurement, and for ``ours`` and each peer
-    seconds and mib; a peer's time_ratio and memory_ratio are ours over its.
+    seconds and mib; a peer's time_ratio and memory_ratio are ours over its. ``products``: GFLOP of our matrix products
+    and the seconds that each library takes for these alone.
     """
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 
-def header():
+def header(columns):
     """The first two lines of a table."""
-    return [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
+    return [_cells(columns), f"|{'---|' * len(columns)}"]
+
+
+def _cells(texts):
+    return f"| {' | '.join(texts)} |"
 
 
 def line(row):
@@ -39,7 +49,7 @@ def line(row):
         *_with_goal(peer.get("memory_ratio"), row["goal_memory"]),
         *(_number(jax.get("seconds"), 3), _number(jax.get("time_ratio"), 2)),
     ]
-    return f"| {' | '.join(cells)} |"
+    return _cells(cells)
 
 
 def _per_pair(row):
@@ -77,9 +87,26 @@ def tables():
             if peer_of(row) and row[f"goal_{kind}"] is not None
         ]
         measured = f"{machine}; {_versions(rows.values())}; measured {_dates(rows.values())}."
-        lines += ["", f"{measured} Of {len(goals)} goals {sum(goals)} are missed.", "", *header()]
-        lines += [line(row) for row in rows.values()]
+        lines += ["", f"{measured} Of {len(goals)} goals {sum(goals)} are missed.", "", *header(COLUMNS)]
+        lines += [*map(line, rows.values()), "", *products_table(rows.values())]
     return [*lines, ""]
+
+
+def products_table(rows):
+    """The lines of a table of what products take, of the rows that have them; [] without any."""
+    lines = []
+    for row in rows:
+        if "products" not in row:
+            continue
+        gflop, ours, torch = (row["products"][key] for key in ("gflop", "numpy_seconds", "torch_seconds"))
+        else_ = row["ours"]["seconds"] - ours
+        cells = [row["what"], _number(gflop, 2)]
+        for whole, part in ((row["ours"]["seconds"], ours), (row["torch"]["seconds"], torch)):
+            cells += [_number(whole, 3), _number(part, 3), _number(gflop / part, 0)]
+        ratio = (else_ + torch) / row["torch"]["seconds"]
+        cells += [_number(else_, 3), _number(row["torch"]["time_ratio"], 2), _number(ratio, 2)]
+        lines.append(_cells(cells))
+    return [*header(PRODUCT_COLUMNS), *lines] if lines else []
 
 
 def _versions(rows):
@@ -97,10 +124,13 @@ def _dates(rows):
 
 def quoted():
     """What the README says, as lines: a step and a loss on the machine that was measured last."""
-    machine, rows = max(stored().items(), key=lambda item: item[1]["vit"]["date"])
+    quotable = {
+        machine: rows for machine, rows in stored().items() if all("torch" in rows.get(name, {}) for name in QUOTED)
+    }
+    machine, rows = max(quotable.items(), key=lambda item: item[1]["vit"]["date"])
     of = {
         name: "{time_ratio:.2f} of the time and {memory_ratio:.2f} of the memory".format(**rows[name]["torch"])
-        for name in ("vit", "infonce")
+        for name in QUOTED
     }
     text = (
         f"* Speed on {machine}: a ViT step takes {of['vit']} that PyTorch takes, InfoNCE of 4,096 pairs with its "

@@ -11,6 +11,13 @@ import jax.numpy as jnp
 from bench_sides import ours
 from bench_sides.common import LABELS, images, rows
 
+
+def product():
+    x, y = map(jnp.asarray, rows(2048, 2048))
+    multiplied = jax.jit(jnp.matmul)
+    return lambda: jax.block_until_ready(multiplied(x, y))
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Training steps.
 

@@ -21,6 +21,14 @@ from bench_sides.common import (
 )
 from bench_sides.measuring import available_bytes, peak_bytes, process
 
+
+def product():
+    import torch
+
+    x, y = map(torch.from_numpy, rows(2048, 2048))
+    return lambda: x @ y
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Training steps.
 

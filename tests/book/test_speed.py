@@ -22,12 +22,21 @@ ROW = {
 
 def test_the_chapters_tables_are_those_of_what_is_stored():
     assert with_table(chapter("speed"), speed.tables(), speed.SCRIPT) == chapter("speed")
-    assert chapter("speed").count(speed.header()[0]) == len(speed.stored())
+    assert chapter("speed").count(speed.header(speed.COLUMNS)[0]) == len(speed.stored())
 
 
 def test_the_readme_quotes_what_is_stored():
     assert with_table(README, speed.quoted(), speed.SCRIPT) == README
     assert "\n".join(speed.quoted()) in README
+
+
+def test_the_machine_that_was_measured_last_is_quoted(monkeypatch):
+    both = {"vit": ROW, "infonce": ROW | {"torch": ROW["torch"] | {"time_ratio": 0.25}}}
+    later = {name: row | {"date": "2026-01-03"} for name, row in both.items()}
+    monkeypatch.setattr(speed, "stored", lambda: {"1 core": both, "2 cores": later, "3 cores": {"mlp": ROW}})
+    text = " ".join(map(str.strip, speed.quoted()))
+    assert text.startswith("* Speed on 2 cores: a ViT step takes 1.25 of the time and 0.50 of the memory that PyTorch")
+    assert text.endswith("gradient 0.25 of the time and 0.50 of the memory.")
 
 
 def test_every_ratio_is_that_of_its_numbers():
@@ -57,6 +66,15 @@ def test_goals_are_counted_and_versions_and_dates_told(monkeypatch):
     assert speed.tables()[1] == (
         "1 core; NumPy 2.0.0, PyTorch 2.1.0 and 2.2.0; measured from 2026-01-02 to 2026-01-05. Of 3 goals 2 are missed."
     )
+
+
+def test_products_are_told_beside_the_whole():
+    """Of 0.5 s ours are 0.3 products, of PyTorch's 0.4 s 0.2: with these ours would take as long as PyTorch."""
+    row = ROW | {"products": {"gflop": 30.0, "numpy_seconds": 0.3, "torch_seconds": 0.2}}
+    assert speed.products_table([ROW, row])[2:] == [
+        "| a step | 30.00 | 0.500 | 0.300 | 100 | 0.400 | 0.200 | 150 | 0.200 | 1.25 | 1.00 |"
+    ]
+    assert speed.products_table([ROW]) == []
 
 
 def test_a_part_that_is_measured_again_takes_its_place(monkeypatch, tmp_path):
