@@ -44,6 +44,7 @@ from mini_repr.autograd.primitives.linear_algebra import (
     eigvalsh,
     inverse,
     linear,
+    linear_layers,
     log_determinant,
     matmul,
     solve_triangular,
