@@ -212,7 +212,7 @@ class NumpyBackend:
         passes; None for products alone: one block a core.
         """
         step = -(-rows // _pool()[1]) if row_bytes is None else BLOCK_BYTES // row_bytes
-        return blocks_of(rows, max(1, step)) or [slice(0, 0)]
+        return _even_blocks(rows, step) or [slice(0, 0)]
 
     def map_shares(self, function, blocks):
         """``[function(share), ...]``: every core works through a contiguous share of ``blocks``, a list.
@@ -408,7 +408,14 @@ def _cache_blocks(arrays):
     """Slices of the first axis, which the arrays share, whose rows of all arrays fit the cache together."""
     rows = len(arrays[0])
     row_bytes = max(sum(array.nbytes for array in arrays) // max(rows, 1), 1)
-    return blocks_of(rows, max(1, BLOCK_BYTES // row_bytes))
+    return _even_blocks(rows, BLOCK_BYTES // row_bytes)
+
+
+def _even_blocks(rows, step):
+    """Slices of at most ``step`` rows that cover ``range(rows)``: one, or as many for each core."""
+    count, workers = -(-rows // max(1, step)), _pool()[1]
+    count = count if count < 2 else -(-count // workers) * workers
+    return blocks_of(rows, -(-rows // max(1, count)) or 1)
 
 
 CPU = NumpyBackend()
