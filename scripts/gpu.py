@@ -362,11 +362,11 @@ def torch_step():
         yield {"torch": f"{torch.__version__} sees no GPU"}
         return
     sys.path.insert(0, str(ROOT / "scripts"))
-    from bench import infonce_in_torch, torch_vit_module
+    from bench_sides.in_torch import infonce, vit_module
 
     for batch, width in SIZES:
         head = torch.nn.Sequential(torch.nn.Linear(width, 256), torch.nn.ReLU(), torch.nn.Linear(256, 128))
-        model = torch.nn.Sequential(torch_vit_module(28, 4, width, 4, width // 32), head).cuda()
+        model = torch.nn.Sequential(vit_module(28, 4, width, 4, width // 32), head).cuda()
         pair = torch.rand(2 * batch, 1, 28, 28, device="cuda")
         for tf32 in (False, True):
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
@@ -375,7 +375,7 @@ def torch_step():
 
                 def whole(model=model, pair=pair, optimizer=optimizer, batch=batch):
                     optimizer.zero_grad()
-                    infonce_in_torch(*model(pair).split(batch), 0.2).backward()
+                    infonce(*model(pair).split(batch), 0.2).backward()
                     optimizer.step()
 
                 taken = seconds(CudaTorch, whole)
@@ -385,16 +385,16 @@ def torch_step():
 def loss_speed():
     """Value and gradient of losses at 8,192 rows, beside the same losses in PyTorch."""
     sys.path.insert(0, str(ROOT / "scripts"))
-    import bench
+    from bench_sides import common, in_torch
 
     from mini_repr.autograd import Tensor
     from mini_repr.pages.registry import all_losses
 
     backend, losses = gpu(), all_losses()
-    host, classes = bench.rows(*LOSS_SHAPE), np.arange(LOSS_SHAPE[0]) % 64
+    host, classes = common.rows(*LOSS_SHAPE), np.arange(LOSS_SHAPE[0]) % 64
     a, b = (backend.asarray(x) for x in host)
-    for name, options in bench.LOSSES.items():
-        loss = losses[bench.NAME.get(name, name)]
+    for name, options in common.LOSSES.items():
+        loss = losses[common.PAGE.get(name, name)]
 
         def work(loss=loss, options=options):
             # Labels stay on the host, as the training loop gives them.
@@ -408,7 +408,7 @@ def loss_speed():
 
     torch.backends.cuda.matmul.allow_tf32 = False
     a, b = (torch.from_numpy(x).cuda().requires_grad_() for x in host)
-    for name, loss in bench.losses_in_torch(a, b, torch.from_numpy(classes).cuda()).items():
+    for name, loss in in_torch.losses(a, b, torch.from_numpy(classes).cuda()).items():
 
         def work(loss=loss):
             a.grad = b.grad = None

@@ -30,7 +30,7 @@ CHAPTERS = (
 # The verdicts of claims as the README counts them.
 WORDS = {"holds": "hold here", "does not hold": "do not hold", "unclear": "are unclear"}
 FOLDER = resources.files("mini_repr") / "book"
-START, END = "<!-- table: written by scripts/run_claims.py --table -->", "<!-- end of table -->"
+END = "<!-- end of table -->"
 
 
 def chapter(name):
@@ -38,10 +38,11 @@ def chapter(name):
     return FOLDER.joinpath(f"{name}.md").read_text(encoding="utf-8")
 
 
-def with_table(text, lines):
-    """A text with these lines between its two comments."""
-    before, _, rest = text.partition(START)
-    return "\n".join([before + START, *lines, END]) + rest.partition(END)[2]
+def with_table(text, lines, script="scripts/run_claims.py"):
+    """A text with these lines between the comment that names the script that writes them and the next that ends it."""
+    start = f"<!-- table: written by {script} --table -->"
+    before, _, rest = text.partition(start)
+    return "\n".join([before + start, *lines, END]) + rest.partition(END)[2]
 
 
 def losses_table():
