@@ -63,6 +63,8 @@ CASES = {
     "moco, queue": {"loss": QUEUE, "method": {"name": "momentum", "queue_size": 40}},
     "moco v3": {"method": {"name": "momentum"}},
     "byol": {"loss": {"name": "negative_cosine"}, "method": {"name": "momentum"}, "heads": {"predictor_hidden": 8}},
+    "tribyol": {"loss": {"name": "tribyol"}, "method": {"name": "simsiam"}, "heads": {"predictor_hidden": 8}},
+    "alignment of patches": {"loss": {"name": "best_alignment"}},
     # An MLP: attention's key bias has no gradient but round-off, which Adam divides by as small a number.
     "adamw": {"encoder": {**MLP, "norm": "layer"}, "optimizer": {"name": "adamw", "lr": 1e-3}},
     "groups": {"train": {"loss_groups": 6}},

@@ -6,6 +6,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from mini_repr.autograd import value_of
+from mini_repr.losses.pairs.best_alignment import best_alignment
+from mini_repr.losses.teachers.negative_cosine import negative_cosine
+from mini_repr.losses.teachers.tribyol import tribyol
 from mini_repr.training.distributed.barlow_twins_over_ranks import barlow_twins_over_ranks
 from mini_repr.training.distributed.corinfomax_over_ranks import corinfomax_over_ranks
 from mini_repr.training.distributed.flops_over_ranks import flops_over_ranks
@@ -19,6 +22,7 @@ from mini_repr.training.distributed.ring_siglip import ring_siglip
 from mini_repr.training.distributed.ring_supcon import ring_supcon
 from mini_repr.training.distributed.ring_triplet import ring_triplet
 from mini_repr.training.distributed.ring_uniformity import ring_align_uniform, ring_uniformity
+from mini_repr.training.distributed.rows_apart import apart
 from mini_repr.training.distributed.tico_over_ranks import tico_over_ranks
 from mini_repr.training.distributed.vicreg_over_ranks import vicreg_over_ranks
 from mini_repr.training.distributed.wmse_over_ranks import wmse_over_ranks
@@ -41,6 +45,7 @@ class OverRanks(NamedTuple):
 OVER_RANKS = {
     "align_uniform": OverRanks(ring_align_uniform),
     "barlow_twins": OverRanks(barlow_twins_over_ranks, excludes={"eps": 0}),
+    "best_alignment": OverRanks(apart(best_alignment)),
     "circle": OverRanks(ring_circle),
     "cmim_contrast": OverRanks(ring_cmim_contrast),
     "corinfomax": OverRanks(corinfomax_over_ranks),
@@ -49,9 +54,11 @@ OVER_RANKS = {
     "focal_itc": OverRanks(ring_focal_itc),
     "infonce": OverRanks(ring_infonce, excludes={"negatives": "queue"}),
     "llave": OverRanks(ring_llave),
+    "negative_cosine": OverRanks(apart(negative_cosine)),
     "siglip": OverRanks(ring_siglip),
     "supcon": OverRanks(ring_supcon, needs={"form": "out"}),
     "tico": OverRanks(tico_over_ranks, needs={"centre": False}),
+    "tribyol": OverRanks(apart(tribyol)),
     "triplet": OverRanks(ring_triplet, needs={"mining": "hard"}),
     "uniformity": OverRanks(ring_uniformity),
     "vicreg": OverRanks(vicreg_over_ranks),
