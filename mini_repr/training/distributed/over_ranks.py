@@ -12,8 +12,10 @@ from mini_repr.losses.teachers.tribyol import tribyol
 from mini_repr.training.distributed.barlow_twins_over_ranks import barlow_twins_over_ranks
 from mini_repr.training.distributed.corinfomax_over_ranks import corinfomax_over_ranks
 from mini_repr.training.distributed.flops_over_ranks import flops_over_ranks
+from mini_repr.training.distributed.ring_align import ring_align
 from mini_repr.training.distributed.ring_circle import ring_circle
 from mini_repr.training.distributed.ring_cmim_contrast import ring_cmim_contrast
+from mini_repr.training.distributed.ring_contrastive_gap import ring_contrastive_gap
 from mini_repr.training.distributed.ring_dispersive import ring_dispersive
 from mini_repr.training.distributed.ring_focal_itc import ring_focal_itc
 from mini_repr.training.distributed.ring_infonce import ring_infonce
@@ -43,11 +45,13 @@ class OverRanks(NamedTuple):
 
 
 OVER_RANKS = {
+    "align": OverRanks(ring_align),
     "align_uniform": OverRanks(ring_align_uniform),
     "barlow_twins": OverRanks(barlow_twins_over_ranks, excludes={"eps": 0}),
     "best_alignment": OverRanks(apart(best_alignment)),
     "circle": OverRanks(ring_circle),
     "cmim_contrast": OverRanks(ring_cmim_contrast),
+    "contrastive_gap": OverRanks(ring_contrastive_gap),
     "corinfomax": OverRanks(corinfomax_over_ranks),
     "dispersive": OverRanks(ring_dispersive, excludes={"form": "hinge"}),
     "flops": OverRanks(flops_over_ranks),
