@@ -36,23 +36,23 @@ def ring_sums(world, x, travelling, meet, columns=False):
     """
     xp = backend_of(x).xp
     nothing = xp.full(len(x), -xp.inf, dtype=x.dtype)
-    own, visiting = None, [nothing, *travelling]
+    own, visiting = None, [*travelling, nothing]
     for hop in ring(world, visiting):
-        found, _ = meet(hop, *visiting[1:])
+        found, _ = meet(hop, *visiting[:-1])
         if columns:
             *found, of_visitors = found
-            visiting[0] = xp.logaddexp(visiting[0], of_visitors)
+            visiting[-1] = xp.logaddexp(visiting[-1], of_visitors)
         own = found if own is None else [xp.logaddexp(*both) for both in zip(own, found, strict=True)]
-    of_visitors = visiting[0]
+    of_visitors = visiting[-1]
 
     def backward(g):
         *g_own, g_visitors = g if columns else (*g, nothing)
         g_x, numbers = xp.zeros_like(x), []
-        visiting = [xp.zeros_like(travelling[0]), of_visitors, g_visitors, *travelling]
+        visiting = [xp.zeros_like(travelling[0]), *travelling, of_visitors, g_visitors]
         for hop in ring(world, visiting):
             # The sums of this block again: storing them for all blocks would take what the ring saves.
-            found, back = meet(hop, *visiting[3:])
-            wholes, slopes = (own, g_own) if not columns else ([*own, visiting[1]], [*g_own, visiting[2]])
+            found, back = meet(hop, *visiting[1:-2])
+            wholes, slopes = ([*own, visiting[-2]], [*g_own, visiting[-1]]) if columns else (own, g_own)
             of_x, of_block, *of_numbers = back([_share(xp, *one) for one in zip(found, wholes, slopes, strict=True)])
             del back
             g_x += of_x
@@ -73,7 +73,7 @@ def softmax_over_ranks(world, values):
     xp = backend_of(values).xp
     top = world.gather(values.max()[None]).max()
     shares = xp.exp(values - top)
-    total = world.sum(shares.sum()[None])[0]
+    total = world.total(shares)
     return shares / total, top + xp.log(total)
 
 

@@ -59,7 +59,7 @@ def ring_infonce(
         g_u -= pull * v
         g_v -= pull * u
         g_scale -= (r * positive).sum() / scale
-        g_temperature = world.sum(g_scale[None])[0] * -(scale**2)
+        g_temperature = world.total(g_scale) * -(scale**2)
         return to_a(g_u), to_b(g_v), g_temperature, to_hard(*g_hard) if g_hard else None
 
     return value, backward

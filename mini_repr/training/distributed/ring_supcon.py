@@ -66,7 +66,7 @@ def ring_supcon(
         du, d_scale = back_all(r)
         du -= scale * (r[:, None] * centre + over_positives((r * share).astype(u.dtype)[:, None] * u))
         d_scale -= (r * logit).sum() / scale
-        d_temperature = world.sum(d_scale[None])[0] * -(scale**2)
+        d_temperature = world.total(d_scale) * -(scale**2)
         if base_temperature is not None:
             d_temperature = d_temperature + g * total * scale
         return to_z(du), d_temperature

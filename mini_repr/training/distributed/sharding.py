@@ -36,7 +36,7 @@ class BatchSharding:
         self._near = world.near(max(1, world.size // groups))  # the ranks that share a group
         self._parts = max(1, groups // world.size)  # groups on this rank
         apart = self._near.size > 1 and not method.parts_batch
-        self._gathers = not apart or _gathers(method.objective)
+        self._gathers = not apart or _needs_all_rows(method.objective)
         if not self._gathers:
             for state in method.loss_states:
                 state.share(self._near)
@@ -146,7 +146,7 @@ def gather_rows(z, /, world):
     return world.gather(z), lambda g: g[own]
 
 
-def _gathers(objective):
+def _needs_all_rows(objective):
     """Whether some part of an objective needs all rows on one rank."""
     parts = [(objective.loss, objective.settings), *((page, settings) for page, _, settings in objective.added)]
     return bool(objective.reweight) or not all(has_form_over_ranks(page, settings) for page, settings in parts)
