@@ -38,6 +38,8 @@ DISTRIBUTIONS = {"torch": "torch", "jax": "jax", "sklearn": "scikit-learn"}  # o
 # The widest vector instructions that a processor says it has.
 VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
 
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "MINI_REPR_THREADS")
+
 
 class Work(NamedTuple):
     """A row: what it is, the goals of its ratios, and the peers that have it; the goals are about the first."""
@@ -180,6 +182,11 @@ def main():
     unknown = [w for w in arguments.work if w not in WORK]
     if unknown:
         parser.error(f"unknown work {unknown[0]!r}; known: {', '.join(WORK)}")
+    if arguments.pairs is not None and arguments.pairs < 1:
+        parser.error(f"--pairs: got {arguments.pairs}, expected 1 or more")
+    limited = [name for name in THREADS if name in os.environ]
+    if arguments.record and limited:
+        parser.error(f"--record: {limited[0]} is set, expected each library's own choice of threads: unset it")
     if arguments.table:
         write_tables()
         return
@@ -190,7 +197,8 @@ def main():
         print(speed.line(rows[-1]), flush=True)
         if arguments.record:
             record(name, rows[-1])
-    print(*speed.products_table(rows), sep="\n")
+    if any("products" in row for row in rows):
+        print("", *speed.products_table(rows), sep="\n")
     if arguments.record:
         write_tables()
 

@@ -10,7 +10,7 @@ SCRIPT = "scripts/bench.py"
 PEERS = {"torch": "PyTorch", "sklearn": "scikit-learn"}
 COLUMNS = (
     *("work", "ours s", "peer s", "time ratio", "goal", "ours MiB", "peer MiB", "memory ratio", "goal"),
-    *("JAX s", "time ratio to JAX"),
+    *("JAX s", "time ratio", "memory ratio"),
 )
 PRODUCT_COLUMNS = (
     *("work", "GFLOP", "ours s", "its products s", "GFLOP/s", "PyTorch s", "the same products s", "GFLOP/s"),
@@ -47,7 +47,7 @@ def line(row):
         *_with_goal(peer.get("time_ratio"), row["goal_time"]),
         *(_number(ours["mib"], 0), _number(peer.get("mib"), 0)),
         *_with_goal(peer.get("memory_ratio"), row["goal_memory"]),
-        *(_number(jax.get("seconds"), 3), _number(jax.get("time_ratio"), 2)),
+        *(_number(jax.get("seconds"), 3), _number(jax.get("time_ratio"), 2), _number(jax.get("memory_ratio"), 2)),
     ]
     return _cells(cells)
 
