@@ -37,7 +37,6 @@ PAIRS = 3
 DISTRIBUTIONS = {"torch": "torch", "jax": "jax", "sklearn": "scikit-learn"}  # of each peer's module
 # The widest vector instructions that a processor says it has.
 VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
-
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "MINI_REPR_THREADS")
 
 
@@ -197,10 +196,9 @@ def main():
         print(speed.line(rows[-1]), flush=True)
         if arguments.record:
             record(name, rows[-1])
+            write_tables()
     if any("products" in row for row in rows):
         print("", *speed.products_table(rows), sep="\n")
-    if arguments.record:
-        write_tables()
 
 
 if __name__ == "__main__":
