@@ -119,7 +119,9 @@ def compare(name, pairs=None):
         "goal_time": work.goal_time,
         "goal_memory": work.goal_memory,
         "date": datetime.date.today().isoformat(),
-        "versions": {one: version(one) for one in ("numpy", *(DISTRIBUTIONS[side] for side in sides[1:]))},
+        "versions": {
+            one: version(one).partition("+")[0] for one in ("numpy", *(DISTRIBUTIONS[side] for side in sides[1:]))
+        },
     }
     for side in sides:
         if all(turn[side] for turn in turns):

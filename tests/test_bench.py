@@ -33,7 +33,7 @@ def measured(monkeypatch):
 
         monkeypatch.setattr(bench, "in_process", in_process)
         monkeypatch.setattr(bench, "find_spec", lambda name: name in ("torch", "jax"))
-        monkeypatch.setattr(bench, "version", lambda name: f"{name} 1")
+        monkeypatch.setattr(bench, "version", lambda name: f"{name} 1+cpu")
         return seen
 
     return measured
