@@ -12,23 +12,20 @@ import math
 import os
 import platform
 import sys
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from pathlib import Path
-from threading import Lock
+from queue import SimpleQueue
+from threading import Lock, Thread, local
 
 import numpy as np
 
 from mini_repr.fused import by_rows, sum_of_squares
 
-# Elementwise kernels run on blocks of rows of about this many bytes: small enough that a kernel of several passes
-# finds its operands in the second-level cache, large enough that the cost of a call does not show.
-BLOCK_BYTES = 256 * 1024
-# Blocks of rows that go through matrix products and elementwise passes in turn: larger, for the products' sake.
-PRODUCT_BYTES = 512 * 1024
-# Below this size one call on one thread is faster than handing blocks to a pool.
-SERIAL_BYTES = 1024 * 1024
+# Blocks of rows that go through several passes in turn have about this many bytes: small enough that a pass finds in
+# the second-level cache what the one before left there, large enough that the cost of a call, and threads that wait for
+# each other at the interpreter's lock, do not show. As little work as one block is done by the thread that asks.
+BLOCK_BYTES = 1024 * 1024
 # Characters of dtypes that CUDA kernels take.
 _SINGLE, _DOUBLE, _COUNTS = {"f"}, {"d"}, {"?", "l", "q"}
 
@@ -122,7 +119,24 @@ class NumpyBackend:
 
     def column_sums(self, array, axes=1):
         """The sum over the first ``axes`` axes."""
-        return array.sum(axis=tuple(range(axes)))
+        # As a product with ones: NumPy's own sum takes four times as long, and CuPy's reads a tall array a column at a
+        # time, twenty times slower than the memory allows.
+        count, shape = math.prod(array.shape[:axes]), array.shape[axes:]
+        if not shape or not array.size or array.dtype.char not in "fd":
+            return array.sum(axis=tuple(range(axes)))
+        sums = self.xp.empty(shape, array.dtype)
+        with single_threaded_products:
+            self.matmul(self._ones(count, array.dtype.char), array.reshape(count, -1), out=sums.reshape(1, -1))
+        return sums
+
+    @lru_cache(maxsize=16)  # noqa: B019 (there is one backend a device, for good)
+    def _ones(self, count, char):
+        return self.xp.ones((1, count), char)
+
+    def row_dots(self, x, y):
+        """(x * y).sum(axis=-1, keepdims=True), of arrays of one shape."""
+        dots = np.vecdot(x, y) if x.dtype.char in "fd" else (x * y).sum(axis=-1)
+        return dots[..., None]
 
     def column_means(self, rows):
         """The mean over the first axis."""
@@ -148,10 +162,20 @@ class NumpyBackend:
 
     def fused_each(self, kernel, table):
         """Run a ``Fused`` formula of elements on every (numbers, arrays) of a list."""
+        pieces = []
         for numbers, arrays in table:
-            # An array without axes is viewed with the one row that row_blocks asks for.
-            rows = (x.reshape(1) if x.ndim == 0 else x for x in arrays)
-            self.row_blocks(partial(kernel.form, self, *numbers), *rows)
+            rows = [x.reshape(1) if x.ndim == 0 else x for x in arrays]  # so that there is an axis to cut
+            pieces += [(numbers, [x[block] for x in rows]) for block in _cache_blocks(rows)]
+
+        def run(share):
+            for numbers, arrays in share:
+                kernel.form(self, *numbers, *arrays)
+
+        # One handing over to the threads for all: a network has many small parameters.
+        if sum(x.nbytes for _, arrays in table for x in arrays) <= BLOCK_BYTES:
+            run(pieces)
+        else:
+            self.map_shares(run, pieces)
 
     def sum_of_squares(self, arrays):
         """The sum of the squares of all elements of some arrays, a float64 array without axes."""
@@ -171,46 +195,61 @@ class NumpyBackend:
         ``kernel`` writes into its blocks in place and each row must be independent of the others. All arrays share the
         length of their first axis. NumPy releases the interpreter lock inside its kernels, so threads run in parallel.
         """
-        rows = arrays[0].shape[0]
-        row_bytes = max(sum(array.nbytes for array in arrays) // max(rows, 1), 1)
-        if rows * row_bytes <= SERIAL_BYTES:
+        if sum(array.nbytes for array in arrays) <= BLOCK_BYTES:
             kernel(*arrays)
             return
-        step = max(1, BLOCK_BYTES // row_bytes)
 
         def run(blocks):
             for block in blocks:
                 kernel(*(array[block] for array in arrays))
 
-        self.map_shares(run, blocks_of(rows, step))
+        self.map_shares(run, _cache_blocks(arrays))
 
     def product_blocks(self, rows, row_bytes=None):
-        """Slices of ``range(rows)`` for work with matrix products.
+        """Slices of ``range(rows)`` for work with matrix products; an empty one where there are no rows.
 
         ``row_bytes``: of the widest array, per row, for a block to stay in the cache between products and elementwise
         passes; None for products alone: one block a core.
         """
-        if row_bytes is None:
-            return blocks_of(rows, max(1, -(-rows // _pool()[1])))
-        return blocks_of(rows, max(1, PRODUCT_BYTES // row_bytes))
+        step = -(-rows // _pool()[1]) if row_bytes is None else BLOCK_BYTES // row_bytes
+        return _even_blocks(rows, step) or [slice(0, 0)]
 
     def map_shares(self, function, blocks):
         """``[function(share), ...]``: every core works through a contiguous share of ``blocks``, a list.
 
         For work that mixes matrix products with elementwise passes: a block stays in its core's cache from one to the
-        next. Within a share products run on that one core. What shares sum up, each returns as its own part; there are
-        as many parts as cores (or blocks), so that the caller's sum has the same order, and bits, in every run.
+        next. Within a share products run on that one core, and so does work that is shared out once more. What shares
+        sum up, each returns as its own part; there are as many parts as cores (or blocks), so that the caller's sum has
+        the same order, and bits, in every run.
         """
-        pool, workers = _pool()
+        if _here.in_share:
+            return [function(blocks)]
+        tasks, workers = _pool()
         workers = max(1, min(workers, len(blocks)))
         shares = [blocks[i * len(blocks) // workers : (i + 1) * len(blocks) // workers] for i in range(workers)]
+        done, others = SimpleQueue(), {}
         with single_threaded_products:
-            others = [pool.submit(function, share) for share in shares[1:]]
+            for place, share in enumerate(shares[1:], 1):
+                tasks.put((function, share, place, done))
+            _here.in_share = True
             try:
                 first = function(shares[0])
             finally:
-                wait(others)  # also when the first fails: nobody may write on after this call
-            return [first, *(other.result() for other in others)]
+                _here.in_share = False
+                while len(others) < workers - 1:  # also when the first fails: nobody may write on after this call
+                    place, found, error = done.get()
+                    others[place] = found, error
+        for _, error in others.values():
+            if error is not None:
+                raise error
+        return [first, *(others[place][0] for place in sorted(others))]
+
+    def at_once(self, tasks, size):
+        """``[task(), ...]``, each on a core of its own where the ``size`` bytes that they work on are worth it."""
+        if size <= BLOCK_BYTES:
+            return [task() for task in tasks]
+        shares = self.map_shares(lambda share: [task() for task in share], tasks)
+        return [found for share in shares for found in share]
 
 
 class CupyBackend(NumpyBackend):
@@ -298,19 +337,8 @@ class CupyBackend(NumpyBackend):
         heads_from_rows(self, rows.reshape(flat), None, 1, batch, heads, tokens, stacked.reshape(flat))
         return stacked
 
-    def column_sums(self, array, axes=1):
-        # CuPy's own reads a tall array a column at a time, twenty times slower than the memory allows: a product with
-        # ones does not.
-        count, shape = math.prod(array.shape[:axes]), array.shape[axes:]
-        if not shape or not array.size or array.dtype.char not in "fd":
-            return super().column_sums(array, axes)
-        sums = self.xp.empty(shape, array.dtype)
-        self.matmul(self._ones(count, array.dtype.char), array.reshape(count, -1), out=sums.reshape(1, -1))
-        return sums
-
-    @lru_cache(maxsize=16)  # noqa: B019 (there is one backend a device, for good)
-    def _ones(self, count, char):
-        return self.xp.ones((1, count), char)
+    def row_dots(self, x, y):
+        return (x * y).sum(axis=-1, keepdims=True)
 
     def inverse_of_lower(self, factor):
         return self.solve_triangular(factor, self.xp.eye(len(factor), dtype=factor.dtype))
@@ -374,6 +402,20 @@ class CupyBackend(NumpyBackend):
 def blocks_of(rows, step):
     """Slices of ``step`` rows that cover ``range(rows)``."""
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+
+def _cache_blocks(arrays):
+    """Slices of the first axis, which the arrays share, whose rows of all arrays fit the cache together."""
+    rows = len(arrays[0])
+    row_bytes = max(sum(array.nbytes for array in arrays) // max(rows, 1), 1)
+    return _even_blocks(rows, BLOCK_BYTES // row_bytes)
+
+
+def _even_blocks(rows, step):
+    """Slices of at most ``step`` rows that cover ``range(rows)``: one, or as many for each core."""
+    count, workers = -(-rows // max(1, step)), _pool()[1]
+    count = count if count < 2 else -(-count // workers) * workers
+    return blocks_of(rows, -(-rows // max(1, count)) or 1)
 
 
 CPU = NumpyBackend()
@@ -642,13 +684,42 @@ def _adds_rows(target, index, values):
 
 @cache
 def _pool():
-    """(the threads that work through blocks, how many): one a core, or ``MINI_REPR_THREADS`` of the environment."""
+    """(the queue of threads that work through blocks, how many): one a core, or as ``MINI_REPR_THREADS`` says.
+
+    Not the standard library's pool of threads, which takes 0.1 ms to hand a share over and back: twice as long, and a
+    training step does so some twenty times.
+    """
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if chosen := os.environ.get("MINI_REPR_THREADS"):
         if not chosen.isdecimal() or int(chosen) == 0:
             raise ValueError(f"MINI_REPR_THREADS: got {chosen!r}, expected a whole number from 1 on")
         workers = int(chosen)
-    return ThreadPoolExecutor(workers, thread_name_prefix="row_blocks"), workers
+    tasks = SimpleQueue()
+    for _ in range(workers):
+        Thread(target=_work, args=(tasks,), name="row_blocks", daemon=True).start()
+    return tasks, workers
+
+
+def _work(tasks):
+    """Do what comes from the queue, for good."""
+    _here.in_share = True
+    while True:
+        function, share, place, done = tasks.get()
+        try:
+            found, error = function(share), None
+        except BaseException as raised:  # whoever asked raises it
+            found, error = None, raised
+        done.put((place, found, error))
+        del function, share, found, error, done  # an idle thread keeps no arrays
+
+
+class _Here(local):
+    """What a thread is at: whether it works on its share of something."""
+
+    in_share = False
+
+
+_here = _Here()
 
 
 class SingleThreadedProducts:

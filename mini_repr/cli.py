@@ -57,9 +57,9 @@ def main():
     """Representation learning, each loss one readable page with a hand-derived gradient.
 
     \b
-    mini-repr train --loss infonce            train on the embedded digits, about a minute
-    mini-repr show infonce                    read the page of a loss
-    mini-repr list                            what there is
+    mini-repr train --loss infonce    train on the embedded digits, about a minute
+    mini-repr show infonce            read the page of a loss
+    mini-repr list                    what there is
     mini-repr losses value infonce --input arrays.npz
     mini-repr check mine.py:nt_xent --against infonce --variant nt_xent
     """

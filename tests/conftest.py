@@ -11,6 +11,9 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# Commands fold what they print to the terminal; tests read it as where none is.
+os.environ["COLUMNS"] = "80"
+
 from mini_repr.backend import DeviceError, get_backend
 
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))  # importlib mode puts no test folder there

@@ -1,9 +1,11 @@
 import ast
+import gc
 import importlib
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +18,6 @@ from mini_repr import backend
 from mini_repr.backend import (
     BLOCK_BYTES,
     CPU,
-    SERIAL_BYTES,
     CupyBackend,
     DeviceError,
     backend_of,
@@ -159,8 +160,8 @@ SHAPES = [
     (100_003, 3),
     (2_000_001,),
     (999, 37, 11),
-    (SERIAL_BYTES // 8, 1),
-    (SERIAL_BYTES // 8 + 1, 1),
+    (BLOCK_BYTES // 8, 1),
+    (BLOCK_BYTES // 8 + 1, 1),
     (64, BLOCK_BYTES // 8),
 ]
 
@@ -224,6 +225,54 @@ def test_map_shares_propagates_exceptions_and_products_still_work(bad):
     with pytest.raises(FloatingPointError, match="in a share"):
         CPU.map_shares(fail, list(range(6)))
     np.testing.assert_array_equal(np.ones((300, 300)) @ np.ones((300, 300)), np.full((300, 300), 300.0))
+
+
+def test_a_share_that_shares_out_again_does_it_all_itself():
+    """Else threads that wait for each other's shares could wait for good, several callers at a time."""
+    found = []
+
+    def outer(share):
+        return [CPU.map_shares(lambda inner: (threading.get_ident(), inner), [1, 2, 3]) for _ in share]
+
+    callers = [threading.Thread(target=lambda: found.append(CPU.map_shares(outer, list(range(8))))) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    for shares in found:
+        for share in shares:
+            ((_, inner),) = {(thread, tuple(inner)) for ((thread, inner),) in share}
+            assert inner == (1, 2, 3)
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("size", [8, 2 * BLOCK_BYTES])
+def test_tasks_at_once_are_in_order_and_the_first_to_fail_is_named(size):
+    assert CPU.at_once([lambda k=k: k for k in range(5)], size) == [0, 1, 2, 3, 4]
+
+    def fail(k):
+        raise FloatingPointError(f"task {k}")
+
+    with pytest.raises(FloatingPointError, match="task 1"):
+        CPU.at_once([lambda: 0, lambda: fail(1), lambda: 0, lambda: fail(3)], size)
+
+
+def test_idle_threads_keep_no_arrays():
+    array = np.ones(10)
+    seen = weakref.ref(array)
+    CPU.map_shares(lambda share, array=array: array.sum(), list(range(8)))
+    del array
+    gc.collect()
+    assert seen() is None
+
+
+@pytest.mark.parametrize("axes, shape", [(1, (1000, 3)), (2, (7, 5, 3)), (1, (0, 3)), (1, (4,)), (1, (3, 1))])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "complex128"])
+def test_column_sums(axes, shape, dtype):
+    array = np.random.default_rng(0).integers(-50, 50, shape).astype(dtype)
+    sums = CPU.column_sums(array, axes)
+    np.testing.assert_array_equal(sums, array.sum(axis=tuple(range(axes))))
+    assert sums.dtype == array.dtype and getattr(sums, "base", None) is None
 
 
 @pytest.mark.parametrize("lower", [True, False])

@@ -17,6 +17,7 @@ from mini_repr import __version__, backend
 from mini_repr.cli import main
 from mini_repr.commands.list import everything
 from mini_repr.pages.registry import all_losses
+from mini_repr.pages.tables import UNFOLDED
 from mini_repr.training import checkpoint, session
 
 QUICK = ["--encoder", "mlp", "--set", "encoder.hidden=16", "--epochs", "1", "--batch-size", "256"]
@@ -427,7 +428,22 @@ def test_list_names_everything(run):
         assert f"  {name} " in output
     papers = run("list", "--papers").output
     assert papers.count("\n") >= 119
-    assert "Understanding the Behaviour of Contrastive Loss" in papers
+    assert "Understanding the Behaviour of Contrastive Loss" in " ".join(papers.split())
+
+
+def test_list_of_words_has_the_entries_with_all_of_them(run):
+    found = run("list", "NT-Xent").output
+    assert re.findall(r"^\S.*", found, flags=re.MULTILINE) == [
+        "losses",
+        "names of the field, for --loss, show and check --against",
+    ]
+    assert "  infonce " in found and "  simclr " in found and "siglip" not in found
+    rows = run("list", "--losses", "queue", "hardest").output.splitlines()
+    assert [line.split()[0] for line in rows if re.match("  [a-z]", line)] == ["moco_dual"]
+    claims = run("list", "--claims", "tldr").output
+    assert claims.startswith("claims (1 holds)\n"), "counts are of what is shown"
+    refused(run("list", "infonze"), "nothing has this word", "'infonce'")
+    refused(run("list", "--metrics", "infonce", "xyz"), "nothing has these words")
 
 
 @pytest.mark.parametrize("name", list(all_losses()))
@@ -456,7 +472,7 @@ def test_show_methods_and_encoders(run, name, setting):
 
 @pytest.mark.parametrize("kind", ["losses", "metrics", "papers", "claims"])
 def test_lists_are_folded_to_the_terminal_and_nothing_is_lost(kind):
-    wide, folded = everything(kind), everything(kind, 80)
+    wide, folded = everything(kind, width=UNFOLDED), everything(kind)
     assert max(map(len, folded.splitlines())) <= 80
     assert folded.split() == wide.split()
 

@@ -20,6 +20,7 @@ PACKAGE = Path(mini_repr.__file__).parent
 STUBS = runpy.run_path(str(ROOT / "scripts" / "stubs.py"))["stubs"]()
 USES = """
 import numpy as np
+from mini_repr import RepresentationLearner, load_run
 from mini_repr.losses import infonce
 from mini_repr.metrics import uniformity
 
@@ -27,12 +28,16 @@ a = np.zeros((4, 3))
 value, gradients = infonce.value_and_grad(a, a, temperature=0.1, negatives="views")
 infonce(a, b=a).backward()
 uniformity(a, t=2.0)
+RepresentationLearner("infonce", epochs=1).fit(a).run_.embed(a)
+load_run("runs/one", device="cpu").embed(a, tower="a")
 """
 MISUSES = {
     'infonce(a, a, negatives="view")': "arg-type",
     "infonce(a, a, temprature=0.1)": "call-arg",
     "infonce.value_and_grad(a)": "call-arg",
     "uniformity(a, 2.0, normalise=True)": "call-arg",
+    'RepresentationLearner("infonce", epoch=1)': "call-arg",
+    'load_run("runs/one", gpu=True)': "call-arg",
 }
 
 

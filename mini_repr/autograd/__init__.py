@@ -44,6 +44,7 @@ from mini_repr.autograd.primitives.linear_algebra import (
     eigvalsh,
     inverse,
     linear,
+    linear_layers,
     log_determinant,
     matmul,
     solve_triangular,
@@ -70,5 +71,10 @@ from mini_repr.autograd.primitives.shape import (
 )
 from mini_repr.autograd.primitives.softmax import log_softmax, softmax
 from mini_repr.autograd.primitives.sparsemax import sparsemax
-from mini_repr.autograd.primitives.transformer import attention_branch, mlp_branch
+from mini_repr.autograd.primitives.transformer import (
+    adaptive_attention_branch,
+    adaptive_mlp_branch,
+    attention_branch,
+    mlp_branch,
+)
 from mini_repr.autograd.tensor import Tensor, enable_grad, no_grad, stop_gradient

@@ -18,6 +18,7 @@ from mini_repr.pages.names import choose
 from mini_repr.pages.registry import all_losses
 
 FILES = Path(__file__).parent / "site"
+SEARCH = "search.js"
 FONT, LICENCE = "STIXTwoMath-subset.woff2", "STIXTwoMath-OFL.txt"
 SAYS = "An executable specification of representation learning: every loss twice, its gradient by hand."
 
@@ -31,8 +32,10 @@ def build(out, commands, only=(), with_pictures=True, watch=iter):
     Returns:
         the paths written, relative to ``out``.
     Raises:
-        ValueError: nothing has a name in ``only``; names the nearest.
+        ValueError: nothing has a name in ``only``; names the nearest. Or a folder that holds something else.
     """
+    if Path(out).is_dir() and any(Path(out).iterdir()) and not Path(out, SEARCH).exists():
+        raise ValueError(f"book --out {out}: holds no book, expected a new or empty folder, or an older book")
     entries = all_entries(commands)
     if only:
         names = sorted({entry.name for entry in entries})
@@ -42,7 +45,7 @@ def build(out, commands, only=(), with_pictures=True, watch=iter):
     template = Environment(
         loader=PackageLoader("mini_repr.book", "site"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     ).get_template("page.html")
-    written = {"style.css": _style(), "search.js": _search(entries), LICENCE: (FILES / LICENCE).read_text("utf-8")}
+    written = {"style.css": _style(), SEARCH: _search(entries), LICENCE: (FILES / LICENCE).read_text("utf-8")}
     lists = [Entry(kind, "index", "", partial(_list, kind), HEADINGS[kind]) for kind in shelf.kinds]
     for entry in watch([*entries, *lists, Entry("", "index", SAYS, _home, "mini_repr")]):
         sections = [(title, body) for title, body in entry.sections(_Book(shelf, entry, with_pictures)) if body]

@@ -227,7 +227,7 @@ def of_claim(key, book):
         )
         shown += [
             ("What is expected", figure + table(("", "expectation", "verdict", "difference"), expects)),
-            ("Arms", as_typed("\n".join(arms_table(result["arms"], 100)))),
+            ("Arms", as_typed(arms_table(result["arms"], 100))),
         ]
     shown += [
         ("Measure again", as_typed(f"mini-repr claim {key}\nmini-repr claim {key} --stored")),

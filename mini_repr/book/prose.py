@@ -19,6 +19,13 @@ OPENINGS = {
 }
 CODE = re.compile(r"``(.+?)``|`([^`\n]+)`")
 ARXIV = re.compile(r"arXiv[ :]+(\d{4}\.\d{4,5})")
+# How texts write symbols outside of code: one letter (of a derivative with its d), or a sum, with an index of one or
+# two signs or in braces, and with a power: u_i, du_i, s_ij², x_{t+1}, e^{s_ij/t}. The text is HTML already.
+SYMBOL = re.compile(
+    r"(?<![\w.])(sum|mean|max|min|softmax|logsumexp|d?[^\W\d_](?:&\#39;)?)"
+    r"(?:_(?P<index>\{[^{}]*\}|[A-Za-z0-9\u0370-\u03ff]{1,2}))?"
+    r"(?:\^(?P<power>\{[^{}]*\}|\d+|[A-Za-z]))?(?![A-Za-z0-9_^]|\.\w)"
+)
 
 
 class Section(NamedTuple):
@@ -60,16 +67,16 @@ def is_formula(paragraph):
 
 
 def inline(text, link):
-    """One run of text: code in backquotes, arXiv ids with their addresses."""
+    """One run of text: code in backquotes, symbols with their indices, arXiv ids with their addresses."""
     pieces, end = [], 0
     for match in CODE.finditer(text):
-        pieces.append(_with_arxiv(text[end : match.start()]))
+        pieces.append(_running(text[end : match.start()]))
         name = match[1] or match[2]
         address = link(name)
         shown = Markup("<code>{}</code>").format(name)
         pieces.append(Markup('<a href="{}">{}</a>').format(address, shown) if address else shown)
         end = match.end()
-    return Markup().join([*pieces, _with_arxiv(text[end:])])
+    return Markup().join([*pieces, _running(text[end:])])
 
 
 def _paragraph(paragraph, link):
@@ -92,8 +99,19 @@ def _paragraph(paragraph, link):
     return shown
 
 
-def _with_arxiv(text):
-    return Markup(ARXIV.sub(r'<a href="https://arxiv.org/abs/\1">arXiv \1</a>', str(escape(text))))
+def _running(text):
+    """Text without code."""
+    return Markup(ARXIV.sub(r'<a href="https://arxiv.org/abs/\1">arXiv \1</a>', _with_symbols(str(escape(text)))))
+
+
+def _with_symbols(html):
+    """HTML in which u_i is a symbol with an index, and t^2 one with a power."""
+
+    def shown(match):
+        parts = [(tag, match[name]) for tag, name in (("sub", "index"), ("sup", "power")) if match[name]]
+        return match[1] + "".join(f"<{tag}>{_with_symbols(text.strip('{}'))}</{tag}>" for tag, text in parts)
+
+    return SYMBOL.sub(shown, html)
 
 
 def chapter_html(text, link, python):

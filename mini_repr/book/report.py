@@ -38,6 +38,8 @@ NUMBERS = {
 UNSHOWN = ("epoch", "step", "seconds", "learning_rate", *NUMBERS)
 MAPPED, QUERIES, NEIGHBOURS, LOOKED_AT = 400, 8, 5, 8
 MARKERS = "o^sDv"
+# UMAP joins each row to 15 by default, and begins from eigenvectors that fewer rows do not have.
+FEWEST_FOR_UMAP = 20
 
 
 class Shown(NamedTuple):
@@ -70,7 +72,8 @@ def report(paths, out):
         ("Scores", _scores(runs)),
         ("Settings that differ", _differences(runs)),
         ("Curves", _curves(runs)),
-        ("Embeddings of test rows, two principal components", _side_by_side(runs, _map)),
+        ("Embeddings of test rows, two principal components", _side_by_side(runs, _principal_map)),
+        ("Embeddings of test rows, UMAP of their cosine distances", _side_by_side(runs, _umap_map)),
         ("Mean cosine between classes", _side_by_side(runs, _similarities)),
         ("Nearest training rows of some test rows", _side_by_side(runs, _neighbours)),
         ("What is hidden, and what the method puts there", _side_by_side(runs, _rebuilt)),
@@ -180,29 +183,55 @@ def _curves(runs):
     return picture + (legend(shown.name for shown in runs) if len(runs) > 1 else Markup())
 
 
-def _map(shown):
+def _principal_map(shown):
     """The first test rows on the two directions of most variance of the training rows."""
     if shown.rows is None or len(shown.rows["train"]) < 3 or shown.rows["train"].shape[1] < 2:
         return ""
-    rows = PCA(2).fit(shown.rows["train"]).transform(shown.rows["test"][:MAPPED])
+    if not np.ptp(shown.rows["train"], axis=0).any():
+        return Markup("<p>All rows are equal: the encoder has collapsed.</p>")
+    return _map(shown, PCA(2).fit(shown.rows["train"]).transform(shown.rows["test"][:MAPPED]), "map of embeddings")
+
+
+def _umap_map(shown):
+    """The same test rows as UMAP places them, for those who have umap-learn: neighbours stay, distances do not."""
+    if shown.rows is None or len(shown.rows["test"]) < FEWEST_FOR_UMAP:
+        return ""
+    try:
+        from umap import UMAP
+    except ImportError:
+        return ""
+    places = UMAP(metric="cosine", random_state=0, n_jobs=1).fit_transform(shown.rows["test"][:MAPPED])
+    return _map(shown, places, "UMAP of embeddings")
+
+
+def _map(shown, places, title):
+    """The first test rows where ``places`` (N, 2) has them, marked by class."""
     labels = shown.data.test.labels
-    kinds = np.zeros(len(rows), dtype=int) if labels is None else labels[: len(rows)]
+    kinds = np.zeros(len(places), dtype=int) if labels is None else labels[: len(places)]
     names = [""] if labels is None else shown.data.test.label_names
+    extent, named = np.maximum(np.ptp(places, axis=0), np.finfo(float).tiny), []
+
+    def place_of_name(own):
+        """Of a class's rows the nearest to its median whose surroundings have no name yet, or else the nearest."""
+        order = np.linalg.norm(own - np.median(own, axis=0), axis=1).argsort(kind="stable")
+        apart = [k for k in order if all(np.max(np.abs(own[k] - n) / extent) > 0.06 for n in named)]
+        named.append(own[(apart or order)[0]])
+        return named[-1]
 
     def draw(figure):
         panel = figure.subplots()
         for k in np.unique(kinds):
-            own = rows[kinds == k]
+            own = places[kinds == k]
             mark = MARKERS[k // len(LINES) % len(MARKERS)]
             panel.plot(*own.T, mark, color=LINES[k % len(LINES)], markersize=3.5, alpha=0.8, markeredgewidth=0)
             if len(names) <= len(LINES) * len(MARKERS):
-                panel.text(*np.median(own, axis=0), str(names[k]), ha="center", va="center", fontsize=11)
+                panel.text(*place_of_name(own), str(names[k]), ha="center", va="center", fontsize=11)
         panel.set_xticks([])
         panel.set_yticks([])
         for side in panel.spines.values():
             side.set_color(MUTED)
 
-    return svg(draw, (4.2, 3.4), f"{shown.name}: map of embeddings")
+    return svg(draw, (4.2, 3.4), f"{shown.name}: {title}")
 
 
 def _similarities(shown):

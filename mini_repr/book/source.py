@@ -116,23 +116,25 @@ def highlighted(module, href, name=""):
     start, end = code.starts[first - 1], code.starts[last]
     links = {place: (length, target) for place, length, target, _ in references(module)}
     anchors = {} if name else {_name_place(code, node): anchor for anchor, node in code.defined.items()}
-    pieces, runs = [], groupby(_tokens(code.text[start:end], start), key=lambda token: token[1])
+    inside = (piece for piece in _tokens(module) if start <= piece[0] < end)
+    pieces, runs = [], groupby(inside, key=lambda piece: piece[1])
     for css, run in runs:
         shown = "".join(_shown(place, text, links, anchors, href) for place, _, text in run)
         pieces.append(f'<span class="{css}">{shown}</span>' if css else shown)
     return Markup('<pre class="code"><code>{}</code></pre>').format(Markup("".join(pieces).rstrip("\n")))
 
 
-def _tokens(text, start):
-    """(place, class of the style sheet or "", text) of every piece; spaces between two of a class are of it too."""
-    css = ""
-    for place, token, piece in PythonLexer().get_tokens_unprocessed(text):
+@cache
+def _tokens(module):
+    """[(place, class of the style sheet or "", text)] of a file; spaces between two pieces of a class are of it too."""
+    css, found = "", []
+    for place, token, piece in PythonLexer().get_tokens_unprocessed(modules()[module].text):
         css = css if piece.isspace() else _class_of(token)
         if token in Name.Decorator:  # the highlighter takes "@module.name" for one piece
-            for word in re.finditer(r"\w+|\W", piece):
-                yield start + place + word.start(), css, word[0]
+            found += [(place + word.start(), css, word[0]) for word in re.finditer(r"\w+|\W", piece)]
         else:
-            yield start + place, css, piece
+            found.append((place, css, piece))
+    return found
 
 
 @cache

@@ -44,7 +44,8 @@ def svg(draw, size, title):
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<g id=\"[^\"]*\"", "<g", text)
     text = re.sub(r"<!--.*?-->\s*", "", text)
-    text = re.sub(r"(?<![#\w])-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", text)
+    # Places have two decimals. What stands between tags is left: numbers at an axis may differ in the third.
+    text = re.sub(r">[^<]*|(?<![#\w])-?\d+\.\d{3,}", lambda m: m[0] if m[0][0] == ">" else f"{float(m[0]):.2f}", text)
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
     text = re.sub(r"#[0-9a-f]{6}\b", lambda c: f"var(--{VARIABLES[c[0]]})" if c[0] in VARIABLES else c[0], text)
     width, height = (72 * length for length in size)

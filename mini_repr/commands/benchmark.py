@@ -26,7 +26,7 @@ def benchmark(source, images, finetune, as_json):
     mini-repr benchmark rows.npz
     """
     from mini_repr.commands.settings import write
-    from mini_repr.commands.tables import table
+    from mini_repr.pages.tables import table
     from mini_repr.posthoc import vtab
 
     if (source is None) == (images is None):

@@ -55,13 +55,14 @@ def check(target, against, ranks, spawn, detached, values_only, mutants, views, 
 
     \b
     mini-repr check mine.py:nt_xent --against infonce --variant nt_xent
-    mini-repr check my.package:SupConLoss --against supcon --map z=features,temperature=tau
-    mini-repr check mine.py:ntx --against infonce --set temperature=0.5 --const eps=1e-8
-    mini-repr check results.npz --against infonce      compares values computed elsewhere
+    mini-repr check my.package:SupConLoss --against supcon --map z=features
+    mini-repr check mine.py:ntx --against infonce --set temperature=0.5
+    mini-repr check mine.py:ntx --against infonce --const eps=1e-8
+    mini-repr check results.npz --against infonce   values computed elsewhere
     mini-repr check mine.py:local --against infonce --ranks 4
     mini-repr check mine.py:loss --against infonce --ranks 2 --spawn
-    mini-repr check --against infonce --ranks 4        what the common schemes do to the gradient
-    mini-repr check --mutants --against infonce        how good the cases are (all pages without --against: minutes)
+    mini-repr check --against infonce --ranks 4     what common schemes do
+    mini-repr check --mutants --against infonce     how good the cases are
 
     Without TARGET it runs the checks that the pyproject.toml here states, one [[tool.mini_repr.check]] each, with the
     keys target, against, variant, set, const, map, framework, views, transposed, dtype, values-only and detached.
@@ -83,8 +84,9 @@ def check(target, against, ranks, spawn, detached, values_only, mutants, views, 
 
     \b
     Exit code 0: conforms. 1: does not. 2: wrong use, or it cannot be called.
-    3: conforms but at the end of what is defined (zero rows, a class of one ...); the report says where.
-    4: right to seven digits only, as a float32 constant inside float64 code gives.
+    3: conforms but at the end of what is defined (zero rows, a class of one),
+    and the report says where. 4: right to seven digits only, as a float32
+    constant inside float64 code gives.
     """
     variant, output = chosen["variant"], {name: chosen[name] for name in OUTPUT}
     if against:

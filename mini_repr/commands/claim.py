@@ -6,7 +6,10 @@ from pathlib import Path
 import click
 
 from mini_repr.commands.errors import plain_errors
-from mini_repr.commands.tables import table, terminal_width
+from mini_repr.commands.pager import echo_long
+from mini_repr.pages.tables import table, whole
+
+UNKNOWN = "not measured"
 
 
 @click.command(short_help="Run the small experiment of a paper, with a verdict.")
@@ -41,13 +44,14 @@ def claim(key, seeds, jobs, stored, record, every, as_json, out):
     _refuse_place(out)
     if every:
         results = all_stored()
-        text = verdicts(results, terminal_width())
+        rows = verdict_rows(results)
+        text = table(verdicts_title(rows), rows)
     else:
         results = _one_stored(key) if stored else _measured(key, seeds, jobs, record)
-        text = report(results, terminal_width())
+        text = report(results)
     if out:
         RunFolder(Path(out).parent).write_json(Path(out).name, results)
-    click.echo(json.dumps(results, indent=2) if as_json else text)
+    echo_long(json.dumps(results, indent=2) if as_json else text)
 
 
 def _refuse_place(out):
@@ -94,23 +98,25 @@ def _one_stored(key):
     return result
 
 
-def verdicts(results, width=None):
-    """A table with a line per claim: number, key, verdict, what is claimed and the effect that decided.
+def verdict_rows(results):
+    """A row per claim: number, key, verdict, what is claimed and the effect that decided.
 
     Args:
         results: {key: result or None}, None where the claim has not been measured.
-        width: of the terminal, to which the last column is folded.
     """
     from mini_repr.catalogue import paper
-    from mini_repr.claims.bench.claim import VERDICTS
     from mini_repr.claims.bench.report import deciding
 
-    unknown = "not measured"
-    found = {key: result["verdict"] if result else unknown for key, result in results.items()}
-    counts = {word: list(found.values()).count(word) for word in (*VERDICTS, unknown)}
-    title = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    texts = {
-        key: f"{result['says']} ({deciding(result)})" if result else f"mini-repr claim {key} --record"
-        for key, result in results.items()
-    }
-    return table(f"claims ({title})", [(paper(k).number, k, found[k], texts[k]) for k in results], width)
+    rows = []
+    for key, result in results.items():
+        text = f"{result['says']} ({deciding(result)})" if result else whole(f"mini-repr claim {key} --record")
+        rows.append((paper(key).number, key, result["verdict"] if result else UNKNOWN, text))
+    return rows
+
+
+def verdicts_title(rows):
+    """What stands above such rows: how many have which verdict."""
+    from mini_repr.claims.bench.claim import VERDICTS
+
+    counts = {word: [row[2] for row in rows].count(word) for word in (*VERDICTS, UNKNOWN)}
+    return f"claims ({', '.join(f'{count} {word}' for word, count in counts.items() if count)})"

@@ -17,7 +17,7 @@ def landscape(run, points, reach, seed, out, plot):
     """Measure the loss of a RUN (its folder) around its weights, along two filter-normalised random directions.
 
     \b
-    mini-repr landscape runs/infonce-digits-001 --out surface.npz --plot surface.png
+    mini-repr landscape runs/vicreg --out surface.npz --plot surface.png
     """
     import numpy as np
 

@@ -26,7 +26,8 @@ def value(name, source, assignments, variant, out, as_json):
 
     \b
     mini-repr losses value infonce --input arrays.npz --set temperature=0.2
-    mini-repr losses value infonce --input arrays.npz --variant nt_xent --out gradients.npz
+    mini-repr losses value infonce --input arrays.npz --variant nt_xent
+    mini-repr losses value infonce --input arrays.npz --out gradients.npz
     """
     result = _evaluated(name, source, assignments, variant)
     if out:

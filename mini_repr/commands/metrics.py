@@ -6,6 +6,7 @@ import sys
 import click
 
 from mini_repr.commands.errors import WRONG_USE, plain_errors
+from mini_repr.pages.tables import numbers
 
 
 @click.command()
@@ -19,18 +20,18 @@ def metrics(source, as_json):
     relevance; tokens and mask.
 
     \b
-    mini-repr embed runs/infonce-digits-001 --out emb.npz && mini-repr metrics emb.npz
+    mini-repr embed runs/infonce-digits-001 --out emb.npz
+    mini-repr metrics emb.npz
     """
     from mini_repr.data.readers.npz import read_arrays
     from mini_repr.metrics.saved import metrics_of_arrays
 
-    numbers, failed = metrics_of_arrays(read_arrays(source), source)
+    found, failed = metrics_of_arrays(read_arrays(source), source)
     if as_json:
-        click.echo(json.dumps(numbers, indent=2))
-    else:
-        width = max(map(len, numbers), default=0)
-        click.echo("\n".join(f"{name.ljust(width)}  {value:.4f}" for name, value in numbers.items()))
+        click.echo(json.dumps(found, indent=2))
+    elif found:
+        click.echo(numbers([(name, f"{value:.4f}") for name, value in found.items()]))
     for name, reason in failed.items():
         click.echo(f"not computed: {name}: {reason.removeprefix(f'{name}: ')}", err=True)
-    if not numbers:
+    if not found:
         sys.exit(WRONG_USE)

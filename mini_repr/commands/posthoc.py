@@ -32,10 +32,10 @@ def posthoc(name, source, assignments, names, load, out, rows):
     FILE.npz a small one that is made of its z and labels.
 
     \b
-    mini-repr posthoc inlp emb.npz --map attribute=labels --out inlp.npz --rows clean.npz
+    mini-repr posthoc inlp emb.npz --map attribute=labels --out inlp.npz
     mini-repr posthoc inlp other.npz --load inlp.npz --rows clean.npz
     mini-repr posthoc unlearn RUN --map forget=which.npz:rows --out unlearnt.npz
-    mini-repr posthoc tune_calibrated RUN --map labels=noisy.npz:labels --rows tuned.npz
+    mini-repr posthoc tune_calibrated RUN --map labels=noisy.npz:labels
     """
     from mini_repr.pages.names import find
     from mini_repr.posthoc.estimator import Estimator
@@ -142,8 +142,8 @@ def _loaded(path, page):
 
 def _on_network(page, source, assignments, names, load, out, rows):
     """Change the network of a run, or one that is made of rows, and say what changed; or apply one that is stored."""
-    from mini_repr.commands.tables import table
     from mini_repr.data.readers.npz import read_arrays
+    from mini_repr.pages.tables import table
     from mini_repr.posthoc import networks
 
     if load and (assignments or out or not rows):

@@ -26,8 +26,8 @@ def quantise(run, assignments, count, load, out):
     import numpy as np
 
     from mini_repr.commands.settings import settings_of, write
-    from mini_repr.commands.tables import table
     from mini_repr.data.readers.npz import read_arrays
+    from mini_repr.pages.tables import table
     from mini_repr.posthoc import fima_q
     from mini_repr.training.evaluation import opened
 

@@ -13,7 +13,7 @@ def report(runs, out):
     """Write one file on RUNs, finished or not: scores, curves, collapse, a map of the embeddings, nearest neighbours.
 
     Of images that are masked also what is hidden and rebuilt, of a ViT where it looks. It needs no other file and no
-    network. Needs the extra ``book``.
+    network. Needs the extra ``book``; where umap-learn is installed too, there is a second map, by UMAP.
 
     \b
     mini-repr report runs/infonce-digits-001 --out report.html

@@ -28,7 +28,7 @@ def sample(run, out, count, label, caption, follow, steps, guidance, seed, devic
     mini-repr train --method flow --out runs/flow
     mini-repr sample runs/flow --out digits.png
     mini-repr sample runs/flow --label 7 --guidance 2 --out sevens.npz
-    mini-repr sample scenes-flow --caption "a seven left of a two" --follow --out scenes.png
+    mini-repr sample scenes-flow --caption "a seven" --follow --out scenes.png
 
     An npz file holds images (N, C, H, W) in [0, 1] and, where the run knows classes, their names. scenes-flow is
     trained when it is first asked for, in some minutes; mini-repr standin list says where it is kept.

@@ -64,8 +64,9 @@ def write(path, arrays):
 
 def report(found):
     """{name: number or array} as lines; of an array its shape, and its values where they fit."""
-    width = max(map(len, found))
-    return "\n".join(f"{name.ljust(width)}  {_short(value)}" for name, value in found.items())
+    from mini_repr.pages.tables import table
+
+    return table("", [(name, _short(value)) for name, value in found.items()])
 
 
 def _short(value):

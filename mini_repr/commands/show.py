@@ -1,4 +1,4 @@
-"""`mini-repr show`: the page of a loss, metric, method, encoder, primitive, view or paper."""
+"""`mini-repr show`: the page of a loss, metric, method, encoder, primitive, view, data set, setting or paper."""
 
 import inspect
 import textwrap
@@ -7,7 +7,8 @@ from dataclasses import fields
 import click
 
 from mini_repr.commands.errors import plain_errors
-from mini_repr.commands.tables import table
+from mini_repr.commands.pager import echo_long
+from mini_repr.pages.tables import folded, table, whole
 
 # The sections of settings of a run whose name is not that of their kind of page.
 SECTIONS = {"optimiser": "optimizer"}
@@ -21,50 +22,49 @@ SECTIONS = {"optimiser": "optimizer"}
 def show(name, code, plot):
     """Show the page of a loss: paper, definition, gradient, shapes, variants, code.
 
-    NAME may also be a metric, a method, an encoder, a primitive, a view, a paper (its key or number), or data:NAME,
-    generated data.
+    NAME may also be a metric, a method, an encoder, an optimiser, a primitive, a view, a data set, a setting of runs or
+    a paper (its key or number).
 
     \b
     mini-repr show infonce
     mini-repr show siamese --no-code
     mini-repr show layer_norm
+    mini-repr show train.knn_every
     mini-repr show 092
-    mini-repr show data:scenes --plot scenes.png
+    mini-repr show scenes --plot scenes.png
     """
-    data = name.removeprefix("data:") if name.startswith("data:") else None
-    if plot and data is None:
-        raise ValueError(
-            f"show {name} --plot: generated data have pictures, such as mini-repr show data:scenes --plot FILE"
-        )
-    text = _data(data, code) if data is not None else _shown(name, code)
+    data = name.removeprefix("data:")
+    text = _data(data, code) if data != name else _shown(name, code)
     if plot:
-        from mini_repr.data.pictures import draw
+        from mini_repr.data.pictures import PICTURED, draw
 
+        if data not in PICTURED:
+            raise ValueError(
+                f"show {name} --plot: generated data have pictures, such as mini-repr show scenes --plot FILE"
+            )
         draw(data, plot)
-    click.echo(text)
+    echo_long(text)
 
 
 def _data(name, code):
-    """The text on generated data: what it is, its settings if runs can train on it, code.
+    """The text on data that need no file: what it is, its settings if runs can train on it, code.
 
     Raises:
         ValueError: none is called so; names the nearest.
     """
-    from importlib import import_module
-
-    from mini_repr.data import GENERATED, options_of
-    from mini_repr.data.pictures import PICTURED
+    from mini_repr.book.parts import all_data
+    from mini_repr.data import EMBEDDED, GENERATED, options_of
     from mini_repr.pages.names import suggestion
 
-    if name not in PICTURED:
-        raise ValueError(f"show data:{name}: no generated data of that name{suggestion(name, PICTURED)}")
-    module = import_module(f"mini_repr.data.generated.{name}")
+    if name not in all_data():
+        raise ValueError(f"show data:{name}: no data of that name{suggestion(name, all_data())}")
+    made = all_data()[name]
     settings = [(f"data.{n}", f"default {value}") for n, value in options_of(name).items()] if name in GENERATED else []
     parts = [
-        f"data {name}" + (f": mini-repr train --data {name}" if name in GENERATED else ", from Python"),
-        module.__doc__.strip(),
+        f"data {name}" + (f": mini-repr train --data {name}" if name in EMBEDDED | GENERATED else ", from Python"),
+        folded(inspect.getdoc(made)),
         table("settings, for --set", settings),
-        inspect.getsource(module).partition('"""\n')[2].strip() if code else "",
+        inspect.getsource(made).partition('"""\n')[2].strip() if code and name not in EMBEDDED else "",
     ]
     return "\n\n".join(filter(None, parts))
 
@@ -75,8 +75,9 @@ def _shown(name, code):
     Raises:
         ValueError: nothing is called so; names the nearest.
     """
-    from mini_repr.book.parts import all_primitives, all_views
+    from mini_repr.book.parts import all_data, all_primitives, all_views
     from mini_repr.catalogue import papers
+    from mini_repr.commands.run_settings import run_settings, settings_text
     from mini_repr.pages.field_names import called
     from mini_repr.pages.names import suggestion
     from mini_repr.pages.page import KINDS
@@ -88,6 +89,8 @@ def _shown(name, code):
     texts += [_page(page, code) for page in found]
     texts += [_primitive(name, all_primitives()[name], code)] if name in all_primitives() else []
     texts += [_view(name, all_views()[name], code)] if name in all_views() else []
+    texts += [_data(name, code)] if name in all_data() else []
+    texts += filter(None, [settings_text(name)])
     # A loss is what its paper is about; a method of that name is one part of it.
     if not any(page.kind == "loss" for page in found):
         texts += [_paper(paper) for paper in papers() if key in (paper.key, paper.number)]
@@ -95,10 +98,10 @@ def _shown(name, code):
         return "\n\n".join(texts)
     pages = (page for kind in KINDS for page in pages_of(kind).values())
     known = [*(n for page in pages for n in (page.name, *page.aliases)), *(p.key for p in papers())]
-    known += [*all_primitives(), *all_views()]
-    raise ValueError(
-        f"show {name!r}: no {', '.join(KINDS)}, primitive, view or paper of that name{suggestion(name, known)}"
-    )
+    known += [*all_primitives(), *all_views(), *all_data()]
+    known += [path if "." in name else path.partition(".")[2] for path, *_ in run_settings()]
+    kinds = ", ".join((*KINDS, "primitive", "view", "data set", "setting"))
+    raise ValueError(f"show {name!r}: no {kinds} or paper of that name{suggestion(name, known)}")
 
 
 def _primitive(name, function, code):
@@ -106,7 +109,7 @@ def _primitive(name, function, code):
     parts = [
         f"primitive {name} ({function.__module__})",
         f"{name}{inspect.signature(function)}",
-        inspect.getdoc(function) or "",
+        folded(inspect.getdoc(function) or ""),
         _source(function.on_arrays) if code else "",
     ]
     return "\n\n".join(filter(None, parts))
@@ -116,7 +119,7 @@ def _view(name, cls, code):
     """What it does, its settings in the order in which they are typed, how one asks for it, code."""
     parts = [
         f"view {name}: mini-repr train --loss infonce --views {name}",
-        inspect.getdoc(cls) or "",
+        folded(inspect.getdoc(cls) or ""),
         table("settings, in order: NAME=VALUE:VALUE", [(f.name, f"default {f.default}") for f in fields(cls)]),
         _source(cls) if code else "",
     ]
@@ -132,7 +135,7 @@ def _paper(paper):
         f"where: {', '.join(paper.where) or 'planned for ' + ', '.join(paper.rooms)}",
         *_claim(paper),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(folded, lines))
 
 
 def _claim(paper):
@@ -145,7 +148,8 @@ def _claim(paper):
         return []
     result = stored(paper.key)
     verdict = f"{result['verdict']} here: {deciding(result)}" if result else "not measured yet"
-    return [f"claim: {find_claim(paper.key).says}", f"    {verdict} (mini-repr claim {paper.key} --stored)"]
+    command = whole(f"(mini-repr claim {paper.key} --stored)")
+    return [f"claim: {find_claim(paper.key).says}", f"    {verdict} {command}"]
 
 
 def _page(page, code):
@@ -159,15 +163,15 @@ def _page(page, code):
     place = f" (losses/{page.compares})" if page.kind == "loss" else ""
     is_class = isinstance(page.thing, type)
     section = f"{SECTIONS.get(page.kind, page.kind)}." if is_class else ""
-    arguments = [(f"{section}{p.name}", str(p.annotation), p.default_text) for p in page.parameters.values()]
+    arguments = [(f"{section}{p.name}", p.default_text, str(p.annotation)) for p in page.parameters.values()]
     if getattr(page.thing, "heads", None):
         arguments += [
-            (f"heads.{f.name}", str(f.type), f"default {getattr(page.thing.heads, f.name)}") for f in fields(Heads)
+            (f"heads.{f.name}", f"default {getattr(page.thing.heads, f.name)}", str(f.type)) for f in fields(Heads)
         ]
     variants = [(name, v.as_text, v.description) for name, v in page.variants.items()]
     parts = [
-        "\n".join([f"{page.kind} {page.name}{place}", *cited]),
-        page.text.strip(),
+        "\n".join(map(folded, [f"{page.kind} {page.name}{place}", *cited])),
+        folded(page.text.strip()),
         table("settings, for --set" if is_class else "arguments", arguments),
         table("variants", variants),
         table("checked invariants", [(text,) for text in dict.fromkeys(i.description for i in page.invariants)]),

@@ -18,8 +18,8 @@ def list_standins():
 
     for name, one in STANDINS.items():
         path = place_of(name)
-        kept = f"kept, {path.stat().st_size:,} bytes: {path}" if path.exists() else f"not trained yet; would be {path}"
-        click.echo(f"{name}: {one.says}\n  about {one.seconds} s on one core; {kept}")
+        kept = f"kept, {path.stat().st_size:,} bytes:" if path.exists() else "not trained yet; would be"
+        click.echo(f"{name}: {one.says}\n  about {one.seconds} s on one core; {kept}\n  {path}")
 
 
 @standin.command("train")

@@ -17,7 +17,8 @@ def theorem(name, source, assignments, out):
 
     \b
     mini-repr list --theorems
-    mini-repr embed runs/infonce-digits-001 --out emb.npz && mini-repr theorem latent_class_bound emb.npz
+    mini-repr embed runs/infonce-digits-001 --out emb.npz
+    mini-repr theorem latent_class_bound emb.npz
     """
     from mini_repr.data.readers.npz import read_arrays
     from mini_repr.pages.names import find

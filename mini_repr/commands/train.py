@@ -120,7 +120,8 @@ def train(out, resume, init_from, overwrite, seeds, variant, add, config_file, a
     \b
     mini-repr train --loss infonce
     mini-repr train --loss vicreg --encoder mlp --epochs 20 --out runs/vicreg
-    mini-repr train --loss infonce --variant nt_xent --set loss.temperature=0.1 --add uniformity=0.5
+    mini-repr train --loss infonce --variant nt_xent --add uniformity=0.5
+    mini-repr train --loss infonce --set loss.temperature=0.1
     mini-repr train --resume --out runs/vicreg
     mini-repr train --loss vicreg --seeds 5 --out runs/many
     mpiexec -n 4 mini-repr train --loss infonce --batch-size 512

@@ -17,6 +17,7 @@ import numpy as np
 
 from mini_repr.conformance.cases import drawn, float_arrays
 from mini_repr.conformance.exact import exact_value_and_grad
+from mini_repr.pages.tables import folded, numbers
 
 FORMATS = ("float32", "float16", "bfloat16")
 # Bits of the significand, the leading one among them.
@@ -135,19 +136,24 @@ def _safe(rows, default, name):
 def table(result):
     """The measurement as text."""
     settings = ", ".join(f"{n}={v}" for n, v in result["settings"].items())
-    lines = [f"{result['loss']}({settings}): largest error in ULP of each format"]
+    lines = [f"{result['loss']}({settings}): largest error in ULP of each format: of the value, of the gradient"]
     for sweep in result["sweeps"]:
-        lines += ["", f"{sweep['over']:>16}" + "".join(f"{f + ' value':>18}{'gradient':>11}" for f in FORMATS)]
+        rows = [[sweep["over"], *(name for f in FORMATS for name in (f, "gradient"))]]
         for row in sweep["rows"]:
-            cells = "".join(
-                f"{_short(row['errors'][f]['value']):>18}{_short(row['errors'][f]['gradient']):>11}" for f in FORMATS
-            )
-            lines.append(f"{row['at']:>16.6g}{cells}")
+            errors = (row["errors"][f][part] for f in FORMATS for part in ("value", "gradient"))
+            rows.append([_place(row["at"]), *map(_short, errors)])
+        lines += ["", numbers(rows)]
         for f in FORMATS:
             span = sweep["safe"][f]
-            said = f"{span[0]:.3g} to {span[1]:.3g}" if span else "nowhere"
+            said = f"{_place(span[0])} to {_place(span[1])}" if span else "nowhere"
             lines.append(f"safe for {f} inputs (errors up to {LIMIT[f]} ULP): {sweep['over']} {said}")
-    return "\n".join(lines)
+    return "\n".join(map(folded, lines))
+
+
+def _place(number):
+    """A power of two as one where its decimals say less."""
+    power = math.log2(number) if number > 0 else 0.5
+    return f"2^{power:.0f}" if power.is_integer() and not 0.01 < number < 1000 else f"{number:g}"
 
 
 def _short(error):

@@ -25,6 +25,7 @@ from mini_repr.conformance.user_code import Target, Unusable, framework_of
 from mini_repr.pages.arguments import Count
 from mini_repr.pages.names import find_loss
 from mini_repr.pages.page import Parameter
+from mini_repr.pages.tables import table
 
 WAYS = {
     "gather with gradient, averaged": (True, True),
@@ -77,10 +78,9 @@ class RanksReport(NamedTuple):
 
     def text(self):
         lines = [f"{self.label} ({self.framework}) against {self.loss.name} on {self.where}", ""]
-        width = max((len(how) for how in self.fits), default=0)
-        lines += [f"{how.ljust(width)}  {f.text(self.world)}" for how, f in self.fits.items()]
-        lines += ["", *wrapped(f"Verdict: {self.verdict}.")]
-        return "\n".join(lines)
+        if self.fits:
+            lines += [table("", [(how, f.text(self.world)) for how, f in self.fits.items()]), ""]
+        return "\n".join([*lines, *wrapped(f"Verdict: {self.verdict}.")])
 
     def document(self):
         """The same as plain values, as ``schema.REPORTS`` describes them."""

@@ -21,6 +21,7 @@ from mini_repr.conformance.check import resolve_settings
 from mini_repr.conformance.compare import expected_outcome
 from mini_repr.pages.names import find_loss
 from mini_repr.pages.samples import sample_inputs
+from mini_repr.pages.tables import table
 
 CLOSE = 1e-9
 ROWS_PER_RANK = 3
@@ -150,7 +151,7 @@ def scheme_fits(loss, arguments, world):
     arguments = loss.complete(arguments)
     true = expected_outcome(loss, arguments).gradients
     parts = shards(len(arguments[loss.arrays[0].name]), world)
-    table = []
+    fits = []
     for scheme in SCHEMES:
         if scheme.rank_loss == "anchors" and not gives_rows(loss):
             continue
@@ -161,8 +162,8 @@ def scheme_fits(loss, arguments, world):
                 raise
             continue  # among a rank's few rows there may be no pair of one class
         found = effective(gradients, parts, scheme.gather_gradient, scheme.average, scheme.divided)
-        table.append((scheme, fit(found, true)))
-    return table
+        fits.append((scheme, fit(found, true)))
+    return fits
 
 
 def factor_table(against, world, variant=None, settings=None):
@@ -171,9 +172,8 @@ def factor_table(against, world, variant=None, settings=None):
     settings, _ = resolve_settings(loss, variant, settings)
     arguments = batch_of(loss, world, settings, loss.variants[variant].needs if variant else ())
     fits = scheme_fits(loss, arguments, world)
-    width = max(len(scheme.description) for scheme, _ in fits)
-    lines = [f"{loss.name} on W = {world} ranks: the gradient that arrives, against the whole batch's", ""]
-    return "\n".join([*lines, *(f"{scheme.description.ljust(width)}  {found.text(world)}" for scheme, found in fits)])
+    title = f"{loss.name} on W = {world} ranks: the gradient that arrives, against the whole batch's"
+    return table(title, [(scheme.description, found.text(world)) for scheme, found in fits])
 
 
 def batch_of(loss, world, settings, needs):

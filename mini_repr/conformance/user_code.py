@@ -60,10 +60,20 @@ class Target:
         thing = _import(place)
         for part in name.split("."):
             if not hasattr(thing, part):
-                known = [n for n in vars(thing) if not n.startswith("_")] if hasattr(thing, "__dict__") else []
-                raise Unusable(f"{place}: has no {part!r}{suggestion(part, known)}")
+                raise Unusable(f"{place}: has no {part!r}{suggestion(part, _callables(thing, place))}")
             thing = getattr(thing, part)
         return cls.of(thing, text)
+
+
+def _callables(thing, place):
+    """Public names in a module or an object that may be meant: of a file what it makes itself, not what it imports."""
+
+    def own(value):
+        made_of_code = inspect.isroutine(value) or inspect.isclass(value)
+        return not (place.endswith(".py") and made_of_code) or value.__module__ == thing.__name__
+
+    members = getattr(thing, "__dict__", {}).items()
+    return [name for name, value in members if not name.startswith("_") and callable(value) and own(value)]
 
 
 def _import(place):

@@ -1,4 +1,4 @@
-"""A picture of each generated set (extra ``plot``), as ``mini-repr show data:NAME --plot FILE`` writes it."""
+"""A picture of each generated set (extra ``plot``), as ``mini-repr show NAME --plot FILE`` writes it."""
 
 import textwrap
 

@@ -33,40 +33,57 @@ def class_logsumexp(u, /, kind, margin, scale, weighted=False, tile=None):
         kind: where it lies on the host, no GPU is waited for. margin, scale, weighted: of the logits.
         tile: rows per tile; None chooses.
     """
-    backend, kind_xp = backend_of(u), backend_of(kind).xp
+    sums, back = class_logsumexp_between(u, u, kind, kind, margin, scale, weighted, True, tile)
+
+    def backward(g):
+        g_anchors, g_candidates = back(g)
+        g_anchors += g_candidates
+        return g_anchors
+
+    return sums, backward
+
+
+def class_logsumexp_between(x, y, of_x, of_y, margin, scale, weighted, same, tile=None):
+    """``ClassLogSums`` of rows x (M, D) over rows y (K, D), both sorted by their classes, and the backward to x and y.
+
+    Args:
+        of_x, of_y: (M,) and (K,), the classes. same: whether y is x: no row then meets itself. The rest: as
+            ``class_logsumexp``.
+    """
+    backend, kind_xp = backend_of(x), backend_of(of_x).xp
     xp = backend.xp
-    # Row i's class: [first, end).
-    first, end = kind_xp.searchsorted(kind, kind), kind_xp.searchsorted(kind, kind, side="right")
+    # Of row i the class's places in y: [first, end).
+    first, end = kind_xp.searchsorted(of_y, of_x), kind_xp.searchsorted(of_y, of_x, side="right")
     first_there, end_there = backend.asarray(first), backend.asarray(end)
-    tiles = row_tiles(u, len(u), tile)
-    sums = ClassLogSums(*xp.empty((2, len(u)), dtype=u.dtype))
+    tiles = row_tiles(x, len(y), tile)
+    sums = ClassLogSums(*xp.empty((2, len(x)), dtype=x.dtype))
 
     def classes_of(rows):
         """The arguments of both formulas that say which pairs are which, and the logits."""
-        near = int(first[rows.start]), int(end[rows.stop - 1])
-        return first_there[rows], end_there[rows], margin, scale, weighted, rows.start, *near
+        near, itself = (int(first[rows.start]), int(end[rows.stop - 1])), rows.start if same else -len(x)
+        return first_there[rows], end_there[rows], margin, scale, weighted, itself, *near
 
     def sum_up(share):
         for rows in share:
-            x = backend.product(u[rows], u.T)
-            class_sums_into(backend, *classes_of(rows), x, sums.negatives[rows], sums.positives[rows])
+            s = backend.product(x[rows], y.T)
+            class_sums_into(backend, *classes_of(rows), s, sums.negatives[rows], sums.positives[rows])
 
     backend.map_shares(sum_up, tiles)
 
     def backward(g):
         finite = [xp.where(xp.isfinite(one), one, 0) for one in sums]
-        g_rows = xp.zeros_like(u)
+        g_x = xp.zeros_like(x)
 
         def visit(share):
-            g_columns = xp.zeros_like(u)
+            g_y = xp.zeros_like(y)
             for rows in share:
-                x = backend.product(u[rows], u.T)
-                class_weights_into(backend, *classes_of(rows), *(one[rows] for one in (*finite, *g)), x)
-                g_rows[rows] += backend.product(x, u)
-                g_columns += backend.product(x.T, u[rows])
-            return g_columns
+                s = backend.product(x[rows], y.T)
+                class_weights_into(backend, *classes_of(rows), *(one[rows] for one in (*finite, *g)), s)
+                g_x[rows] += backend.product(s, y)
+                g_y += backend.product(s.T, x[rows])
+            return g_y
 
-        return reduce(operator.iadd, backend.map_shares(visit, tiles), g_rows)
+        return g_x, reduce(operator.iadd, backend.map_shares(visit, tiles))
 
     return sums, backward
 
@@ -114,7 +131,9 @@ _CLASSES = (
     """,
 )
 def class_sums_into(backend, first, end, margin, scale, weighted, start, left, right, x, negatives, positives):
-    """Fill the log-sum-exps (M,) of rows ``start`` to start + M with similarities x (M, N), which are used up.
+    """Fill the log-sum-exps (M,) of rows with similarities x (M, N), which are used up.
+
+    Row i is column ``start`` + i, which does not count; none is, where ``start`` is below -M.
 
     ``first``, ``end`` (M,): the columns of each row's class; ``left``, ``right``: those of all of these classes.
     """
@@ -178,14 +197,17 @@ def _logits(xp, same, margin, scale, weighted, start, left, right, x, out):
         xp.subtract(x, margin, out=out)
     out *= scale
     of_positives = xp.where(same, out[:, left:right], -xp.inf)
-    of_positives[xp.arange(len(out)), xp.arange(start - left, start - left + len(out))] = -xp.inf
+    if start >= 0:
+        of_positives[xp.arange(len(out)), xp.arange(start - left, start - left + len(out))] = -xp.inf
     xp.copyto(out[:, left:right], -xp.inf, where=same)
     return of_positives
 
 
 def _logsumexp(backend, logits):
-    """Over each row, -inf for a row of them; ``logits`` is overwritten."""
+    """Over each row, -inf for a row of them or of none; ``logits`` is overwritten."""
     xp = backend.xp
+    if not logits.shape[1]:
+        return -xp.inf
     top = logits.max(axis=1)
     top = xp.where(xp.isfinite(top), top, 0)
     total = xp.zeros_like(top)

@@ -26,29 +26,42 @@ def cross_products(a, b, /):
     alone = b is None
     b = a if alone else b
     few_rows = 2 * len(a) <= a.shape[1]
-    diagonal = backend.column_sums(a * b)
+    blocks = backend.product_blocks(len(a))
     if few_rows:
+        diagonal = backend.column_sums(a * b)
         gram_a = a @ a.T
         gram_b = gram_a if alone else b @ b.T
         off = (gram_a * gram_b).sum() - (diagonal * diagonal).sum()
     else:
-        c = backend.product(a.T, b)
-        places = xp.arange(len(c))
+        shares = backend.map_shares(lambda share: [backend.product(a[block].T, b[block]) for block in share], blocks)
+        first, *rest = (product for share in shares for product in share)
+        c, places = sum(rest, first), xp.arange(a.shape[1])
+        diagonal = c[places, places]
         c[places, places] = 0
         off = (c * c).sum()
 
     def backward(g):
         g_diagonal, g_off = (0 if one is None else one for one in g)
-        # d off/d a = 2 b C_offᵀ and d off/d b = 2 a C_off
-        g_a = gram_b @ a - diagonal * b if few_rows else backend.product(b, c.T)
-        g_a *= 2 * g_off
-        g_a += g_diagonal * b
-        if alone:
-            g_a *= 2
-            return g_a, None
-        g_b = gram_a @ b - diagonal * a if few_rows else backend.product(a, c)
-        g_b *= 2 * g_off
-        g_b += g_diagonal * a
+        g_a, g_b = xp.empty_like(a), None if alone else xp.empty_like(b)
+        if few_rows:
+            sides = [(g_a, gram_b, a, b)] if alone else [(g_a, gram_b, a, b), (g_b, gram_a, b, a)]
+        else:
+            sides = [(g_a, b, c.T, b)] if alone else [(g_a, b, c.T, b), (g_b, a, c, a)]
+
+        def walk(share):
+            # d off/d a = 2 b C_offᵀ and d off/d b = 2 a C_off; C_offᵀ = C_off where b is a, which counts twice.
+            for block in share:
+                for gradient, left, right, other in sides:
+                    rows = gradient[block]
+                    backend.matmul(left[block], right, out=rows)
+                    if few_rows:
+                        rows -= diagonal * other[block]
+                    rows *= 2 * g_off
+                    rows += g_diagonal * other[block]
+                    if alone:
+                        rows *= 2
+
+        backend.map_shares(walk, blocks)
         return g_a, g_b
 
     return CrossProducts(diagonal, off), backward

@@ -1,15 +1,15 @@
 """Sums over the pairs of one set of rows; the N x N matrix is never stored whole.
 
-Each pair i < j is visited once, a tile of rows against all later rows at a time. The backward pass computes each tile
-again instead of storing it: O(N * tile) memory. Distances do not see a shift of all rows, so rows are centred first,
-which saves digits where they lie far from the origin and close together.
+Each pair i < j is visited once, a tile of rows against a block of later rows at a time. The backward pass computes each
+tile again instead of storing it: beside copies of the rows, the memory of a tile. Distances do not see a shift of all
+rows, so rows are centred first, which saves digits where they lie far from the origin and close together.
 """
 
 import math
 
 from mini_repr.autograd import primitive
 from mini_repr.backend import backend_of, blocks_of
-from mini_repr.kernels.tiles import choose_tile
+from mini_repr.kernels.tiles import COLUMNS, choose_tile
 
 
 @primitive
@@ -94,7 +94,7 @@ def pair_hinge(x, /, margin, tile=None):
 
 def _blocks(x, tile):
     """Tiles of rows that have later rows. Early ones have more: in this order each core gets some of both."""
-    blocks = blocks_of(len(x) - 1, tile or choose_tile(x, len(x)))
+    blocks = blocks_of(len(x) - 1, tile or choose_tile(x, min(COLUMNS, len(x))))
     return [*blocks[::2], *blocks[1::2]]
 
 
@@ -106,16 +106,18 @@ def _pairs(x, distances, blocks):
     xp = backend_of(x).xp
     squares = (x * x).sum(axis=1) if distances else None
     for rows in blocks:
-        columns = slice(rows.start + 1, len(x))
-        values = x[rows] @ x[columns].T
-        if distances:
-            values *= -2
-            values += squares[rows, None]
-            values += squares[columns]
-            xp.maximum(values, 0, out=values)  # rounding must not make a distance negative
-        height = len(values)
-        xp.copyto(values[:, :height], math.inf if distances else -math.inf, where=xp.tri(height, k=-1, dtype=bool))
-        yield rows, columns, values
+        for start in range(rows.start + 1, len(x), COLUMNS):
+            columns = slice(start, min(start + COLUMNS, len(x)))
+            values = x[rows] @ x[columns].T
+            if distances:
+                values *= -2
+                values += squares[rows, None]
+                values += squares[columns]
+                xp.maximum(values, 0, out=values)  # rounding must not make a distance negative
+            near = max(0, min(rows.stop, columns.stop) - start)
+            earlier = xp.tri(len(values), near, k=rows.start - start, dtype=bool)
+            xp.copyto(values[:, :near], math.inf if distances else -math.inf, where=earlier)
+            yield rows, columns, values
 
 
 def _pull(x, distances, tile, weights_of):

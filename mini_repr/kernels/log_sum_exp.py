@@ -14,10 +14,7 @@ from typing import NamedTuple
 from mini_repr.autograd import primitive
 from mini_repr.backend import backend_of, blocks_of, is_array, waits_to_read
 from mini_repr.fused import by_rows, elementwise
-from mini_repr.kernels.tiles import row_tiles
-
-# Columns per block: with the rows of a tile about the products' best shape.
-COLUMNS = 4096
+from mini_repr.kernels.tiles import COLUMNS, row_tiles
 
 
 def largest_similarity(x, y, unit=False):

@@ -30,7 +30,7 @@ def nearest_neighbours(x, k):
         raise ValueError(f"nearest_neighbours: k: got {k}, expected 1 to {len(x) - 1}, the other rows")
     xp = backend_of(x).xp
     marks = xp.zeros((len(x), len(x)), dtype=x.dtype)
-    marks[xp.arange(len(x))[:, None], nearest_rows(x - backend_of(x).column_means(x), k)] = 1
+    marks[xp.arange(len(x))[:, None], nearest_rows(x, k, centre=backend_of(x).column_means(x))] = 1
     return marks
 
 

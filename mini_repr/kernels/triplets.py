@@ -57,7 +57,7 @@ def triplet_sum(u, /, labels, anchors, others, margin, mining, distance, penalty
     for block, places in zip(blocks, largest, strict=True):
         rows = anchors[block]
         here = xp.arange(len(rows))
-        d = _distances(points, rows, distance)
+        d = distances_between(points[rows], points, distance)
         g_d = xp.zeros_like(d)
         negative = (labels[rows, None] != labels) & others
         for place in range(places):
@@ -97,13 +97,12 @@ def triplet_sum(u, /, labels, anchors, others, margin, mining, distance, penalty
     return sums, lambda g: pull * g[0]
 
 
-def _distances(points, rows, distance):
-    """(tile, N) distances of some rows to all."""
-    xp = backend_of(points).xp
-    squares = (points * points).sum(axis=1)
-    reach = squares[rows, None] + squares
-    d = (-2 * points[rows]) @ points.T
+def distances_between(x, y, distance):
+    """(M, K) distances, "squared" or "euclidean", of rows x from rows y; below the round-off of their squares 0."""
+    xp = backend_of(x).xp
+    reach = (x * x).sum(axis=1)[:, None] + (y * y).sum(axis=1)
+    d = (-2 * x) @ y.T
     d += reach
-    reach *= 8 * float(xp.finfo(points.dtype).eps)
+    reach *= 8 * float(xp.finfo(x.dtype).eps)
     xp.copyto(d, 0, where=d <= reach)
     return xp.sqrt(d, out=d) if distance == "euclidean" else d

@@ -33,21 +33,7 @@ def whitened(x, /, eps=0.0):
     rows, width = x.shape
     keep = (1 - eps) / (rows - 1)
     apart, mean = centred(x)
-    covariance = keep * backend.product(apart.T, apart)
-    covariance.reshape(-1)[:: width + 1] += eps  # its diagonal
-    try:
-        with backend.singular_raises():
-            factor = xp.linalg.cholesky(covariance)
-    except xp.linalg.LinAlgError:
-        factor = xp.zeros_like(covariance)
-    excess = xp.empty_like(mean)
-    pivot_excess(backend, factor, covariance, mean, float(xp.finfo(x.dtype).eps), width, excess)
-    if not bool((excess > 0).all()):
-        raise ValueError(
-            f"got {rows} rows with a singular covariance of {width} columns, expected more than {width} rows and "
-            "columns that vary each in its own way, or a larger eps"
-        )
-    whitening = backend.inverse_of_lower(factor)
+    whitening = whitening_of(keep * backend.product(apart.T, apart), mean, eps, rows)
     z = backend.product(apart, whitening.T)
 
     def backward(g):
@@ -61,6 +47,30 @@ def whitened(x, /, eps=0.0):
         return g_x
 
     return z, backward
+
+
+def whitening_of(covariance, mean, eps, rows):
+    """The inverse of the Cholesky factor of a covariance (D, D) of ``rows`` rows, with ``eps`` added to its diagonal.
+
+    Raises:
+        ValueError: it is singular, to within the rounding of rows of this ``mean`` (D,).
+    """
+    backend, width = backend_of(covariance), len(covariance)
+    xp = backend.xp
+    covariance.reshape(-1)[:: width + 1] += eps  # its diagonal
+    try:
+        with backend.singular_raises():
+            factor = xp.linalg.cholesky(covariance)
+    except xp.linalg.LinAlgError:
+        factor = xp.zeros_like(covariance)
+    excess = xp.empty_like(mean)
+    pivot_excess(backend, factor, covariance, mean, float(xp.finfo(mean.dtype).eps), width, excess)
+    if not bool((excess > 0).all()):
+        raise ValueError(
+            f"got {rows} rows with a singular covariance of {width} columns, expected more than {width} rows and "
+            "columns that vary each in its own way, or a larger eps"
+        )
+    return backend.inverse_of_lower(factor)
 
 
 @elementwise(

@@ -61,26 +61,26 @@ class Objective(Module):
                 self._logarithmic[name] = positive
                 setattr(self, name, Tensor(_float32(math.log(start) if positive else start), requires_grad=True))
 
-    def forward(self, *arrays, embeddings=(), labels=None, row_weights=None, progress=0.0, evaluate=None, **optional):
+    def forward(self, *arrays, embeddings=(), labels=None, row_weights=None, progress=0.0, form_of=None, **optional):
         """The total as a tensor; ``.terms`` holds its parts.
 
         Args:
             arrays: the main loss's arrays, in its order. optional: optional ones, by name.
             embeddings: list of (B, D) tensors that added regularisers act on; each counts equally. labels: theirs.
             row_weights: (B,) array of mean 1, what each row of the main loss counts; ``reweight`` decides otherwise.
-            progress: share of the training steps done. evaluate: another form of the main loss that computes it, such
-                as one over several ranks.
+            progress: share of the training steps done. form_of: ``form_of(page)`` is what computes a loss, such as its
+                form over several ranks; None for the page itself.
         """
-        evaluate = evaluate or self.loss
+        form_of = form_of or (lambda page: page)
         learned = {n: exp(getattr(self, n)) if log else getattr(self, n) for n, log in self._logarithmic.items()}
         settings = {**self.settings, **learned}
         given = dict(zip((p.name for p in self.loss.arrays), arrays, strict=False)) | optional
 
         def main(given):
             if not self.reweight and row_weights is None:
-                value = evaluate(**given, **settings)
+                value = form_of(self.loss)(**given, **settings)
                 return value, value.terms
-            rows = evaluate(**given, **{**settings, "reduction": "none"})
+            rows = form_of(self.loss)(**given, **{**settings, "reduction": "none"})
             weights = self._row_weights(rows.data, progress) if row_weights is None else row_weights
             return reduced(rows * weights, settings["reduction"]), rows.terms
 
@@ -96,7 +96,7 @@ class Objective(Module):
         for other, weight, own in self.added:
             for inputs in self._inputs_of(other, arrays, embeddings, labels):
                 share = 1 / len(embeddings) if other.compares in ("embeddings", "labels") else 1.0
-                part = other(*inputs, **own)
+                part = form_of(other)(*inputs, **own)
                 terms[other.name] = terms.get(other.name, 0) + part.data * share
                 total = total + part * (weight * share)
         terms.update({name: value.data for name, value in learned.items()})

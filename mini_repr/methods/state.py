@@ -60,6 +60,15 @@ class LossState(Module):
     """Base of the states. ``gives``: names of the arguments it supplies."""
 
     gives = ()
+    ranks = 1
+
+    def add_up(self, own):
+        """The sum over ranks of an array of sums over the own rows."""
+        return own
+
+    def share(self, world):
+        """From now on the rows that come are the own ones of each rank of a world."""
+        self.ranks, self.add_up = world.size, world.sum
 
     def arrays(self, a, b, batch):
         """{argument: array} for a batch whose plain rows are a and b (B, D)."""
@@ -82,7 +91,7 @@ class Covariance(LossState):
         return {"covariance": self.covariance.copy()}
 
     def update(self, a, b, batch):
-        self.covariance[...] = updated_covariance(self.covariance, a, **self.rule)
+        self.covariance[...] = updated_covariance(self.covariance, a, **self.rule, ranks=self.ranks, add_up=self.add_up)
 
 
 class MovingStatistics(LossState):
@@ -102,7 +111,9 @@ class MovingStatistics(LossState):
     def update(self, a, b, batch):
         for side, rows in (("a", a), ("b", b)):
             mean, covariance = getattr(self, f"mean_{side}"), getattr(self, f"covariance_{side}")
-            mean[...], covariance[...] = updated_statistics(rows, covariance, mean, **self.rule)
+            mean[...], covariance[...] = updated_statistics(
+                rows, covariance, mean, **self.rule, ranks=self.ranks, add_up=self.add_up
+            )
 
 
 class SampleTemperatures(LossState):
@@ -221,17 +232,26 @@ STATES = (Covariance, MovingStatistics, SampleTemperatures, Teacher, PairWeights
 # --- the papers' rules of updating
 
 
-def updated_covariance(covariance, a, decay=0.9, centre=False):
-    """TiCo's covariance (D, D) after a batch a (B, D): what the next one is given. None starts from 0."""
+def updated_covariance(covariance, a, decay=0.9, centre=False, ranks=1, add_up=lambda own: own):
+    """TiCo's covariance (D, D) after a batch a (B, D): what the next one is given. None starts from 0.
+
+    ``ranks`` and ``add_up`` as ``moved_statistics`` of CorInfoMax; rows that are centred are those of one rank.
+    """
     unit = unit_rows.on_arrays(centred(a)[0] if centre else a)[0]
-    moved = unit.T @ unit
-    moved *= (1 - decay) / len(unit)
+    moved = add_up(unit.T @ unit)
+    moved *= (1 - decay) / (len(unit) * ranks)
     return moved if covariance is None else moved + decay * covariance
 
 
-def updated_statistics(x, covariance, mean, decay=0.01, mean_decay=0.01, normalize=False):
-    """CorInfoMax's mean (D,) and covariance (D, D) of a side after a batch x (B, D): what the next one is given."""
-    _, mean, covariance = moved_statistics(rows_of(x, normalize)[0], covariance, mean, decay, mean_decay)
+def updated_statistics(
+    x, covariance, mean, decay=0.01, mean_decay=0.01, normalize=False, ranks=1, add_up=lambda own: own
+):
+    """CorInfoMax's mean (D,) and covariance (D, D) of a side after a batch x (B, D): what the next one is given.
+
+    ``ranks`` and ``add_up`` as ``moved_statistics``.
+    """
+    rows = rows_of(x, normalize)[0]
+    _, mean, covariance = moved_statistics(rows, covariance, mean, decay, mean_decay, ranks, add_up)
     return mean, covariance
 
 

@@ -1,8 +1,8 @@
 """The area under the ROC curve: does a wanted pair score higher than an unwanted one?"""
 
-from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.kernels.tiles import row_tiles
+from mini_repr.kernels.cosines import cosines
+from mini_repr.kernels.tiles import column_blocks
 from mini_repr.pages.arguments import Mask, Rows
 from mini_repr.pages.declare import checked, metric
 from mini_repr.pages.page import definition
@@ -13,7 +13,7 @@ def auc(a: Rows("N>=2 D", no_zero_row=True), b: Rows("N>=2 D", no_zero_row=True)
     """Probability that a partner scores above another row.
 
     That the cosine of a partner pair exceeds that of a non-partner pair; equal ones count one half. Exact, over all N
-    partners against all N (N - 1) others; 0.5 tells nothing.
+    partners against all N (N - 1) others; 0.5 tells nothing. Rows come a tile at a time; N numbers are stored.
 
     Source: Hanley & McNeil 1982, "The meaning and use of the area under a ROC curve".
 
@@ -23,19 +23,16 @@ def auc(a: Rows("N>=2 D", no_zero_row=True), b: Rows("N>=2 D", no_zero_row=True)
         float in [0, 1].
     """
     xp = backend_of(a).xp
-    a, b = unit_rows.on_arrays(a)[0], unit_rows.on_arrays(b)[0]
     count = len(a)
     partners, below = xp.empty(count, dtype=a.dtype), 0.0
-    tiles = row_tiles(a, count)
-    for tile in tiles:
-        here = xp.arange(tile.start, tile.stop)
-        partners[tile] = (a[tile] @ b.T)[here - tile.start, here]
+    for block in column_blocks(a):
+        for tile in cosines(a, b, block, partners_only=True):
+            partners[tile.rows] = tile.s[tile.partners()]
     partners.sort()
-    for tile in tiles:
-        here = xp.arange(tile.start, tile.stop)
-        scores = a[tile] @ b.T
-        scores[here - tile.start, here] = xp.inf  # a partner is below no partner
-        below += float(_above(xp, partners, scores).sum())
+    for block in column_blocks(a):
+        for tile in cosines(a, b, block):
+            tile.s[tile.partners()] = xp.inf  # a partner is below no partner
+            below += float(_above(xp, partners, tile.s).sum())
     return below / (count**2 * (count - 1))
 
 

@@ -2,10 +2,9 @@
 
 import math
 
-from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
 from mini_repr.kernels.nearest import most_similar
-from mini_repr.kernels.tiles import row_tiles
+from mini_repr.kernels.tiles import column_blocks, row_tiles
 from mini_repr.pages.arguments import Count, Labels, Optional, Positive, Rows
 from mini_repr.pages.declare import metric
 from mini_repr.pages.page import definition
@@ -25,7 +24,7 @@ def knn_accuracy(
     The share of test rows whose class wins the vote of their k nearest training rows by cosine similarity s. A
     neighbour's vote weighs exp(s / temperature), or 1 with ``temperature=None``. Equal votes go to the smallest label,
     and of equally similar rows the one of the smallest number takes the k-th place. A test label that no training row
-    has is never predicted. Similarities are computed per tile of test rows: O(tile * N) memory.
+    has is never predicted. Rows on both sides are taken a block at a time: no memory of the size of the inputs.
 
     Source: Wu, Xiong, Yu & Lin 2018, arXiv 1805.01978, section 3.4 (there k = 200, temperature 0.07).
 
@@ -37,18 +36,19 @@ def knn_accuracy(
     xp = backend_of(train_z).xp
     if k > len(train_z):
         raise ValueError(f"knn_accuracy: k: got {k}, expected 1 to {len(train_z)}, the training rows")
-    (train, _), (test, _) = unit_rows.on_arrays(train_z), unit_rows.on_arrays(test_z)
-    similar, nearest = most_similar(test, train, k, skip_diagonal=False)
-    # Divided by the largest of each row, which leaves its vote unchanged.
-    weights = xp.ones_like(similar) if temperature is None else xp.exp((similar - similar[:, :1]) / temperature)
-    classes, train_class = xp.unique(train_labels, return_inverse=True)
+    classes = xp.unique(train_labels)
     correct = 0
-    for rows in row_tiles(test, len(classes)):
-        votes = xp.zeros((rows.stop - rows.start, len(classes)), dtype=weights.dtype)
-        voters = (xp.arange(len(votes))[:, None], train_class[nearest[rows]])
-        backend_of(votes).scatter_add(votes, voters, weights[rows])
-        correct += int((classes[votes.argmax(axis=1)] == test_labels[rows]).sum())
-    return correct / len(test)
+    for block in column_blocks(test_z):
+        test, labels = test_z[block], test_labels[block]
+        similar, nearest = most_similar(test, train_z, k, skip_diagonal=False, normalize=True)
+        # Divided by the largest of each row, which leaves its vote unchanged.
+        weights = xp.ones_like(similar) if temperature is None else xp.exp((similar - similar[:, :1]) / temperature)
+        for rows in row_tiles(test, len(classes)):
+            votes = xp.zeros((rows.stop - rows.start, len(classes)), dtype=weights.dtype)
+            voters = (xp.arange(len(votes))[:, None], xp.searchsorted(classes, train_labels[nearest[rows]]))
+            backend_of(votes).scatter_add(votes, voters, weights[rows])
+            correct += int((classes[votes.argmax(axis=1)] == labels[rows]).sum())
+    return correct / len(test_z)
 
 
 @definition(knn_accuracy)

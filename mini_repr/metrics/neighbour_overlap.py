@@ -1,9 +1,9 @@
 """What a projection does to neighbourhoods: the same items before and after it."""
 
-from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
 from mini_repr.kernels.nearest import most_similar, nearest_rows
-from mini_repr.pages.arguments import Count, Flag, Rows
+from mini_repr.kernels.tiles import column_blocks
+from mini_repr.pages.arguments import Count, Flag, Rows, has_zero_row
 from mini_repr.pages.declare import checked, metric
 from mini_repr.pages.page import definition
 
@@ -47,14 +47,20 @@ def neighbour_overlaps(a: Rows("N>=2 D"), b: Rows("N>=2 E"), k: Count() = 10, no
     """The shares that ``neighbour_overlap`` takes the mean of, one per item: (N,) float64 (eq. 6 there)."""
     xp = backend_of(a).xp
     k = min(k, len(a) - 1)
+    if normalize:
+        for name, rows in (("a", a), ("b", b)):
+            if has_zero_row(rows):
+                raise ValueError(f"neighbour_overlap: {name}: got a row of zeros, expected a direction to normalise")
+    centres = [None if normalize else rows.mean(axis=0) for rows in (a, b)]
 
-    def nearest(name, rows):
-        if not normalize:
-            return nearest_rows(rows - rows.mean(axis=0), k)  # no distance changes, and fewer digits cancel
-        unit, _ = unit_rows.on_arrays(rows)
-        if not bool(unit.any(axis=1).all()):
-            raise ValueError(f"neighbour_overlap: {name}: got a row of zeros, expected a direction to normalise")
-        return most_similar(unit, unit, k)[1]
+    def nearest(block, rows, centre):
+        if normalize:
+            return most_similar(rows[block], rows, k, normalize=True, first=block.start)[1]
+        return nearest_rows(rows, k, rows=block, centre=centre)
 
-    both = xp.sort(xp.concatenate([nearest("a", a), nearest("b", b)], axis=1), axis=1)
-    return (both[:, 1:] == both[:, :-1]).sum(axis=1) / k  # what is in both lists is there twice
+    shares = xp.empty(len(a))
+    for block in column_blocks(a):
+        found = [nearest(block, rows, centre) for rows, centre in zip((a, b), centres, strict=True)]
+        both = xp.sort(xp.concatenate(found, axis=1), axis=1)
+        shares[block] = (both[:, 1:] == both[:, :-1]).sum(axis=1) / k  # what is in both lists is there twice
+    return shares

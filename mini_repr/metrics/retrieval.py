@@ -2,15 +2,16 @@
 
 Ties count against the representation: what is equally similar to the query is ranked before what is wanted, so that
 collapsed rows score as they deserve. Similarities within 16 units of rounding of each other are a tie, since equal
-candidates need not get equal similarities out of a matrix product. All functions work on one tile of queries at a time:
-O(tile * candidates) memory.
+candidates need not get equal similarities out of a matrix product. Ranks of partners take no memory of the size of the
+inputs: rows on both sides come a tile at a time. Gains sort all candidates of a query: O(tile * candidates) memory.
 """
 
 import math
 
 from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
-from mini_repr.kernels.tiles import row_tiles
+from mini_repr.kernels.cosines import cosines
+from mini_repr.kernels.tiles import column_blocks, row_tiles
 from mini_repr.pages.arguments import Amounts, Count, Labels, Optional, Rows
 from mini_repr.pages.declare import metric
 from mini_repr.pages.page import definition
@@ -32,7 +33,7 @@ def recall_at_k(a: Rows("N D", no_zero_row=True), b: Rows("N D", no_zero_row=Tru
     """
     if k > len(b):
         raise ValueError(f"recall_at_k: k: got {k}, expected 1 to {len(b)}, the candidates")
-    return int((_partner_ranks(a, b) <= k).sum()) / len(a)
+    return sum(int((ranks <= k).sum()) for ranks in _partner_ranks(a, b)) / len(a)
 
 
 @definition(recall_at_k)
@@ -48,7 +49,7 @@ def mean_reciprocal_rank(a: Rows("N D", no_zero_row=True), b: Rows("N D", no_zer
 
     Source: Voorhees 1999, "The TREC-8 question answering track report". Arguments as ``recall_at_k``.
     """
-    return float((1.0 / _partner_ranks(a, b)).mean())
+    return sum(float((1.0 / ranks).sum()) for ranks in _partner_ranks(a, b)) / len(a)
 
 
 @definition(mean_reciprocal_rank)
@@ -145,15 +146,20 @@ def _tie(unit):
 
 
 def _partner_ranks(a, b):
-    """Rank, from 1, of b_i among all candidates for a_i: how many are at least as similar, itself included."""
+    """Yield ranks, from 1, of b_i among all candidates for a_i: how many are at least as similar, itself included.
+
+    Those of a block of rows at a time.
+    """
     xp = backend_of(a).xp
-    a, b = unit_rows.on_arrays(a)[0], unit_rows.on_arrays(b)[0]
-    ranks = xp.empty(len(a), dtype="int64")
-    for tile in row_tiles(a, len(b)):
-        similarity = a[tile] @ b.T
-        partner = similarity[xp.arange(tile.stop - tile.start), xp.arange(tile.start, tile.stop)]
-        ranks[tile] = (similarity >= partner[:, None] - _tie(a)).sum(axis=1)
-    return ranks
+    for block in column_blocks(a):
+        ranks = xp.zeros(block.stop - block.start, dtype="int64")
+        least = xp.empty(len(ranks), dtype=xp.result_type(a, b))
+        for tile in cosines(a, b, block):
+            here = slice(tile.rows.start - block.start, tile.rows.stop - block.start)
+            if tile.columns == block:
+                least[here] = tile.s[tile.partners()] - _tie(a)
+            ranks[here] += (tile.s >= least[here, None]).sum(axis=1)
+        yield ranks
 
 
 def _mean_gain(name, argument, queries, candidates, relevance, k, exclude_self=False):

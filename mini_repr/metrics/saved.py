@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mini_repr.pages.arguments import finite
 from mini_repr.pages.registry import pages_of
 
 ROWS = ("z", "a", "b", "queries", "candidates")
@@ -25,12 +26,13 @@ def metrics_of_arrays(arrays, source):
     arrays = {name: arrays[name] for name in READ if name in arrays}
     _check(arrays, source)
     is_test = arrays.pop("is_test", None)
+    tested = None if is_test is None else _places(is_test)
     test = {}
     for name, array in arrays.items():
         whole = is_test is None or name in ("queries", "candidates", "relevance")
         if not whole and len(array) != len(is_test):
             raise ValueError(f"{source}: {name}: got {len(array)} rows, expected the {len(is_test)} of is_test")
-        test[name] = array if whole else array[is_test]
+        test[name] = array if whole else array[tested]
     numbers, failed = {}, {}
     if "labels" in arrays and "z" in arrays and (is_test is None or is_test.all()):
         probes = [metric.name for metric in pages_of("metric").values() if "train_z" in metric.needs]
@@ -38,7 +40,8 @@ def metrics_of_arrays(arrays, source):
             "every row is a test row; is_test (N,) with some false rows names those to learn from"
         )
     elif "labels" in arrays and "z" in arrays:
-        test |= {"train_z": arrays["z"][~is_test], "train_labels": arrays["labels"][~is_test]}
+        others = _places(~is_test)
+        test |= {"train_z": arrays["z"][others], "train_labels": arrays["labels"][others]}
         test |= {"test_z": test["z"], "test_labels": test["labels"]}
     for metric in pages_of("metric").values():
         for label, needs in _ways(metric, test).items():
@@ -60,12 +63,19 @@ def metrics_of_arrays(arrays, source):
     return numbers, failed
 
 
+def _places(mask):
+    """Where a mask is True: a slice if that is one run of places, as ``embed`` writes it, so that no row is copied."""
+    places = np.flatnonzero(mask)
+    together = len(places) and places[-1] - places[0] + 1 == len(places)
+    return slice(int(places[0]), int(places[-1]) + 1) if together else mask
+
+
 def _check(arrays, source):
     """What all metrics ask of an array alone: refused once, and not by each of them."""
     for name in arrays.keys() & set(ROWS):
         z = arrays[name]
-        if z.ndim != 2 or z.size == 0 or z.dtype not in ("float32", "float64") or not np.isfinite(z).all():
-            got = "NaN or infinity" if z.dtype.kind == "f" and not np.isfinite(z).all() else f"{z.dtype} {z.shape}"
+        if z.ndim != 2 or z.size == 0 or z.dtype not in ("float32", "float64") or not finite(z):
+            got = "NaN or infinity" if z.dtype.kind == "f" and not finite(z) else f"{z.dtype} {z.shape}"
             raise ValueError(f"{source}: {name}: got {got}, expected finite float32 or float64 rows (N, D)")
     labels, is_test = arrays.get("labels"), arrays.get("is_test")
     if is_test is not None and (is_test.dtype.kind != "b" or is_test.ndim != 1 or not is_test.any()):

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from mini_repr.autograd import attention, concatenate, primitive
+from mini_repr.autograd import attention_branch, concatenate, primitive
 from mini_repr.backend import backend_of
 from mini_repr.nn.init import he_uniform
 from mini_repr.nn.layers import LayerNorm, Linear, at_least_one
@@ -94,9 +94,7 @@ class CrateBlock(Module):
 
     def compressed(self, x, mask=None):
         """The tokens after the first of the two steps, and the attention weights."""
-        v = self.subspaces(self.norm1(x))
-        mixed, weights = attention(v, v, v, mask, heads=self._heads)
-        return x + self.out(mixed), weights
+        return _mssa(x, self.norm1, self, mask, residual=True)
 
 
 class CrateDecoder(Module):
@@ -141,8 +139,14 @@ class InverseCrateBlock(Module):
 
     def forward(self, x):
         x = self.dictionary(self.norm1(x))
-        v = self.subspaces(self.norm2(x))
-        return x - self.out(attention(v, v, v, heads=self._heads)[0])
+        return x - _mssa(x, self.norm2, self)[0]
+
+
+def _mssa(x, norm, block, mask=None, residual=False):
+    """(MSSA(LN x), its weights) with the maps of a block; ``residual``: x is added."""
+    subspaces, out = block.subspaces.weight, block.out
+    parts = (x, norm.gain, norm.bias, subspaces, None, out.weight, out.bias)
+    return attention_branch(*parts, mask, heads=block._heads, eps=norm.eps, residual=residual)
 
 
 @primitive
@@ -152,22 +156,41 @@ def ista_step(y, dictionary, /, step, threshold):
     One step of proximal gradient descent on |y - D z|²/2 + threshold |z|_1 over z >= 0, from z = y. With the gate G =
     1(output > 0), r = y - y Dᵀ, h = G g and q = step h Dᵀ: dy = h + q - q D, dD = step rᵀ h - qᵀ y.
     """
-    xp = backend_of(y).xp
-    rows = y.reshape(-1, y.shape[-1])  # one large product where an image's tokens would each make a small one
-    rest = rows - rows @ dictionary.T
-    output = rest @ dictionary
-    output *= step
-    output += rows
-    output -= step * threshold
-    xp.maximum(output, 0, out=output)
+    backend = backend_of(y)
+    xp = backend.xp
+    rows = y.reshape(-1, y.shape[-1])
+    rest, output = xp.empty_like(rows), xp.empty_like(rows)
+    blocks = backend.product_blocks(len(rows), 2 * rows.shape[1] * rows.dtype.itemsize)
+
+    def forward(share):
+        for block in share:
+            own, left, out = rows[block], rest[block], output[block]
+            backend.matmul(own, dictionary.T, out=left)
+            xp.subtract(own, left, out=left)
+            backend.matmul(left, dictionary, out=out)
+            out *= step
+            out += own
+            out -= step * threshold
+            xp.maximum(out, 0, out=out)
+
+    backend.map_shares(forward, blocks)
 
     def backward(g):
-        h = g.reshape(rows.shape) * (output > 0)
-        q = step * (h @ dictionary.T)
-        g_dictionary = step * (rest.T @ h) - q.T @ rows
-        h += q
-        h -= q @ dictionary
-        return h.reshape(y.shape), g_dictionary
+        g_rows, g_y = g.reshape(rows.shape), xp.empty_like(rows)
+
+        def walk(share):
+            g_dictionary = 0
+            for block in share:
+                h = xp.multiply(g_rows[block], output[block] > 0, out=g_y[block])
+                q = backend.product(h, dictionary.T)
+                q *= step
+                g_dictionary += step * backend.product(rest[block].T, h) - backend.product(q.T, rows[block])
+                h += q
+                h -= backend.product(q, dictionary)
+            return g_dictionary
+
+        parts = backend.map_shares(walk, blocks)
+        return g_y.reshape(y.shape), sum(parts[1:], parts[0])
 
     return output.reshape(y.shape), backward
 

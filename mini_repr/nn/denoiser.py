@@ -9,7 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mini_repr.autograd import Tensor, attention, concatenate, gelu, modulated_norm, self_attention, sigmoid, split
+from mini_repr.autograd import (
+    Tensor,
+    adaptive_attention_branch,
+    adaptive_mlp_branch,
+    attention,
+    concatenate,
+    modulated_norm,
+    self_attention,
+    sigmoid,
+    split,
+)
 from mini_repr.backend import backend_of
 from mini_repr.nn.encoded import Encoded
 from mini_repr.nn.init import zeros
@@ -178,14 +188,17 @@ class AdaptiveBlock(Module):
         The weights are those of the tokens on each other and on the text. prune: see ``Denoiser.denoise``.
         """
         scale, shift, gate, scale2, shift2, gate2, *of_text = _parts(self.modulate(c), 3 * self._branches)
-        seen = modulated_norm(x, scale, shift, eps=EPS)
+        qkv, out, expand, contract = ((m.weight, m.bias) for m in (self.qkv, self.out, self.expand, self.contract))
         if prune:
             every = backend_of(x.data).xp.arange(len(x))[:, None]
             keep, source = prune(x.data)
-            seen = seen[every, keep]
-        mixed, own = self_attention(self.qkv(seen), heads=self._heads)
-        mixed = self.out(mixed)
-        x, weights = x + (mixed[every, source] if prune else mixed) * gate.reshape(len(x), 1, -1), None
+            mixed, own = self_attention(
+                self.qkv(modulated_norm(x, scale, shift, eps=EPS)[every, keep]), heads=self._heads
+            )
+            x = x + self.out(mixed)[every, source] * gate.reshape(len(x), 1, -1)
+        else:
+            x, own = adaptive_attention_branch(x, scale, shift, gate, *qkv, *out, heads=self._heads, eps=EPS)
+        weights = None
         if of_text:
             scale3, shift3, gate3 = of_text
             rows, mask = text
@@ -194,8 +207,7 @@ class AdaptiveBlock(Module):
                 query, self.key(rows), self.value(rows), mask=mask[:, None, None], heads=self._heads
             )
             x = x + self.said(told) * gate3.reshape(len(x), 1, -1)
-        hidden = gelu(self.expand(modulated_norm(x, scale2, shift2, eps=EPS)))
-        return x + self.contract(hidden) * gate2.reshape(len(x), 1, -1), own, weights
+        return adaptive_mlp_branch(x, scale2, shift2, gate2, *expand, *contract, eps=EPS), own, weights
 
 
 def mean_map(maps):

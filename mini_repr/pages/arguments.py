@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mini_repr.backend import backend_of, is_array, waits_to_read
+from mini_repr.backend import backend_of, blocks_of, is_array, waits_to_read
+
+_LOOK = 2**16  # elements that are looked at together
 
 
 class Misuse(ValueError):
@@ -159,7 +161,7 @@ class Rows(_Array):
             raise Misuse(came, f"numbers {self._bounds()}")
         if self.above > -math.inf and bool((value <= self.above).any()):
             raise Misuse(f"a number that is not above {self.above:g}", f"numbers {self._bounds()}")
-        if self.no_zero_row and bool((backend_of(value).xp.abs(value).max(axis=-1) < np.finfo(value.dtype).tiny).any()):
+        if self.no_zero_row and has_zero_row(value):
             raise Misuse("a row of zeros", "some number other than 0 in each row")
         return value
 
@@ -403,4 +405,17 @@ def _named(value):
 
 def finite(value):
     """Whether all elements of a floating-point array are finite (arrays of other kinds are)."""
-    return value.dtype.kind != "f" or bool(backend_of(value).xp.isfinite(value).all())
+    return value.dtype.kind != "f" or all(bool(backend_of(value).xp.isfinite(part).all()) for part in _parts(value))
+
+
+def has_zero_row(value):
+    """Whether all elements of some row, along the last axis, are below the smallest normal number."""
+    xp, least = backend_of(value).xp, np.finfo(value.dtype).tiny
+    return any(bool((xp.abs(part).max(axis=-1) < least).any()) for part in _parts(value))
+
+
+def _parts(value):
+    """An array's rows, a block at a time on the host: to look at an array of any size takes no copy of it."""
+    if value.ndim < 2 or backend_of(value).reading_waits:
+        return [value]
+    return (value[rows] for rows in blocks_of(len(value), max(1, _LOOK // max(1, value[:1].size))))

@@ -21,7 +21,9 @@ def choose(what, name, known):
 
 
 def suggestion(name, known):
-    """ "did you mean X?", or all known names if they fit on a line."""
+    """ "did you mean X?", or all known names if they fit on a line; nothing where there are none."""
+    if not known:
+        return ""
     near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     if near:
         return f"; did you mean {near[0]!r}?"

@@ -26,6 +26,7 @@ from mini_repr.losses.pairs.infonce import infonce
 from mini_repr.optim import AdamW
 from mini_repr.pages.arguments import Count, NonNegative, Positive
 from mini_repr.posthoc.estimator import Estimator, estimator, rows_of
+from mini_repr.posthoc.manners import Transformer
 
 EPS = 6.25e-10
 TEMPERATURE = 0.2
@@ -33,7 +34,7 @@ ACTIVE = 1e-5  # above it a unit counts as used
 
 
 @estimator("csr", paper="030")
-class CSR(Estimator):
+class CSR(Transformer, Estimator):
     """Rows (N, D) as sparse codes (N, hidden) of at most k positive numbers: ``CSR(8).fit(z).transform(z)``.
 
     After ``fit``: ``weight_`` (D, H), ``bias_`` b (D,), ``threshold_`` c (H,), ``dead_`` the share of units that no row
@@ -102,10 +103,6 @@ class CSR(Estimator):
         rows = rows_of("csr", "z", z, len(self.bias_)).astype(np.float32)
         p = (rows - self.bias_) @ self.weight_ + self.threshold_
         return np.maximum(np.where(largest(p, self.k if k is None else k), p, 0), 0)
-
-    def fit_transform(self, z, y=None):
-        """``fit`` and ``transform`` of the same rows."""
-        return self.fit(z).transform(z)
 
     def inverse_transform(self, codes):
         """The rows (M, D) that codes (M, H) stand for."""

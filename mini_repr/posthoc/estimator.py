@@ -1,19 +1,17 @@
-"""The manners of scikit-learn for procedures that are fitted to rows, without depending on it.
+"""Procedures that are fitted to rows, with the manners of scikit-learn; what was fitted is also a file.
 
-A constructor stores its settings under their own names and does nothing else; ``fit`` checks them, and leaves what it
-learnt in attributes whose names end in an underscore. ``clone``, pipelines and grid searches of scikit-learn then work.
-What was fitted is also a file: ``save`` and ``load_fitted``.
+See ``manners.py`` for the manners, ``save`` and ``load_fitted`` for the files.
 """
 
-import inspect
 import json
 
 import numpy as np
 
 from mini_repr.backend import backend_of, is_array
-from mini_repr.pages.names import find, suggestion
+from mini_repr.pages.names import find
 from mini_repr.pages.page import Page
 from mini_repr.pages.registry import register
+from mini_repr.posthoc.manners import Manners
 
 
 def estimator(name, paper=()):
@@ -26,43 +24,8 @@ def estimator(name, paper=()):
     return declare
 
 
-class Estimator:
-    """Base: settings by name, fitted attributes, files. A subclass has ``fit`` and ``transform``."""
-
-    @classmethod
-    def settings(cls):
-        """Names of the constructor's arguments, in order."""
-        return list(inspect.signature(cls).parameters)
-
-    def get_params(self, deep=True):
-        """{setting: value}, as scikit-learn asks for it."""
-        return {name: getattr(self, name) for name in self.settings()}
-
-    def set_params(self, **settings):
-        """Change settings; returns the object. What is fitted stays until the next fit.
-
-        Raises:
-            ValueError: a setting that it does not have.
-        """
-        for name, value in settings.items():
-            if name not in self.settings():
-                raise ValueError(f"{self.page.name}: {name}: no such setting{suggestion(name, self.settings())}")
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self):
-        defaults = inspect.signature(type(self)).parameters
-        changed = [f"{n}={v!r}" for n, v in self.get_params().items() if v is not defaults[n].default]
-        return f"{type(self).__name__}({', '.join(changed)})"
-
-    def __sklearn_tags__(self):
-        """Of a transformer; only scikit-learn asks, so it is there."""
-        from sklearn.utils import Tags, TargetTags, TransformerTags
-
-        return Tags(estimator_type=None, target_tags=TargetTags(required=False), transformer_tags=TransformerTags())
-
-    def __sklearn_is_fitted__(self):
-        return bool(self._fitted())
+class Estimator(Manners):
+    """Base: settings that its page checks, fitted attributes, files. A subclass has ``fit``."""
 
     def checked_settings(self):
         """{setting: value}, each checked against its annotation.
@@ -81,9 +44,6 @@ class Estimator:
                 settings=np.array(json.dumps(self.checked_settings())),
                 **{name.removesuffix("_"): _on_host(value) for name, value in self._require_fitted().items()},
             )
-
-    def _fitted(self):
-        return {name: value for name, value in vars(self).items() if name.endswith("_") and not name.startswith("_")}
 
     def _require_fitted(self):
         """What is fitted.

@@ -16,10 +16,11 @@ import numpy as np
 
 from mini_repr.pages.arguments import Count
 from mini_repr.posthoc.estimator import Estimator, estimator, rows_of
+from mini_repr.posthoc.manners import Transformer
 
 
 @estimator("pca", paper="097")
-class PCA(Estimator):
+class PCA(Transformer, Estimator):
     """Rows (N, D) to their leading principal components: ``PCA(16).fit(z).transform(z)``.
 
     After ``fit``: ``mean_`` (D,); ``components_`` (k, D), orthonormal rows; ``shares_`` (k,), of the variance that each
@@ -61,7 +62,3 @@ class PCA(Estimator):
         """The rows' coordinates (M, k): float64."""
         self._require_fitted()
         return (rows_of("pca", "z", z, len(self.mean_)) - self.mean_) @ self.components_.T
-
-    def fit_transform(self, z, y=None):
-        """``fit`` and ``transform`` of the same rows."""
-        return self.fit(z).transform(z)

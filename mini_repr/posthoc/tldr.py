@@ -14,10 +14,11 @@ from mini_repr.nn import Heads, LinearEncoder
 from mini_repr.optim import AdamW, cosine_with_warmup
 from mini_repr.pages.arguments import Count, NonNegative, Positive
 from mini_repr.posthoc.estimator import Estimator, estimator
+from mini_repr.posthoc.manners import Transformer
 
 
 @estimator("tldr", paper="077")
-class TLDR(Estimator):
+class TLDR(Transformer, Estimator):
     """Rows (N, D) to (N, dimensions) by a matrix that keeps neighbours together: ``TLDR(8).fit(x).transform(y)``.
 
     The matrix and a projector behind it are trained by the method ``Neighbours`` with ``barlow_twins``; the projector
@@ -107,10 +108,6 @@ class TLDR(Estimator):
         if z.shape[1:] != self.mean_.shape:
             raise ValueError(f"tldr: z: got shape {z.shape}, expected (M, {len(self.mean_)})")
         return _standard(z, self.mean_, self.scale_) @ self.matrix_
-
-    def fit_transform(self, z, y=None):
-        """``fit``, then the same rows transformed."""
-        return self.fit(z).transform(z)
 
 
 def _standard(z, mean, scale):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mini_repr.pages.tables import folded, numbers
 from mini_repr.training import folder
-from mini_repr.training.table import COLUMNS, aligned
+from mini_repr.training.table import COLUMNS
 
 TRAINED = "trained"
 
@@ -28,7 +29,8 @@ def compared(paths):
         for c, title in COLUMNS.items()
         if any(c in scores for column in columns for scores in column)
     ]
-    return "\n".join([aligned(rows), *_differences([members[0][:2] for members in groups.values()])])
+    differences = _differences([members[0][:2] for members in groups.values()])
+    return "\n".join([numbers(rows), *map(folded, differences)])
 
 
 def _name(members):

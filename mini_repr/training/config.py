@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import asdict
 
 from mini_repr.methods.build import default_encoder, default_loss, find_method
-from mini_repr.optim import SAM
+from mini_repr.optim import REWEIGHTINGS, SAM
 from mini_repr.pages.field_names import meant
 from mini_repr.pages.names import choose, find, find_loss, suggestion
 from mini_repr.pages.registry import pages_of
@@ -19,9 +19,12 @@ from mini_repr.training import moved
 from mini_repr.training.recipes import recipe_of
 from mini_repr.training.sections import CLIMBING, LearningRate, Training
 
-# learn: scalars of the loss that training moves. matryoshka: numbers of leading columns to compare, none for all.
-# reweight: how much each row counts by its loss, see ``mini_repr.optim.REWEIGHTINGS``.
 OBJECTIVE = {"learn": [], "matryoshka": [], "reweight": ""}
+OBJECTIVE_SAYS = {
+    "learn": 'scalars of the loss that training moves, such as ["temperature"]',
+    "matryoshka": "numbers of leading columns to compare, such as [8, 16]; none for all",
+    "reweight": f"how much each row counts by its loss: {', '.join(REWEIGHTINGS)}, or nothing",
+}
 PYTHON_WORDS = {"True": True, "False": False, "None": None}
 SECTIONS = ("loss", "add", "method", "heads", "encoder", "data", "optimizer", "train", "device")
 

@@ -3,12 +3,13 @@
 import numpy as np
 
 from mini_repr.methods import encode, encoded_kind, kind_of
+from mini_repr.posthoc.manners import Transformer
 from mini_repr.training import session
 from mini_repr.training.evaluation import encoders_of, opened
 
 
-class TrainedRun:
-    """What a run has learnt.
+class TrainedRun(Transformer):
+    """What a run has learnt; a transformer for scikit-learn that is fitted already.
 
     Attributes:
         settings: nested dict, as its config.json holds them. data: the ``Dataset`` that it was trained on.
@@ -23,6 +24,24 @@ class TrainedRun:
     def __repr__(self):
         return f"<run of {self.settings['loss']['name']} on {self.data.name}>"
 
+    def fit(self, samples, y=None):
+        """Nothing is learnt: it is trained. Returns the object."""
+        return self
+
+    def transform(self, samples):
+        """What ``embed`` gives, as pipelines ask for it."""
+        return self.embed(samples)
+
+    def get_params(self, deep=True):
+        """{}: a trained run has no settings that could be changed."""
+        return {}
+
+    def __sklearn_clone__(self):
+        return self  # a copy would be trained anew
+
+    def __sklearn_is_fitted__(self):
+        return True
+
     def embed(self, samples, tower=None):
         """Rows (N, D) float32 on the host of samples of the kind that the run was trained on.
 
@@ -36,14 +55,24 @@ class TrainedRun:
         if tower is not None and tower not in encoders:
             raise ValueError(f"embed: tower: got {tower!r}, expected {' or '.join(map(repr, encoders))} or None")
         encoder = encoders[tower or next(iter(encoders))]
+        if not len(samples):
+            raise ValueError("embed: samples: got none, expected one or more")
         if encoded_kind(self.data) == "texts" or (kind_of(self.data) == "captions" and tower == "b"):
             if isinstance(samples, str) or not all(isinstance(text, str) for text in samples):
                 raise ValueError("embed: samples: expected a list of texts")
             return encode(encoder, list(samples), self.backend)
-        images, expected = np.asarray(samples, dtype=np.float32), self.data.train.images.shape[1:]
+        images, expected = images_of("embed", samples), self.data.train.images.shape[1:]
         if images.shape[1:] != expected:
             raise ValueError(f"embed: samples: got shape {images.shape}, expected (N, {', '.join(map(str, expected))})")
         return encode(encoder, images, self.backend)
+
+
+def images_of(caller, samples):
+    """Images as an array of float32; a ValueError in the name of ``caller`` if they are no numbers."""
+    try:
+        return np.asarray(samples, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(f"{caller}: samples: got {type(samples).__name__}, expected images (N, C, H, W)") from None
 
 
 def load_run(path, device="cpu"):

@@ -6,6 +6,7 @@ from mini_repr.data import default_views, options_of
 from mini_repr.methods import encoded_kind, kind_of
 from mini_repr.methods.build import find_method
 from mini_repr.pages.names import find, find_loss
+from mini_repr.pages.tables import UNFOLDED
 from mini_repr.training import config, folder
 from mini_repr.training.distributed import ALONE
 from mini_repr.training.evaluation import (  # noqa: F401
@@ -171,7 +172,7 @@ def finish(run, home):
     """Compare trained, untrained and raw; write metrics.json; return {representation: {metric: number}}."""
     scores = compare(run)
     home.write_json(folder.REPORT, scores)
-    home.log("done\n" + table(scores))
+    home.log("done\n" + table(scores, UNFOLDED))
     home.close()
     return scores
 

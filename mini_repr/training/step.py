@@ -46,7 +46,7 @@ def training_step(method, optimizer, batch, rng, sharding, *, number, of, lr, cl
 
 def forward_backward(method, batch, rng, sharding, progress=0.0, chunk=0, drawn=None):
     """Leave the gradient of the whole batch's loss in the parameters; returns the ``Step``. Arguments as above."""
-    objective = partial(method.objective, progress=progress, evaluate=sharding.loss)
+    objective = partial(method.objective, progress=progress, form_of=sharding.form_of)
     compare = partial(sharding.compare, method, objective, batch)
     views = method.sample(*batch.inputs, sharding.draws(rng)) if drawn is None else drawn
     with sharding.batch_statistics():

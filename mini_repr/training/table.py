@@ -1,5 +1,6 @@
 """The scores of a report as aligned text."""
 
+from mini_repr.pages.tables import numbers
 from mini_repr.training.report import LABELS_A_CLASS, NEIGHBOURS
 
 COLUMNS = {
@@ -31,19 +32,17 @@ COLUMNS = {
 }
 
 
-def table(scores):
-    """The scores as aligned text, one row per representation; "-" where only others have a number."""
+def table(scores, width=None):
+    """The scores as aligned text, one row per representation; "-" where only others have a number.
+
+    Args:
+        width: of the lines, by default of the terminal.
+    """
     shown = [c for c in COLUMNS if any(c in row for row in scores.values())]
     rows = [["", *(COLUMNS[c] for c in shown)]]
     for name, row in scores.items():
         rows.append([name, *(cell(row, column) for column in shown)])
-    return aligned(rows)
-
-
-def aligned(rows):
-    """Rows of strings as lines, the first column to the left and the others to the right."""
-    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
-    return "\n".join("  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]) for row in rows)
+    return numbers(rows, width)
 
 
 def cell(row, column):

@@ -18,10 +18,17 @@ pytest.importorskip("math_core", reason="the extra book is not installed")
 from mini_repr.book.build import build
 from mini_repr.book.entries import all_entries
 from mini_repr.book.formulas import formulas
+from mini_repr.book.prose import inline
 from mini_repr.book.source import Definition, modules, references, resolve
 from mini_repr.book.tour import STOPS
 
 COMMANDS = {name: main.get_command(None, name) for name in main.list_commands(None)}
+WHOLE = """
+import sys
+from mini_repr.book.build import build
+from mini_repr.cli import main
+build(sys.argv[1], {name: main.get_command(None, name) for name in main.list_commands(None)}, with_pictures=False)
+"""
 
 
 class Page(HTMLParser):
@@ -98,6 +105,14 @@ def test_no_page_is_large(book, pictured):
     assert max(len(text.encode()) for text in texts) <= 200_000
 
 
+def test_every_page_is_the_same_with_sets_in_another_order_elsewhere(book, tmp_path):
+    """Ten seconds: the whole book once more, in a process whose sets, time zone and terminal are others."""
+    elsewhere = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "COLUMNS": "200", "LC_ALL": "C"}
+    subprocess.run([sys.executable, "-c", WHOLE, str(tmp_path)], check=True, env={**os.environ, **elsewhere})
+    again = {str(path.relative_to(tmp_path)): path.read_text("utf-8") for path in tmp_path.rglob("*") if path.is_file()}
+    assert [name for name in book.keys() | again.keys() if book.get(name) != again.get(name)] == []
+
+
 def test_built_by_another_process_it_is_the_same(pictured, tmp_path):
     command = [sys.executable, "-m", "mini_repr.cli", "book", "--out", str(tmp_path)]
     names = [word for name in ("vicreg", "siglip", "flops") for word in ("--only", name)]
@@ -145,6 +160,21 @@ def test_wrong_tex_is_an_error(wrong):
 def test_a_formula_is_set_in_place_of_its_text(book):
     assert "sum_i |a_i - b_i|²" not in book["loss/vicreg.html"]
     assert "sum_i |a_i - b_i|" not in book["loss/vicreg.html"]
+
+
+def test_symbols_in_prose_have_their_indices():
+    text = "With u_i = a_i/|a_i|, dz'_ij and s_y² of e^{s_ij/t} in sum_{c in C_i}; x_{t+1}, Σ^{-1/2}."
+    assert inline(text, lambda name: "") == (
+        "With u<sub>i</sub> = a<sub>i</sub>/|a<sub>i</sub>|, dz&#39;<sub>ij</sub> and s<sub>y</sub>² of "
+        "e<sup>s<sub>ij</sub>/t</sup> in sum<sub>c in C<sub>i</sub></sub>; x<sub>t+1</sub>, Σ<sup>-1/2</sup>."
+    )
+    for text in ("mae_st of align_uniform", "s_i.py", "``u_i`` or `x_t`", "e^log_scale", "smooth_l1_loss"):
+        assert "<su" not in inline(text, lambda name: "")
+
+
+def test_no_name_is_taken_for_a_symbol():
+    names = {word for entry in all_entries(COMMANDS) for word in (entry.name, *entry.words)}
+    assert [name for name in names if "<su" in inline(name, lambda name: "")] == []
 
 
 @pytest.mark.parametrize(
@@ -205,6 +235,13 @@ def test_search_knows_names_aliases_and_variants(book):
 def test_only_what_exists(tmp_path):
     done = CliRunner().invoke(main, ["book", "--out", str(tmp_path / "b"), "--only", "infonse"])
     assert done.exit_code == 2 and "infonce" in done.stderr and not (tmp_path / "b").exists()
+
+
+def test_what_is_no_book_is_left_alone(tmp_path):
+    (tmp_path / "index.html").write_text("mine")
+    done = CliRunner().invoke(main, ["book", "--out", str(tmp_path), "--only", "flops"])
+    assert done.exit_code == 2 and "holds no book" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(tmp_path, monkeypatch):

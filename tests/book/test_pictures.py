@@ -1,5 +1,7 @@
 """The pictures of losses: what is drawn is the loss's value and its derivative along the line."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from mini_repr.pages.registry import all_losses
 pytest.importorskip("math_core", reason="the extra book is not installed")
 
 from mini_repr.book import pictures
+from mini_repr.book.svg import svg
 
 LOSSES = all_losses()
 
@@ -76,3 +79,14 @@ def test_partners_attract_on_the_circle():
 def test_what_cannot_be_turned_in_a_plane_has_no_circle():
     assert pictures.push_on_a_circle(LOSSES["cross_entropy"]) == ""
     assert pictures.along_settings(LOSSES["sparsemax"]) == ""
+
+
+def test_numbers_at_an_axis_keep_their_digits():
+    def draw(figure):
+        panel = figure.subplots()
+        panel.plot([0.93812345, 0.93912345], [0.5, 0.501])
+
+    text = svg(draw, (3, 2), "close numbers")
+    shown = re.findall(r">([\d.]+)</text>", text)
+    assert len(set(shown)) == len(shown) > 4
+    assert max(len(number) for number in re.findall(r"\d+\.(\d+)", re.sub(r">[^<]*", ">", text))) <= 2

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -52,6 +54,12 @@ def written(paths, out):
     return out.read_text(encoding="utf-8")
 
 
+@pytest.fixture(autouse=True)
+def no_umap(monkeypatch):
+    """As without umap-learn, so that what a report shows does not depend on what lies on this machine."""
+    monkeypatch.setitem(sys.modules, "umap", None)
+
+
 def headings(text):
     return re.findall(r"<h2>(.*?)</h2>", text)
 
@@ -87,6 +95,26 @@ def test_it_needs_no_other_file(runs, tmp_path):
 def test_written_twice_it_is_the_same(runs, tmp_path):
     first, second = (written([runs["contrast"]], tmp_path / name) for name in ("1.html", "2.html"))
     assert first == second
+
+
+def test_where_umap_is_installed_there_is_its_map_too(runs, tmp_path, monkeypatch):
+    seen = []
+
+    class UMAP:
+        def __init__(self, **settings):
+            seen.append(settings)
+
+        def fit_transform(self, rows):
+            seen.append(rows)
+            return rows[:, :2] * [1000.0, 1.0]
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=UMAP))
+    text = written([runs["contrast"], runs["texts"]], tmp_path / "report.html")
+    assert "Embeddings of test rows, UMAP of their cosine distances" in headings(text)
+    assert text.count('aria-label="contrast: UMAP of embeddings"') == 1
+    assert "texts: UMAP" not in text  # too few test rows
+    settings, rows = seen
+    assert settings == {"metric": "cosine", "random_state": 0, "n_jobs": 1} and rows.shape == (360, 8)
 
 
 def test_texts_have_their_neighbours_as_texts(runs, tmp_path):
@@ -144,3 +172,26 @@ def test_no_run_is_one_line(tmp_path):
     with pytest.raises(ValueError, match="no such run folder"):
         report([tmp_path / "none"], tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()
+
+
+def test_collapsed_rows_have_a_line_or_a_map(runs):
+    from mini_repr.book.report import _principal_map, _shown
+
+    shown = _shown(runs["contrast"])
+    point = {part: np.ones_like(rows) for part, rows in shown.rows.items()}
+    assert "has collapsed" in _principal_map(shown._replace(rows=point))
+    line = {part: rows[:, :1] * np.ones((1, 8), np.float32) for part, rows in shown.rows.items()}
+    picture = _principal_map(shown._replace(rows=line))
+    assert "<svg" in picture and "nan" not in picture.lower()
+
+
+def test_names_on_a_map_stand_apart(runs):
+    from mini_repr.book.report import _map, _shown
+
+    shown = _shown(runs["contrast"])
+    places = np.random.default_rng(0).normal(size=(360, 2))  # every class has the same median, nearly
+    found = re.findall(r'x="([\d.]+)" y="([\d.]+)"[^>]*>\d</text>', _map(shown, places, "map"))
+    spots = np.array(found, dtype=float)
+    assert len(spots) == 10
+    gaps = np.abs(spots[:, None] - spots[None]).max(axis=2) + 99 * np.eye(10)
+    assert gaps.min() > 10

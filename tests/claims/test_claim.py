@@ -28,6 +28,7 @@ from mini_repr.claims.bench.keys import claim_keys, find_claim
 from mini_repr.claims.bench.processes import in_processes
 from mini_repr.claims.bench.report import deciding, report
 from mini_repr.cli import main
+from mini_repr.pages.tables import UNFOLDED
 
 
 def measure(seed):
@@ -103,8 +104,8 @@ def test_result_holds_every_number_and_the_worst_verdict():
 def test_report_fits_the_terminal():
     wide = {f"measure {k}": 0.5 + k for k in range(12)}
     result = run(claim_of(above("measure 0", "ours", 0), measured=lambda seed: {"ours": wide, "theirs": wide}))
-    assert max(map(len, report(result).splitlines())) > 80
-    lines = report(result, 80).splitlines()
+    assert max(map(len, report(result, UNFOLDED).splitlines())) > 80
+    lines = report(result).splitlines()
     assert max(map(len, lines)) <= 80 and all(any(name in line for line in lines) for name in wide)
 
 

@@ -38,11 +38,11 @@ def test_declared_kinds_are_listed_with_their_papers(run):
 
 def test_a_declared_page_is_shown(run):
     shown = run("show", "hidden")
-    for part in ("mask hidden", "paper 092", "ratio  (>= 0 and <= 1)  default 0.75", "half  ratio=0.5  half of them"):
+    for part in ("mask hidden", "paper 092", "ratio  default 0.75  (>= 0 and <= 1)", "half  ratio=0.5  half of them"):
         assert part in shown
     assert "def hidden(" in shown and "def hidden(" not in run("show", "hidden", "--no-code")
     shown = run("show", "descent")
-    assert "settings, for --set\n  optimizer.lr  (> 0)  default 0.1" in shown and "class Descent" in shown
+    assert "settings, for --set\n  optimizer.lr  default 0.1  (> 0)" in shown and "class Descent" in shown
 
 
 @pytest.mark.parametrize(

@@ -303,6 +303,7 @@ BAD_CODE = [
     ("class loss:\n    def __init__(self, x):\n        pass\n", "name an instance instead"),
     ("1 / 0\n", "the import failed: ZeroDivisionError"),
     ("def less(a, b):\n    return 0.0\n", "has no 'loss'; did you mean 'less'?"),
+    ("import math\nfrom numpy import roll\n\ndef mine(a, b):\n    return 0.0\n", "has no 'loss'; known: mine\n"),
 ]
 
 

@@ -143,7 +143,8 @@ def test_a_ranks_loss_is_judged_and_the_scheme_named(tmp_path, world, function, 
 def test_the_table_of_schemes_is_printed():
     result = CliRunner().invoke(main, ["check", "--against", "infonce", "--ranks", "4"])
     assert result.exit_code == 0, result.output
-    lines = {line.rsplit("  ", 1)[0].strip(): line.rsplit("  ", 1)[1] for line in result.output.splitlines()[2:]}
+    rows = result.output.replace("\n      ", "  ").splitlines()[1:]  # what has no room stands below
+    lines = {row.rsplit("  ", 1)[0].strip(): row.rsplit("  ", 1)[1] for row in rows}
     assert lines["own anchors, gather with gradient, averaged"] == "equal"
     assert lines["own anchors, gather with gradient, summed"] == "W times (W = 4)"
     assert lines["own anchors, gather with gradient, loss / W, averaged"] == "1/W (W = 4)"

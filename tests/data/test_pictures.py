@@ -40,7 +40,7 @@ def test_every_set_is_drawn(name, tmp_path):
 def test_wrong_names_and_places_are_answered_in_a_line(tmp_path, monkeypatch):
     for words, part in (
         (("show", "data:scene"), "'scenes'"),
-        (("show", "infonce", "--plot", tmp_path / "x.png"), "mini-repr show data:scenes --plot FILE"),
+        (("show", "infonce", "--plot", tmp_path / "x.png"), "mini-repr show scenes --plot FILE"),
     ):
         done = command(*words)
         assert done.exit_code == 2 and part in done.stderr and len(done.stderr.splitlines()) == 1

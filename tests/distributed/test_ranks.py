@@ -34,6 +34,19 @@ CASES = {
     },
     "learned temperature": {"loss": {"name": "infonce", "learn": ["temperature"]}},
     "infonce with a regulariser": {"add": {"uniformity": 0.5}},
+    "infonce with a regulariser that gathers": {"add": {"dispersive": 0.5}},
+    "infonce, nested columns": {"loss": {"name": "infonce", "matryoshka": [4, 8]}},
+    "supcon with losses of views": {"loss": {"name": "supcon"}, "add": {"vicreg": 0.1, "uniformity": 0.5}},
+    "align_uniform": {"loss": {"name": "align_uniform"}},
+    "uniformity": {"loss": {"name": "uniformity"}},
+    "circle": {"loss": {"name": "circle", "scale": 8.0}},
+    "corinfomax": {"loss": {"name": "corinfomax", "decay": 0.5}, "optimizer": {"lr": 1e-3}},
+    "tico": {"loss": {"name": "tico"}},
+    "tico of centred rows": {"loss": {"name": "tico", "centre": True}},
+    "triplet of the hardest": {"loss": {"name": "triplet", "mining": "hard"}},
+    "triplet": {"loss": {"name": "triplet"}},
+    "wmse": {"loss": {"name": "wmse", "eps": 0.1}, "optimizer": {"lr": 0.01}},
+    "wmse of sub-batches": {"loss": {"name": "wmse", "size": 12, "eps": 0.1}, "optimizer": {"lr": 0.01}},
     "infonce, batch norm": {"encoder": MLP, "heads": {"batch_norm": True}},
     "siglip": {"loss": {"name": "siglip"}},
     "supcon": {"loss": {"name": "supcon"}},
@@ -190,11 +203,12 @@ def test_groups_of_ranks(on_four_ranks, case):
     assert abs(trained(one_group, 1)["loss"][0] - trained(settings, 1)["loss"][0]) > 1e-2  # it is another loss
 
 
-# Round a ring, gathered (nested columns have no ring form), and in groups.
+# Round a ring, gathered (a weighed row has no ring form), and in groups.
 HARD_NEGATIVES = {
     "ring": {"loss": {"name": "infonce", "learn": ["temperature"]}},
     "ring, both views": {"loss": {"name": "infonce", "negatives": "views", "symmetric": False}},
-    "gathered": {"loss": {"name": "infonce", "matryoshka": [4, 8]}, "train": {"grad_cache": 5}},
+    "gathered": {"loss": {"name": "infonce", "reweight": "quadratic"}, "train": {"grad_cache": 5}},
+    "ring, nested columns": {"loss": {"name": "infonce", "matryoshka": [4, 8]}, "train": {"grad_cache": 5}},
     "groups": {"loss": {"name": "infonce"}, "train": {"loss_groups": 4, "grad_cache": 5}},
 }
 

@@ -9,12 +9,14 @@ from mini_repr.autograd import Tensor
 from mini_repr.backend import CPU
 from mini_repr.pages.registry import all_losses
 from mini_repr.training.distributed import joined
-from mini_repr.training.distributed.ring_infonce import ring_infonce
-from mini_repr.training.distributed.sharding import OVER_RANKS, gather_rows
+from mini_repr.training.distributed.over_ranks import OVER_RANKS, form_over_ranks
+from mini_repr.training.distributed.sharding import gather_rows
 
 INFONCE = all_losses()["infonce"]
 # Where learned scalars stand.
 START = {"temperature": 0.3, "log_scale": 1.0, "bias": -0.5}
+# Averages of past batches.
+STATE = ("covariance", "covariance_a", "covariance_b", "mean_a", "mean_b")
 FORMS = [
     ("infonce", {}),
     ("infonce", {"symmetric": False}),
@@ -28,6 +30,25 @@ FORMS = [
     ("supcon", {"mean_over": "rows", "base_temperature": 0.07}),
     ("supcon", {"base_temperature": 1.0, "normalize": False}),
     ("supcon", {"reduction": "sum"}),
+    ("align_uniform", {}),
+    ("align_uniform", {"alpha": 1.0, "t": 0.5, "normalize": False, "uniformity_weight": 3.0}),
+    ("uniformity", {}),
+    ("uniformity", {"self_pairs": True, "normalize": False}),
+    ("circle", {}),
+    ("circle", {"margin": 0.25, "scale": 8.0, "reduction": "sum", "normalize": False}),
+    ("circle", {"over": "batch", "scale": 8.0}),
+    ("circle", {"over": "batch", "weighted": False, "scale": 8.0, "reduction": "sum"}),
+    ("corinfomax", {}),
+    ("corinfomax", {"normalize": True, "decay": 0.3, "mean_decay": 0.6, "eps": 0.1}),
+    ("tico", {}),
+    ("tico", {"through_covariance": True, "offset": 1.0, "reduction": "sum", "decay": 0.3}),
+    ("triplet", {"mining": "hard"}),
+    ("triplet", {"mining": "hard", "distance": "euclidean", "penalty": "softplus", "reduction": "sum"}),
+    ("triplet", {"mining": "hard", "margin": 1.0, "normalize": False, "reduction": "mean_active"}),
+    ("vicreg", {}),
+    ("vicreg", {"invariance": "rows", "variance_views": "mean", "unbiased": False, "target_std": 1.2}),
+    ("wmse", {}),
+    ("wmse", {"normalize": False, "eps": 0.1, "reduction": "sum"}),
     ("barlow_twins", {}),
     ("barlow_twins", {"unbiased": True, "redundancy_weight": 0.1, "scale_loss": 0.5}),
 ]
@@ -71,20 +92,23 @@ def check_near(world):
 
 def check_over_ranks(world, backend, name, settings):
     """Value and gradients of a loss over ranks against its page on all rows; ragged tiles, learned scalars."""
-    page, form = all_losses()[name], OVER_RANKS[name][0]
+    page = all_losses()[name]
     rng = np.random.default_rng(0)
     count = 5 * world.size
-    names, labels = (("z",), {"labels": np.arange(count) % 4}) if page.compares == "labels" else (("a", "b"), {})
+    names = page.required[:2] if page.compares == "pairs" else page.required[:1]
+    # Some classes are on one rank alone.
+    labels = {"labels": np.arange(count) * 7 % count // 3} if page.compares == "labels" else {}
     arrays = {n: rng.standard_normal((count, 4)) for n in names}
     learned = {p.name: START[p.name] for p in page.settings if p.annotation.differentiable}
+    state = {p.name: rng.random((4,) * len(p.annotation.letters)) for p in page.arrays if p.name in STATE}
     tile = {"tile": 3} if "tile" in page.parameters else {}
-    expected, gradients = page.value_and_grad(**arrays, **labels, **learned, **settings)
+    expected, gradients = page.value_and_grad(**arrays, **labels, **state, **learned, **settings)
 
     own = slice(world.rank * 5, (world.rank + 1) * 5)
     tensors = {n: Tensor(backend.asarray(x[own]), requires_grad=True) for n, x in arrays.items()}
     tensors |= {n: Tensor(backend.asarray(np.array(x)), requires_grad=True) for n, x in learned.items()}
-    labels = {n: x[own] for n, x in labels.items()}
-    total = form(**tensors, **labels, world=world, **settings, **tile)
+    labels = {n: x[own] for n, x in labels.items()} | {n: backend.asarray(x) for n, x in state.items()}
+    total = form_over_ranks(page, world)(**tensors, **labels, **settings, **tile)
     (total * 2).backward()
     np.testing.assert_allclose(backend.to_numpy(total.data), expected, rtol=1e-13)
     for n, tensor in tensors.items():
@@ -100,10 +124,24 @@ def check_one_row_a_rank(world):
         expected, gradients = INFONCE.value_and_grad(a, b, **settings)
         own = slice(world.rank, world.rank + 1)
         ta, tb = Tensor(a[own], requires_grad=True), Tensor(b[own], requires_grad=True)
-        total = ring_infonce(ta, tb, world=world, **settings)
+        total = form_over_ranks(INFONCE, world)(ta, tb, **settings)
         total.backward()
         np.testing.assert_allclose(total.data, expected, rtol=1e-14)
         np.testing.assert_allclose(ta.grad, gradients["a"][own], rtol=0, atol=1e-14)
+
+
+def check_equally_far_rows(world):
+    """Of equally hard rows on several ranks the first in the batch counts, as on one rank."""
+    page, settings = all_losses()["triplet"], {"mining": "hard", "normalize": False, "margin": 3.0}
+    corners = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])  # of mean 0: no rounding tells equal distances apart
+    rows, labels = np.tile(corners, (world.size, 1)), np.arange(4 * world.size) % 2
+    expected, gradients = page.value_and_grad(rows, labels, **settings)
+    own = slice(4 * world.rank, 4 * world.rank + 4)
+    z = Tensor(rows[own], requires_grad=True)
+    total = form_over_ranks(page, world)(z, labels[own], **settings)
+    total.backward()
+    np.testing.assert_allclose(total.data, expected, rtol=1e-14)
+    np.testing.assert_allclose(z.grad, gradients["z"][own], rtol=0, atol=1e-14)
 
 
 def check_gather_rows(world, backend):
@@ -113,9 +151,11 @@ def check_gather_rows(world, backend):
 
 
 with joined() as world:
+    assert {name for name, _ in FORMS} == OVER_RANKS.keys()
     assert world.from_first(f"said by {world.rank}") == "said by 0"
     check_near(world)
     check_one_row_a_rank(world)
+    check_equally_far_rows(world)
     for backend in (CPU, DOUBLE):
         check_messages(world, backend)
         check_gather_rows(world, backend)

@@ -177,6 +177,7 @@ MASK = np.array([[True, False, True], [False, False, False], [True, True, True],
 ATTENTION_MASK = np.random.default_rng(5).random((2, 1, 3, 4)) < 0.6
 ATTENTION_MASK[0, 0, 1] = False  # a query that may look nowhere
 BRANCH_SHAPES = [(4,), (4,), (4, 12), (12,), (4, 4), (4,)]
+MODULATION = [(2, 4)] * 3  # scale, shift and gate of two inputs
 MLP_WEIGHTS = both((4,), (4,), (4, 6), (6,), (6, 4), (4,))
 
 TABLE = {
@@ -233,6 +234,14 @@ TABLE = {
         Sample("one row", both((4,), (4, 3), (3,))),
         Sample("not contiguous", lambda rng: (rng.standard_normal((4, 5)).T, *both((4, 3), (3,))(rng))),
     ],
+    "linear_layers": [
+        Sample("relu", both((5, 4), (4, 3), (3,), (3, 6), (6,), (6, 2), (2,))),
+        Sample("tanh", both((2, 3, 4), (4, 3), (3,), (3, 2), (2,)), {"activation": "tanh"}),
+        Sample("no bias", lambda rng: (*both((5, 4), (4, 3))(rng), None, *both((3, 2))(rng), None)),
+        Sample("no rows", both((0, 4), (4, 3), (3,), (3, 2), (2,))),
+        Sample("one layer", both((5, 4), (4, 3), (3,))),
+        Sample("not contiguous", lambda rng: (normal(4, 5)(rng).T, *both((4, 3), (3,), (3, 2), (2,))(rng))),
+    ],
     "cholesky": [Sample("matrix", definite(4, 4), analytic=False, symmetric=True)],
     "solve_triangular": [triangular(True), triangular(False)],
     "inverse": [Sample("matrix", definite(3, 3)), Sample("stack", definite(2, 3, 3))],
@@ -264,6 +273,7 @@ TABLE = {
         Sample("stack", both((2, 3, 5), (5,), (5,))),
         Sample("not contiguous", lambda rng: (normal(5, 4)(rng).T, *both((5,), (5,))(rng))),
         Sample("large eps", both((4, 5), (5,), (5,)), {"eps": 0.5}),
+        Sample("no rows", both((0, 5), (5,), (5,))),
     ],
     "modulated_norm": [
         Sample("stack", both((2, 3, 5), (2, 5), (2, 5))),
@@ -303,26 +313,54 @@ TABLE = {
         Sample("matrix", both((5, 4), (4,), (4,), (4, 6), (6,), (6, 4), (4,))),
         Sample("stack", both((2, 3, 4), (4,), (4,), (4, 6), (6,), (6, 4), (4,)), {"eps": 0.1}),
         Sample("residual", both((2, 3, 4), (4,), (4,), (4, 6), (6,), (6, 4), (4,)), {"residual": True}),
+        Sample("no rows", both((0, 4), (4,), (4,), (4, 6), (6,), (6, 4), (4,))),
         Sample("not contiguous", lambda rng: (normal(2, 4, 3)(rng).swapaxes(1, 2), *MLP_WEIGHTS(rng))),
         Sample("many blocks", both((600, 4), (4,), (4,), (4, 512), (512,), (512, 4), (4,)), analytic=False),
     ],
     "attention_branch": [
-        Sample("heads", both((2, 3, 4), *BRANCH_SHAPES), {"heads": 2}, outputs=1),
-        Sample("residual", both((2, 3, 4), *BRANCH_SHAPES), {"heads": 2, "residual": True}, outputs=1),
-        Sample("sparse", both((2, 5, 4), *BRANCH_SHAPES), {"heads": 2, "sparse": True}, outputs=1),
+        Sample("heads", both((2, 3, 4), *BRANCH_SHAPES), {"heads": 2}),
+        Sample("residual", both((2, 3, 4), *BRANCH_SHAPES), {"heads": 2, "residual": True}),
+        Sample("sparse", both((2, 5, 4), *BRANCH_SHAPES), {"heads": 2, "sparse": True}),
         Sample(
             "mask",
             lambda rng: (*both((2, 3, 4), *BRANCH_SHAPES)(rng), ATTENTION_MASK[..., :3]),
             {"heads": 2, "eps": 0.1},
-            outputs=1,
         ),
         Sample(
             "not contiguous",
             lambda rng: (normal(2, 4, 3)(rng).swapaxes(1, 2), *both(*BRANCH_SHAPES)(rng)),
             {"heads": 2},
-            outputs=1,
         ),
-        Sample("many blocks", both((400, 20, 4), *BRANCH_SHAPES), {"heads": 2}, outputs=1, analytic=False),
+        Sample("one map", both((2, 3, 4), (4,), (4,), (4, 4), (4,), (4, 4), (4,)), {"heads": 2}),
+        Sample(
+            "one map without bias",
+            lambda rng: (*both((2, 3, 4), (4,), (4,), (4, 4))(rng), None, *both((4, 4), (4,))(rng)),
+            {"heads": 2, "residual": True},
+        ),
+        Sample("many blocks", both((800, 20, 4), *BRANCH_SHAPES), {"heads": 2}, analytic=False),
+    ],
+    "adaptive_mlp_branch": [
+        Sample("stack", both((2, 3, 4), *MODULATION, (4, 6), (6,), (6, 4), (4,))),
+        Sample("large eps", both((2, 3, 4), *MODULATION, (4, 6), (6,), (6, 4), (4,)), {"eps": 0.1}),
+        Sample(
+            "not contiguous",
+            lambda rng: (normal(2, 4, 3)(rng).swapaxes(1, 2), *both(*MODULATION, (4, 6), (6,), (6, 4), (4,))(rng)),
+        ),
+        Sample("many blocks", both((40, 15, 4), *[(40, 4)] * 3, (4, 512), (512,), (512, 4), (4,)), analytic=False),
+    ],
+    "adaptive_attention_branch": [
+        Sample("heads", both((2, 3, 4), *MODULATION, *BRANCH_SHAPES[2:]), {"heads": 2}),
+        Sample(
+            "mask",
+            lambda rng: (*both((2, 3, 4), *MODULATION, *BRANCH_SHAPES[2:])(rng), ATTENTION_MASK[..., :3]),
+            {"heads": 2, "eps": 0.1},
+        ),
+        Sample(
+            "many blocks",
+            lambda rng: tuple(0.3 * x for x in both((800, 20, 4), *[(800, 4)] * 3, *BRANCH_SHAPES[2:])(rng)),
+            {"heads": 2},
+            analytic=False,
+        ),
     ],
     "reshape": [
         Sample("flat", constants(normal(2, 3), (6,))),

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from device_double import DOUBLE
 
+from mini_repr.kernels import tiles
 from mini_repr.kernels.nearest import most_similar, nearest_rows
 
 X, Y = np.random.default_rng(0).standard_normal((2, 50, 4))
@@ -22,6 +23,12 @@ def by_sorting(x, y, count, skip_diagonal, ceiling):
         left = [j for j in range(len(y)) if not (skip_diagonal and i == j) and row[j] <= ceiling[i]]
         found.append(sorted(left, key=lambda j: (-row[j], j))[:count])
     return found
+
+
+@pytest.fixture(params=[3, 17, tiles.COLUMNS], autouse=True)
+def columns(request, monkeypatch):
+    """How many candidates a row meets at once."""
+    monkeypatch.setattr(tiles, "COLUMNS", request.param)
 
 
 @pytest.mark.parametrize("tile", [1, 7, 1000, None])
@@ -52,6 +59,23 @@ def test_similarities_above_the_ceiling_do_not_count():
     similarities, columns = most_similar(X, Y, 5, ceiling=ceiling)
     for found, numbers, expected in zip(similarities, columns, by_sorting(X, Y, 5, True, ceiling), strict=True):
         assert numbers[found > -np.inf].tolist() == expected
+
+
+def test_a_part_of_the_rows_among_all_of_them():
+    similarities, columns = most_similar(X[20:31], X, 4, first=20)
+    expected = most_similar(X, X, 4)
+    np.testing.assert_array_equal(columns, expected[1][20:31])
+    np.testing.assert_allclose(similarities, expected[0][20:31], rtol=1e-14)
+    np.testing.assert_array_equal(nearest_rows(X, 5, rows=slice(20, 31)), brute_force(X, 5)[20:31])
+
+
+def test_by_cosine_and_about_a_centre():
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    similarities, columns = most_similar(X, Y, 4, normalize=True)
+    np.testing.assert_array_equal(columns, most_similar(unit, Y / np.linalg.norm(Y, axis=1, keepdims=True), 4)[1])
+    assert 0.5 < similarities.max() <= 1 + 1e-15
+    far = X + 2**20  # exact
+    np.testing.assert_array_equal(nearest_rows(far, 5, centre=np.full(4, 2.0**20)), brute_force(far, 5))
 
 
 def test_there_are_no_more_than_there_are():

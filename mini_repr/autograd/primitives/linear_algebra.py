@@ -19,42 +19,77 @@ def matmul(x, y, /):
 @primitive
 def linear(x, weight, bias, /):
     """x (..., I) @ weight (I, O) + bias (O,), over all leading axes at once. ``bias`` may be None."""
+    return linear_layers.on_arrays(x, weight, bias)
+
+
+@primitive
+def linear_layers(*arrays, activation="relu"):
+    """x (..., I) through linear layers one after another, with an activation between them.
+
+    A core takes its rows through all layers, forward and back: shared out layer by layer, threads would wait as long
+    for each other as a small network takes.
+
+    Args:
+        arrays: x, then of each layer weight (I, O) and bias (O,), or None.
+        activation: relu or tanh, whose slopes are known from their values.
+    """
+    x, weights, biases = arrays[0], arrays[1::2], arrays[2::2]
     backend = backend_of(x)
-    xp = backend.xp
-    rows = x.reshape(-1, x.shape[-1])
-    output = xp.empty((len(rows), weight.shape[1]), dtype=xp.result_type(x, weight))
-    blocks = backend.product_blocks(len(rows))
+    xp, last = backend.xp, len(weights) - 1
+    rows = [x.reshape(-1, x.shape[-1])]  # what goes into each layer, and what comes out of the last
+    rows += [xp.empty((len(rows[0]), weight.shape[1]), dtype=xp.result_type(x, weight)) for weight in weights]
+    blocks = backend.product_blocks(len(rows[0]))
 
     def forward(share):
         for block in share:
-            backend.matmul(rows[block], weight, out=output[block])
-            if bias is not None:
-                output[block] += bias
+            for k, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+                out = rows[k + 1][block]
+                backend.matmul(rows[k][block], weight, out=out)
+                if bias is not None:
+                    out += bias
+                if k < last and activation == "relu":
+                    xp.maximum(out, 0, out=out)
+                elif k < last:
+                    xp.tanh(out, out=out)
 
     backend.map_shares(forward, blocks)
 
     def backward(g):
-        g_rows = g.reshape(-1, g.shape[-1])
+        g_rows = g.reshape(rows[-1].shape)
+        g_first = g_rows if last == 0 else xp.empty(rows[1].shape, rows[1].dtype)
+
+        def walk(share):
+            return [of_block(block) for block in share]
+
+        def of_block(block):
+            """The gradients of all weights and biases, the last first."""
+            found, g = [], g_rows[block]
+            for k in range(last, -1, -1):
+                found.append(None if biases[k] is None else backend.column_sums(g))
+                found.append(backend.product(rows[k][block].T, g))
+                if k:
+                    values = rows[k][block]
+                    g_values = g_first[block] if k == 1 else xp.empty(values.shape, values.dtype)
+                    backend.matmul(g, weights[k].T, out=g_values)
+                    g = g_values
+                    g *= values.real > 0 if activation == "relu" else 1 - values * values
+            return found
 
         def of_x():
-            g_x = xp.empty((len(rows), weight.shape[0]), dtype=output.dtype)
+            g_x = xp.empty(rows[0].shape, rows[1].dtype)
 
             def walk(share):
                 for block in share:
-                    backend.matmul(g_rows[block], weight.T, out=g_x[block])
+                    backend.matmul(g_first[block], weights[0].T, out=g_x[block])
 
             backend.map_shares(walk, blocks)
             return g_x.reshape(x.shape)
 
-        def walk(share):
-            products = [backend.product(rows[block].T, g_rows[block]) for block in share]
-            return sum(products[1:], products[0])
+        every = [found for share in backend.map_shares(walk, blocks) for found in share]
+        sums = [None if first is None else sum(others, first) for first, *others in zip(*every, strict=True)]
+        return of_x, *reversed(sums)
 
-        parts = backend.map_shares(walk, blocks)
-        g_bias = None if bias is None else backend.column_sums(g_rows)
-        return of_x, sum(parts[1:], parts[0]), g_bias
-
-    return output.reshape(x.shape[:-1] + (weight.shape[1],)), backward
+    return rows[-1].reshape(x.shape[:-1] + rows[-1].shape[-1:]), backward
 
 
 @primitive

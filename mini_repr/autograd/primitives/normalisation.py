@@ -1,5 +1,7 @@
 """Fused normalisations: one pass forward, one pass back."""
 
+from itertools import chain
+
 from mini_repr.autograd.primitive import primitive
 from mini_repr.backend import backend_of
 from mini_repr.fused import by_rows
@@ -79,7 +81,7 @@ def unit_rows_into(backend, x, eps, unit, factor, small):
 def unit_rows_back_into(backend, g, unit, factor, small, gradient):
     """Fill ``gradient`` with (g - u (u·g)) factor, without the second term for small rows."""
     xp = backend.xp
-    along = xp.where(small, 0, (g * unit).sum(axis=-1, keepdims=True))
+    along = xp.where(small, 0, backend.row_dots(g, unit))
     xp.multiply(g - unit * along, factor, out=gradient)
 
 
@@ -87,7 +89,7 @@ def _squared(x, backend):
     """(x / size, its rows' sums of squares (..., 1), size): size is 1 but where squares overflow, or lose digits."""
     xp = backend.xp
     with backend.overflow_to_infinity():
-        squares = (x * x).sum(axis=-1, keepdims=True)
+        squares = backend.row_dots(x, x)
     if x.dtype == object:  # numbers of unbounded range
         return x, squares, 1
     limits = xp.finfo(x.dtype)
@@ -97,7 +99,7 @@ def _squared(x, backend):
     size = xp.abs(x).max(axis=-1, keepdims=True)
     size = xp.where(extreme & (size >= limits.tiny), size, 1).astype(limits.dtype)
     x = x / size
-    return x, (x * x).sum(axis=-1, keepdims=True), size
+    return x, backend.row_dots(x, x), size
 
 
 @primitive
@@ -122,15 +124,20 @@ def layer_norm(x, gain, bias, /, eps=1e-5):
     backend.row_blocks(forward, rows, normal, rstd, output)
 
     def backward(g):
-        g_rows = g.reshape(-1, width)
-        g_x, product = xp.empty_like(normal), xp.empty_like(normal)
+        g_rows, g_x = g.reshape(-1, width), xp.empty_like(normal)
 
-        def kernel(g_rows, normal, rstd, g_x, product):
-            xp.multiply(g_rows, normal, out=product)
-            normalise_back_into(backend, normal, rstd, None, g_rows * gain, g_x)
+        def walk(share):
+            sums = []
+            for block in share:
+                of_gain = g_rows[block] * normal[block]
+                sums.append((backend.column_sums(of_gain), backend.column_sums(g_rows[block])))
+                g_normal = xp.multiply(g_rows[block], gain, out=of_gain)
+                normalise_back_into(backend, normal[block], rstd[block], None, g_normal, g_x[block])
+            return sums
 
-        backend.row_blocks(kernel, g_rows, normal, rstd, g_x, product)
-        return g_x.reshape(x.shape), backend.column_sums(product), backend.column_sums(g_rows)
+        shares = backend.map_shares(walk, backend.product_blocks(len(rows), 4 * width * x.dtype.itemsize))
+        g_gain, g_bias = (sum(sums[1:], sums[0]) for sums in zip(*chain(*shares), strict=True))
+        return g_x.reshape(x.shape), g_gain, g_bias
 
     return output.reshape(x.shape), backward
 

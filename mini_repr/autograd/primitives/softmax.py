@@ -7,12 +7,12 @@ from mini_repr.backend import backend_of
 @primitive
 def softmax(x, /):
     """e ** x / sum e ** x over the last axis. Gradient p (g - p·g)."""
-    xp = backend_of(x).xp
-    p = xp.exp(x - x.max(axis=-1, keepdims=True))
+    backend = backend_of(x)
+    p = backend.xp.exp(x - x.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
 
     def backward(g):
-        gradient = g - (g * p).sum(axis=-1, keepdims=True)
+        gradient = g - backend.row_dots(g, p)
         gradient *= p
         return gradient
 

@@ -3,6 +3,9 @@
 Both are independent from image to image, or row to row: a block of rows goes through norm, products and activation
 while it is in the cache, on every core at once (``map_shares``). What is saved is little: the normalised rows, and one
 wide array a branch. Composed of their parts they would read and write memory a dozen times more often.
+
+Each has a second form, adaptive: the input itself chooses the norm's scale and shift, and how much of the branch is
+added (Peebles, Xie 2022, arXiv 2212.09748, section 3.2, "adaLN-Zero").
 """
 
 from mini_repr.autograd.primitive import primitive
@@ -22,51 +25,80 @@ def mlp_branch(x, gain, bias, weight_in, bias_in, weight_out, bias_out, /, eps=1
         residual: whether to add x, while it is in the cache.
     """
     backend = backend_of(x)
+    affine, joined = _Affine(gain, bias, weight_in, bias_in), _Added(backend, residual)
+    output, back = _mlp(backend, x.reshape(-1, 1, x.shape[-1]), affine, weight_out, bias_out, joined, eps)
+
+    def backward(g):
+        g_x, *others = back(g.reshape(-1, 1, x.shape[-1]))
+        return g_x.reshape(x.shape), *others
+
+    return output.reshape(x.shape), backward
+
+
+@primitive
+def adaptive_mlp_branch(x, scale, shift, gate, weight_in, bias_in, weight_out, bias_out, /, eps=1e-6):
+    """x + gate * (gelu(n @ weight_in + bias_in) @ weight_out + bias_out), n = norm(x) * (1 + scale) + shift.
+
+    Args:
+        x: (B, N, D). scale, shift, gate: (B, D), of each input. The others as in ``mlp_branch``.
+    """
+    backend = backend_of(x)
+    x = backend.xp.ascontiguousarray(x)
+    modulated, joined = _Modulated(backend, scale, shift, weight_in, bias_in), _Gated(backend, gate, x)
+    output, back = _mlp(backend, x, modulated, weight_out, bias_out, joined, eps)
+
+    def backward(g):
+        g_x, g_scale, g_shift, *others = back(g)
+        return g_x, g_scale, g_shift, joined.g_gate, *others
+
+    return output, backward
+
+
+def _mlp(backend, x, norm, weight_out, bias_out, joined, eps):
+    """(output, back): ``back(g)`` gives the gradients of x (B, N, D), of what ``norm`` holds, and of the last two."""
     xp = backend.xp
-    rows = x.reshape(-1, x.shape[-1])
-    hidden_width = weight_in.shape[1]
-    normal, output = (xp.empty(rows.shape, x.dtype) for _ in range(2))
-    rstd = xp.empty((len(rows), 1), dtype=x.dtype)
-    hidden = xp.empty((len(rows), hidden_width), dtype=x.dtype)
-    folded, folded_bias, unfold = _fold_affine(gain, bias, weight_in, bias_in)
-    blocks = backend.product_blocks(len(rows), hidden_width * x.dtype.itemsize)
+    count, tokens, _ = x.shape
+    hidden_width = weight_out.shape[0]
+    normal, output = (xp.empty(x.shape, x.dtype) for _ in range(2))
+    rstd = xp.empty((count, tokens, 1), dtype=x.dtype)
+    hidden = xp.empty((count, tokens, hidden_width), dtype=x.dtype)
+    blocks = backend.product_blocks(count, tokens * hidden_width * x.dtype.itemsize)
 
     def forward(share):
         for block in share:
-            normalise_into(backend, rows[block], eps, normal[block], rstd[block])
-            backend.matmul(normal[block], folded, out=hidden[block])
-            active = xp.empty(hidden[block].shape, x.dtype)
-            biased_gelu(backend, folded_bias, hidden[block], None, active)
-            backend.matmul(active, weight_out, out=output[block])
-            add_both(backend, bias_out, rows[block] if residual else None, output[block])
+            before = _flat(hidden[block])
+            normalise_into(backend, _flat(x[block]), eps, _flat(normal[block]), _flat(rstd[block]))
+            backend.matmul(_flat(norm.of(block, normal[block])), norm.weight, out=before)
+            active = xp.empty(before.shape, x.dtype)
+            biased_gelu(backend, norm.weight_bias, before, None, active)
+            backend.matmul(active, weight_out, out=_flat(output[block]))
+            joined.join(block, x[block], bias_out, output[block])
 
     backend.map_shares(forward, blocks)
 
-    def backward(g):
-        g_rows, g_x = g.reshape(-1, g.shape[-1]), xp.empty(rows.shape, x.dtype)
+    def back(g):
+        g_x = xp.empty(x.shape, x.dtype)
 
         def walk(share):
-            g_folded = g_folded_bias = g_weight_out = g_bias_out = None
+            g_weight = g_weight_bias = g_weight_out = g_bias_out = None
             for block in share:
-                active, slope = (xp.empty(hidden[block].shape, x.dtype) for _ in range(2))
-                biased_gelu(backend, folded_bias, hidden[block], slope, active)
-                g_weight_out = _plus(g_weight_out, backend.product(active.T, g_rows[block]))
-                g_bias_out = _plus(g_bias_out, backend.column_sums(g_rows[block]))
+                before, g_rows = _flat(hidden[block]), _flat(joined.of_branch(block, g[block]))
+                active, slope = (xp.empty(before.shape, x.dtype) for _ in range(2))
+                biased_gelu(backend, norm.weight_bias, before, slope, active)
+                g_weight_out = _plus(g_weight_out, backend.product(active.T, g_rows))
+                g_bias_out = _plus(g_bias_out, backend.column_sums(g_rows))
                 g_hidden = active
-                backend.matmul(g_rows[block], weight_out.T, out=g_hidden)
-                times_slope(backend, folded_bias, hidden[block], slope, g_hidden)
-                g_folded = _plus(g_folded, backend.product(normal[block].T, g_hidden))
-                g_folded_bias = _plus(g_folded_bias, backend.column_sums(g_hidden))
-                residual_g = g_rows[block] if residual else None
-                g_normal = backend.product(g_hidden, folded.T)
-                normalise_back_into(backend, normal[block], rstd[block], residual_g, g_normal, g_x[block])
-            return g_folded, g_folded_bias, g_weight_out, g_bias_out
+                backend.matmul(g_rows, weight_out.T, out=g_hidden)
+                times_slope(backend, norm.weight_bias, before, slope, g_hidden)
+                g_weight = _plus(g_weight, backend.product(_flat(norm.of(block, normal[block])).T, g_hidden))
+                g_weight_bias = _plus(g_weight_bias, backend.column_sums(g_hidden))
+                _back_to_x(backend, block, norm, joined, g_hidden, normal, rstd, g, g_x)
+            return g_weight, g_weight_bias, g_weight_out, g_bias_out
 
-        parts = backend.map_shares(walk, blocks)
-        g_folded, g_folded_bias, *of_out = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
-        return g_x.reshape(x.shape), *unfold(g_folded, g_folded_bias), *of_out
+        g_weight, g_weight_bias, *of_out = _summed(backend.map_shares(walk, blocks))
+        return g_x, *norm.gradients(g_weight, g_weight_bias), *of_out
 
-    return output.reshape(x.shape), backward
+    return output, back
 
 
 @primitive
@@ -88,94 +120,214 @@ def attention_branch(
     """Multi-head self-attention of layer_norm(x), with its projections.
 
     Args:
-        x: (B, N, D). gain, bias: (D,) of the norm. weight_qkv: (D, 3 D), queries, keys and values side by side.
-        bias_qkv: (3 D,). weight_out: (D, D). bias_out: (D,).
+        x: (B, N, D). gain, bias: (D,) of the norm. weight_qkv: (D, 3 D), queries, keys and values side by side, or
+            (D, D), one map for all three. bias_qkv: (3 D,) or (D,); None for none. weight_out: (D, D). bias_out: (D,).
         mask: boolean, broadcastable to (B, heads, N, N), True where a query (axis 2) may look (axis 3); a query that
             may look nowhere mixes nothing. heads: divisor of D.
         residual: whether to add x, while it is in the cache.
         sparse: sparsemax in place of softmax.
     Returns:
-        (output (B, N, D), weights (B, heads, N, N)). The weights carry no gradient: they are for looking at.
+        (output (B, N, D), weights (B, heads, N, N)). Both carry gradients.
     """
     backend = backend_of(x)
+    x = backend.xp.ascontiguousarray(x)  # so that every flat view is one
+    affine, joined = _Affine(gain, bias, weight_qkv, bias_qkv), _Added(backend, residual)
+    return _attention(backend, x, affine, weight_out, bias_out, joined, mask, heads, eps, sparse)
+
+
+@primitive
+def adaptive_attention_branch(
+    x, scale, shift, gate, weight_qkv, bias_qkv, weight_out, bias_out, /, mask=None, heads=1, eps=1e-6
+):
+    """x + gate * self-attention of norm(x) * (1 + scale) + shift, with its projections.
+
+    Args:
+        x: (B, N, D). scale, shift, gate: (B, D), of each input. The others as in ``attention_branch``.
+    Returns:
+        (output (B, N, D), weights (B, heads, N, N)). Both carry gradients.
+    """
+    backend = backend_of(x)
+    x = backend.xp.ascontiguousarray(x)
+    modulated, joined = _Modulated(backend, scale, shift, weight_qkv, bias_qkv), _Gated(backend, gate, x)
+    outputs, back = _attention(backend, x, modulated, weight_out, bias_out, joined, mask, heads, eps, sparse=False)
+
+    def backward(gradients):
+        g_x, g_scale, g_shift, *others = back(gradients)
+        return g_x, g_scale, g_shift, joined.g_gate, *others
+
+    return outputs, backward
+
+
+def _attention(backend, x, norm, weight_out, bias_out, joined, mask, heads, eps, sparse):
+    """((output, weights), back): ``back`` gives the gradients of x, of what ``norm`` holds, and of the last two."""
     xp = backend.xp
-    x = xp.ascontiguousarray(x)  # so that every flat view below is one
     batch, tokens, width = x.shape
+    parts = norm.weight.shape[1] // width
     normal, output, mixed = (xp.empty(x.shape, x.dtype) for _ in range(3))
     rstd = xp.empty((batch, tokens, 1), dtype=x.dtype)
-    qkv = backend.empty_heads((batch, tokens, 3, heads, width // heads), x.dtype)
+    qkv = backend.empty_heads((batch, tokens, parts, heads, width // heads), x.dtype)
     weights = xp.empty((batch, heads, tokens, tokens), dtype=x.dtype)
     mask = None if mask is None else xp.broadcast_to(mask, weights.shape)
-    folded, folded_bias, unfold = _fold_affine(gain, bias, weight_qkv, bias_qkv)
     blocks = backend.product_blocks(batch, tokens * 3 * width * x.dtype.itemsize)
-
-    def flat(array):
-        return array.reshape(-1, array.shape[-1])
 
     def forward(share):
         for block in share:
-            normalise_into(backend, flat(x[block]), eps, flat(normal[block]), flat(rstd[block]))
-            backend.linear_into(flat(normal[block]), folded, folded_bias, qkv[block])
+            normalise_into(backend, _flat(x[block]), eps, _flat(normal[block]), _flat(rstd[block]))
+            backend.linear_into(_flat(norm.of(block, normal[block])), norm.weight, norm.weight_bias, qkv[block])
             rows, seen = heads_of(mixed[block], heads), None if mask is None else mask[block]
             attend_into(backend, *parts_of(qkv[block]), weights[block], rows, seen, sparse)
-            backend.matmul(flat(mixed[block]), weight_out, out=flat(output[block]))
-            add_both(backend, bias_out, x[block] if residual else None, output[block])
+            backend.matmul(_flat(mixed[block]), weight_out, out=_flat(output[block]))
+            joined.join(block, x[block], bias_out, output[block])
 
     backend.map_shares(forward, blocks)
 
-    def backward(gradients):
-        g, g_x = gradients[0], xp.empty(x.shape, x.dtype)
+    def back(gradients):
+        g, g_weights = gradients
+        g, g_x = xp.zeros_like(output) if g is None else g, xp.empty(x.shape, x.dtype)
 
         def walk(share):
-            g_folded = g_folded_bias = g_weight_out = g_bias_out = None
+            g_weight = g_weight_bias = g_weight_out = g_bias_out = None
             for block in share:
-                g_block = flat(g[block])
-                g_weight_out = _plus(g_weight_out, backend.product(flat(mixed[block]).T, g_block))
-                g_bias_out = _plus(g_bias_out, backend.column_sums(g_block))
-                g_mixed = backend.product(g_block, weight_out.T).reshape(mixed[block].shape)
-                g_parts = backend.empty_heads(qkv[block].shape, x.dtype)
+                g_rows = _flat(joined.of_branch(block, g[block]))
+                g_weight_out = _plus(g_weight_out, backend.product(_flat(mixed[block]).T, g_rows))
+                g_bias_out = _plus(g_bias_out, backend.column_sums(g_rows))
+                g_mixed = backend.product(g_rows, weight_out.T).reshape(mixed[block].shape)
+                g_parts = backend.empty_heads((len(g_mixed), tokens, 3, heads, width // heads), x.dtype)
                 g_heads, rows = heads_of(g_mixed, heads), heads_of(mixed[block], heads)
+                looked_at = None if g_weights is None else g_weights[block]
                 attend_back_into(
-                    backend, g_heads, *parts_of(qkv[block]), weights[block], rows, *parts_of(g_parts), sparse=sparse
+                    *(backend, g_heads, *parts_of(qkv[block]), weights[block], rows, *parts_of(g_parts)),
+                    g_weights=looked_at,
+                    sparse=sparse,
                 )
+                if parts == 1:
+                    of_each, g_parts = g_parts, backend.empty_heads(qkv[block].shape, x.dtype)
+                    xp.add(of_each[:, :, :1], of_each[:, :, 1:2], out=g_parts)
+                    g_parts += of_each[:, :, 2:]
                 g_qkv = backend.rows_of_heads(g_parts)
-                g_folded = _plus(g_folded, backend.product(flat(normal[block]).T, g_qkv))
-                g_folded_bias = _plus(g_folded_bias, backend.column_sums(g_qkv))
-                normalise_back_into(
-                    backend,
-                    flat(normal[block]),
-                    flat(rstd[block]),
-                    g_block if residual else None,
-                    backend.product(g_qkv, folded.T),
-                    flat(g_x[block]),
-                )
-            return g_folded, g_folded_bias, g_weight_out, g_bias_out
+                g_weight = _plus(g_weight, backend.product(_flat(norm.of(block, normal[block])).T, g_qkv))
+                g_weight_bias = _plus(g_weight_bias, backend.column_sums(g_qkv))
+                _back_to_x(backend, block, norm, joined, g_qkv, normal, rstd, g, g_x)
+            return g_weight, g_weight_bias, g_weight_out, g_bias_out
 
-        parts = backend.map_shares(walk, blocks)
-        g_folded, g_folded_bias, *of_out = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
-        return g_x, *unfold(g_folded, g_folded_bias), *of_out
+        g_weight, g_weight_bias, *of_out = _summed(backend.map_shares(walk, blocks))
+        return g_x, *norm.gradients(g_weight, g_weight_bias), *of_out
 
-    return (output, weights), backward
+    return (output, weights), back
 
 
-def _fold_affine(gain, bias, weight, weight_bias):
-    """(n * gain + bias) @ weight + weight_bias = n @ folded + folded_bias: so the affine part of a norm costs no pass.
+def _back_to_x(backend, block, norm, joined, g_rows, normal, rstd, g, g_x):
+    """Fill a block of ``g_x`` from the gradient of the rows that the norm's product made."""
+    g_normal = norm.of_normal(block, normal[block], backend.product(g_rows, norm.weight.T))
+    residual = _flat(g[block]) if joined.residual else None
+    normalise_back_into(backend, _flat(normal[block]), _flat(rstd[block]), residual, g_normal, _flat(g_x[block]))
 
-    Returns:
-        (folded (D, H), folded_bias (H,), unfold): ``unfold`` takes the gradients of the two and returns those of gain,
-        bias, weight and weight_bias.
+
+def _flat(array):
+    return array.reshape(-1, array.shape[-1])
+
+
+def _plus(total, part):
+    """``total`` with ``part`` added in place; ``part`` itself for the first."""
+    if total is None:
+        return part
+    total += part
+    return total
+
+
+def _summed(shares):
+    """The sum over the shares of each of the arrays that every one returned."""
+    return [sum(parts[1:], parts[0]) for parts in zip(*shares, strict=True)]
+
+
+class _Affine:
+    """A layer norm's gain and bias, folded into the product that follows: so they cost no pass.
+
+    (n * gain + bias) @ weight + weight_bias = n @ folded + folded_bias, which stand here as weight and weight_bias.
     """
-    backend = backend_of(weight)
-    folded = backend.xp.empty(weight.shape, weight.dtype)
-    folded_bias = backend.xp.empty((weight.shape[1], 1), weight.dtype)
-    fold_into(backend, gain, bias, weight, weight_bias, *weight.shape, folded_bias, folded)
 
-    def unfold(g_folded, g_folded_bias):
+    def __init__(self, gain, bias, weight, weight_bias):
+        backend = backend_of(weight)
+        xp = backend.xp
+        self._held = backend, gain, bias, weight
+        self.weight = xp.empty(weight.shape, weight.dtype)
+        folded_bias = xp.empty((weight.shape[1], 1), weight.dtype)
+        weight_bias = xp.zeros(weight.shape[1], weight.dtype) if weight_bias is None else weight_bias
+        fold_into(backend, gain, bias, weight, weight_bias, *weight.shape, folded_bias, self.weight)
+        self.weight_bias = folded_bias[:, 0]
+
+    def of(self, block, normal):
+        """What goes into the product, of normalised rows (B, N, D)."""
+        return normal
+
+    def of_normal(self, block, normal, g):
+        """The gradient (B N, D) of the normalised rows, of what goes into the product."""
+        return g
+
+    def gradients(self, g_folded, g_folded_bias):
+        """Those of gain, bias, weight and weight_bias."""
+        backend, gain, bias, weight = self._held
         g_gain, g_bias, g_weight = (backend.xp.empty(one.shape, one.dtype) for one in (gain, bias, weight))
         unfold_into(backend, gain[:, None], bias[:, None], weight, g_folded, g_folded_bias, g_weight, g_gain, g_bias)
         return g_gain, g_bias, g_weight, g_folded_bias
 
-    return folded, folded_bias[:, 0], unfold
+
+class _Modulated:
+    """Scale and shift (B, D) of the normalised rows, of each input its own; methods as ``_Affine``'s."""
+
+    def __init__(self, backend, scale, shift, weight, weight_bias):
+        self.weight, self.weight_bias = weight, weight_bias
+        self._factor, self._shift = 1 + scale, shift
+        self._g_scale, self._g_shift = (backend.xp.empty_like(self._factor) for _ in range(2))
+
+    def of(self, block, normal):
+        rows = normal * self._factor[block, None]
+        rows += self._shift[block, None]
+        return rows
+
+    def of_normal(self, block, normal, g):
+        each = g.reshape(normal.shape)
+        self._g_scale[block], self._g_shift[block] = (each * normal).sum(axis=1), each.sum(axis=1)
+        each *= self._factor[block, None]
+        return g
+
+    def gradients(self, g_weight, g_weight_bias):
+        return self._g_scale, self._g_shift, g_weight, g_weight_bias
+
+
+class _Added:
+    """How a branch ends: its bias is added and, where it is wanted, x."""
+
+    def __init__(self, backend, residual):
+        self._backend, self.residual = backend, residual
+
+    def join(self, block, x, bias, rows):
+        """Turn ``rows`` (B, N, D), the branch without its bias, into the output, in place."""
+        add_both(self._backend, bias, x if self.residual else None, rows)
+
+    def of_branch(self, block, g):
+        """The gradient of the branch, of that of the output."""
+        return g
+
+
+class _Gated:
+    """How an adaptive branch ends: it is multiplied by ``gate`` (B, D) and added to x; methods as ``_Added``'s."""
+
+    residual = True
+
+    def __init__(self, backend, gate, x):
+        self._backend, self._gate = backend, gate
+        self._branch, self.g_gate = backend.xp.empty(x.shape, x.dtype), backend.xp.empty(gate.shape, gate.dtype)
+
+    def join(self, block, x, bias, rows):
+        rows += bias
+        self._branch[block] = rows
+        rows *= self._gate[block, None]
+        rows += x
+
+    def of_branch(self, block, g):
+        self.g_gate[block] = (g * self._branch[block]).sum(axis=1)
+        return g * self._gate[block, None]
 
 
 @by_rows(
@@ -241,11 +393,3 @@ def add_both(backend, bias, residual, rows):
     rows += bias
     if residual is not None:
         rows += residual
-
-
-def _plus(total, part):
-    """``total`` with ``part`` added in place; ``part`` itself for the first."""
-    if total is None:
-        return part
-    total += part
-    return total

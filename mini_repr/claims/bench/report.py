@@ -1,9 +1,9 @@
 """The result of a claim as text."""
 
 import statistics
-import textwrap
 
 from mini_repr.claims.bench.claim import NONE
+from mini_repr.pages.tables import folded, numbers
 
 
 def report(result, width=None):
@@ -11,40 +11,19 @@ def report(result, width=None):
 
     Args:
         result: of ``run``, or a stored one.
-        width: of the terminal, to which lines are folded and the table is cut into several; by default nothing is.
+        width: of the lines, by default of the terminal.
     """
-    texts = [result["says"], "", *arms_table(result["arms"], width), ""]
-    for expectation in result["expects"]:
-        texts.append(f"  {expectation['verdict']}: {expectation['says']} (difference {effect(expectation)})")
-    texts.append(f"{result['verdict']} ({circumstances(result)})")
-    return "\n".join(_folded(text, width) for text in texts)
+    expectations = [f"  {one['verdict']}: {one['says']} (difference {effect(one)})" for one in result["expects"]]
+    verdict = f"{result['verdict']} ({circumstances(result)})"
+    lines = [folded(line, width) for line in (*expectations, verdict)]
+    return "\n".join([folded(result["says"], width), "", arms_table(result["arms"], width), "", *lines])
 
 
 def arms_table(arms, width=None):
-    """Lines of the arms' measures, mean ± deviation over seeds: as many columns side by side as fit."""
+    """The arms' measures, mean ± deviation over seeds, as text."""
     measures = list(dict.fromkeys(m for row in arms.values() for m in row))
-    names = max(map(len, arms))
-    columns = {m: [m, *(spread(row[m]) if m in row else "" for row in arms.values())] for m in measures}
-    groups, used = [[]], names
-    for measure, cells in columns.items():
-        needed = 2 + max(map(len, cells))
-        if width and used + needed > width and groups[-1]:
-            groups, used = [*groups, []], names
-        groups[-1].append(measure)
-        used += needed
-    lines = []
-    for group in groups:
-        for k, arm in enumerate(["", *arms]):
-            cells = [columns[m][k].rjust(max(map(len, columns[m]))) for m in group]
-            lines.append("  ".join([arm.ljust(names), *cells]).rstrip())
-    return lines
-
-
-def _folded(text, width):
-    if not width or len(text) <= width:
-        return text
-    indent = " " * (len(text) - len(text.lstrip()) + 4)
-    return textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False)
+    rows = [[arm, *(spread(row[m]) if m in row else "" for m in measures)] for arm, row in arms.items()]
+    return numbers([["", *measures], *rows], width)
 
 
 def effect(expectation):

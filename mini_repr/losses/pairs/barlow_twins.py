@@ -26,7 +26,10 @@ the whole loss: the first official release multiplied it by ``scale_loss`` 1/32,
 since then lightly's BarlowTwinsLoss is this page's default at redundancy_weight 0.005.
 """
 
+from functools import partial
+
 from mini_repr.autograd import diagonal, off_diagonal, sqrt, standardise_columns
+from mini_repr.backend import backend_of
 from mini_repr.kernels.cross_products import cross_products
 from mini_repr.pages.arguments import Flag, NonNegative, Positive, Rows
 from mini_repr.pages.invariants import at_least, exact, permutation, swap, translation
@@ -90,8 +93,9 @@ def barlow_twins(
             raise ValueError(
                 f"barlow_twins: {name}: got a constant column with eps 0, expected eps > 0 or none constant"
             )
-    rows = len(a)
-    (white_a, to_a), (white_b, to_b) = (standardise_columns.on_arrays(x, eps, ddof=int(unbiased)) for x in (a, b))
+    rows, backend, size = len(a), backend_of(a), a.nbytes + b.nbytes
+    standardise = partial(standardise_columns.on_arrays, eps=eps, ddof=int(unbiased))
+    (white_a, to_a), (white_b, to_b) = backend.at_once([partial(standardise, a), partial(standardise, b)], size)
     (own, others), back = cross_products.on_arrays(white_a, white_b)
     short = 1 - own / rows
     invariance = scale_loss * (short * short).sum()
@@ -100,7 +104,7 @@ def barlow_twins(
     def backward(g):
         g = g * (scale_loss / rows)
         g_a, g_b = back((-2 * g * short, g * (redundancy_weight / rows)))
-        return to_a(g_a), to_b(g_b)
+        return tuple(backend.at_once([partial(to_a, g_a), partial(to_b, g_b)], size))
 
     return invariance + redundancy, backward, {"invariance": invariance, "redundancy": redundancy}
 

@@ -108,23 +108,12 @@ def corinfomax(
     eps: Positive = 1e-6,
     normalize: Flag = False,
 ):
-    xp = backend_of(a).xp
     (u, to_a), (v, to_b) = rows_of(a, normalize), rows_of(b, normalize)
     apart = u - v
     invariance = invariance_weight * (apart * apart).mean()
-
-    def spread(x, covariance, mean):
-        """The view's covariance term, and its gradient for x."""
-        rows, _, moved = moved_statistics(x, covariance, mean, decay, mean_decay)
-        moved[xp.arange(len(moved)), xp.arange(len(moved))] += eps
-        inverse = xp.linalg.inv(moved)
-        slope = rows @ (inverse + inverse.T)
-        slope *= -covariance_weight * (1 - decay) / x.size
-        slope -= (1 - mean_decay) * backend_of(a).column_means(slope)
-        term = -covariance_weight * xp.linalg.slogdet(moved)[1] / len(moved)
-        return term.astype(x.dtype), slope.astype(x.dtype)
-
-    (of_a, slope_a), (of_b, slope_b) = spread(u, covariance_a, mean_a), spread(v, covariance_b, mean_b)
+    settings = covariance_weight, decay, mean_decay, eps
+    of_a, slope_a = spread(u, covariance_a, mean_a, *settings)
+    of_b, slope_b = spread(v, covariance_b, mean_b, *settings)
     covariance = of_a + of_b
 
     def backward(g):
@@ -134,15 +123,34 @@ def corinfomax(
     return invariance + covariance, backward, {"invariance": invariance, "covariance": covariance}
 
 
-def moved_statistics(x, covariance, mean, decay, mean_decay):
-    """(X (B, D), m (D,), R (D, D)) of the definition, in float64; None for a start from 0 and from I."""
+def spread(x, covariance, mean, covariance_weight, decay, mean_decay, eps, ranks=1, add_up=lambda own: own):
+    """The covariance term of one view x, and its gradient for x; ``ranks`` and ``add_up`` as ``moved_statistics``."""
     backend = backend_of(x)
-    xp, x = backend.xp, x.astype("float64")
+    xp = backend.xp
+    rows, _, moved = moved_statistics(x, covariance, mean, decay, mean_decay, ranks, add_up)
+    moved[xp.arange(len(moved)), xp.arange(len(moved))] += eps
+    inverse = xp.linalg.inv(moved)
+    slope = rows @ (inverse + inverse.T)
+    slope *= -covariance_weight * (1 - decay) / (x.size * ranks)
+    slope -= (1 - mean_decay) * add_up(backend.column_sums(slope)) / (len(x) * ranks)
+    term = -covariance_weight * xp.linalg.slogdet(moved)[1] / len(moved)
+    return term.astype(x.dtype), slope.astype(x.dtype)
+
+
+def moved_statistics(x, covariance, mean, decay, mean_decay, ranks=1, add_up=lambda own: own):
+    """(X (B, D), m (D,), R (D, D)) of the definition, in float64; None for a start from 0 and from I.
+
+    Args:
+        ranks, add_up: where x is one of as many equal shares of the rows, the number of shares and the function that
+            adds an array up over them.
+    """
+    backend = backend_of(x)
+    xp, x, count = backend.xp, x.astype("float64"), len(x) * ranks
     mean = 0 if mean is None else mean.astype("float64")
-    mean = mean_decay * mean + (1 - mean_decay) * backend.column_means(x)
+    mean = mean_decay * mean + (1 - mean_decay) * (add_up(backend.column_sums(x)) / count)
     rows = x - mean
     before = xp.eye(x.shape[1]) if covariance is None else covariance.astype("float64")
-    return rows, mean, decay * before + (1 - decay) / len(x) * (rows.T @ rows)
+    return rows, mean, decay * before + (1 - decay) / count * add_up(rows.T @ rows)
 
 
 @definition(corinfomax)

@@ -25,6 +25,8 @@ paper has their sum (vicreg issues 8 and 26), with the same weights. Then in s (
 VICRegLoss of lightly and of pytorch-metric-learning are ``official_code``.
 """
 
+from functools import partial
+
 from mini_repr.autograd import diagonal, off_diagonal, relu, sqrt
 from mini_repr.backend import backend_of
 from mini_repr.kernels.cross_products import cross_products
@@ -113,13 +115,14 @@ def vicreg(
 
     apart = a - b
     near = of_invariance * (apart * apart).sum()
-    variance_a, covariance_a, back_a = spread(a)
-    variance_b, covariance_b, back_b = spread(b)
+    size = a.nbytes + b.nbytes
+    of_a, of_b = backend.at_once([partial(spread, a), partial(spread, b)], size)
+    (variance_a, covariance_a, back_a), (variance_b, covariance_b, back_b) = of_a, of_b
     variance, covariance = variance_a + variance_b, covariance_a + covariance_b
 
     def backward(g):
         pull = (2 * of_invariance * g) * apart
-        g_a, g_b = back_a(g), back_b(g)
+        g_a, g_b = backend.at_once([partial(back_a, g), partial(back_b, g)], size)
         g_a += pull
         g_b -= pull
         return g_a, g_b

@@ -31,6 +31,8 @@ Public implementations differ in eps and in how whitening turns the rows: S^-1/2
 other cosines between views. ``not_normalized`` is the official code's ``no_norm``.
 """
 
+from functools import partial
+
 from mini_repr.autograd import concatenate, sqrt, stack, unit_rows
 from mini_repr.backend import backend_of
 from mini_repr.kernels.whitening import whitened
@@ -97,6 +99,7 @@ def wmse(
     parts = [part if order is None else backend.asarray(order[part]) for part in _sub_batches(len(a), size)]
 
     def white(name, x):
+        """The rows of a view that are compared, and their backward."""
         z, backs = xp.empty_like(x), []
         for part in parts:
             try:
@@ -105,17 +108,19 @@ def wmse(
                 raise ValueError(f"wmse: {name}: {problem}") from None
             backs.append(back)
 
+        u, to_white = unit_rows.on_arrays(z) if normalize else (z, None)
+
         def backward(g):
-            g_x = xp.empty_like(x)
+            g, g_x = to_white(g) if normalize else g, xp.empty_like(x)
             for part, back in zip(parts, backs, strict=True):
                 g_x[part] = back(g[part])
             return g_x
 
-        return z, backward
+        return u, backward
 
-    (u, to_a), (v, to_b) = white("a", a), white("b", b)
+    size = a.nbytes + b.nbytes
+    (u, to_a), (v, to_b) = backend.at_once([partial(white, "a", a), partial(white, "b", b)], size)
     if normalize:
-        (u, to_white_a), (v, to_white_b) = unit_rows.on_arrays(u), unit_rows.on_arrays(v)
         per_row = 2 - 2 * (u * v).sum(axis=1)
     else:
         apart = u - v
@@ -124,10 +129,15 @@ def wmse(
 
     def backward(g):
         r = spread(g)[:, None]
-        if normalize:
-            return to_a(to_white_a(-2 * r * v)), to_b(to_white_b(-2 * r * u))
-        pull = (2 / a.shape[1] * r) * apart
-        return to_a(pull), to_b(-pull)
+        pull = None if normalize else (2 / a.shape[1] * r) * apart
+
+        def of_a():
+            return to_a(-2 * r * v if normalize else pull)
+
+        def of_b():
+            return to_b(-2 * r * u if normalize else -pull)
+
+        return tuple(backend.at_once([of_a, of_b], size))
 
     return value, backward
 

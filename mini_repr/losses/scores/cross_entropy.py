@@ -64,26 +64,32 @@ def cross_entropy(
     label_smoothing: Fraction = 0.0,
     reduction: Reduction = "mean",
 ):
-    xp = backend_of(scores).xp
-    own = (xp.arange(len(labels)), labels)
-    scale = 1 / temperature
-    logits = scores * scale
-    logits -= logits.max(axis=1, keepdims=True)
-    target = (1 - label_smoothing) * logits[own]  # q · logits
-    if label_smoothing:
-        target += label_smoothing * logits.mean(axis=1)
-    p = xp.exp(logits, out=logits)
-    total = p.sum(axis=1)
-    value, spread = reduce_rows(xp.log(total) - target, reduction)
-    gap = p  # becomes p - q in place
-    gap /= total[:, None]
-    gap[own] -= 1 - label_smoothing
-    gap -= label_smoothing / scores.shape[1]
+    backend = backend_of(scores)
+    xp, scale, classes = backend.xp, 1 / temperature, scores.shape[1]
+    gap = scores * scale  # becomes p - q in place, block by block of rows
+    cost = xp.empty(len(gap), gap.dtype)
+
+    def of_rows(labels, gap, cost):
+        own = (xp.arange(len(labels)), labels)
+        gap -= gap.max(axis=1, keepdims=True)
+        target = (1 - label_smoothing) * gap[own]  # q · logits
+        if label_smoothing:
+            target += label_smoothing * gap.mean(axis=1)
+        p = xp.exp(gap, out=gap)
+        total = p.sum(axis=1)
+        xp.subtract(xp.log(total), target, out=cost)
+        p /= total[:, None]
+        gap[own] -= 1 - label_smoothing
+        if label_smoothing:
+            gap -= label_smoothing / classes
+
+    backend.row_blocks(of_rows, labels, gap, cost)
+    value, spread = reduce_rows(cost, reduction)
 
     def backward(g):
-        g_scores = spread(g)[:, None] * gap
-        g_scores *= scale
-        return g_scores, -(g_scores * scores).sum() * scale
+        g_scores, weight = xp.empty_like(gap), (spread(g) * scale)[:, None]
+        backend.row_blocks(xp.multiply, weight, gap, g_scores)
+        return g_scores, lambda: -backend.row_dots(g_scores, scores).sum() * scale
 
     return value, backward
 

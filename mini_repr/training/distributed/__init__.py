@@ -8,8 +8,8 @@ is that of the *whole* batch. One rule says how gradients add up:
   the objective (a learned temperature). These are the same on every rank; averaging them keeps their bits equal.
 
 Read ``world.py`` (what is asked of MPI), ``sharding.py`` (how a batch is divided and its gradients summed), then the
-computations that talk while they run: ``ring_infonce.py``, ``ring_siglip.py``, ``ring_supcon.py``,
-``barlow_twins_over_ranks.py`` and ``batch_norm.py``.
+computations that talk while they run: ``ring.py`` (rows that travel) with the losses ``ring_X.py``, ``columns.py``
+(sums over columns) with ``batch_norm.py`` and the losses ``X_over_ranks.py``. ``over_ranks.py`` lists these losses.
 """
 
 from mini_repr.training.distributed.sharding import BatchSharding

@@ -7,9 +7,10 @@ over processes too, but standardises each process's rows alone.
 
 from mini_repr.autograd import record, value_of
 from mini_repr.backend import backend_of
+from mini_repr.training.distributed.columns import standardised
 
 
-def barlow_twins_over_ranks(a, b, *, world, redundancy_weight=0.0051, scale_loss=1.0, eps=1e-5, unbiased=False):
+def barlow_twins_over_ranks(a, b, *, world, redundancy_weight, scale_loss, eps, unbiased):
     """``barlow_twins`` of the rows of all ranks as a tensor, the same on every rank; gradients for the own rows, whole.
 
     Args:
@@ -19,7 +20,8 @@ def barlow_twins_over_ranks(a, b, *, world, redundancy_weight=0.0051, scale_loss
     x, y = value_of(a), value_of(b)
     backend = backend_of(x)
     xp, rows = backend.xp, len(x) * world.size
-    (u, to_a), (v, to_b) = (_standardised(world, one, eps, rows - unbiased) for one in (x, y))
+    of_a, of_b = (standardised(world, one, eps, unbiased) for one in (x, y))
+    u, v = of_a.rows, of_b.rows
     c = world.sum(backend.product(u.T, v))
     places = xp.arange(len(c))
     short = 1 - c[places, places] / rows
@@ -30,23 +32,8 @@ def barlow_twins_over_ranks(a, b, *, world, redundancy_weight=0.0051, scale_loss
     def backward(g):
         d_c = (2 * scale_loss * redundancy_weight / rows**2 * g) * c
         d_c[places, places] = (-2 * scale_loss / rows * g) * short
-        return to_a(backend.product(v, d_c.T)), to_b(backend.product(u, d_c))
+        return of_a.backward(backend.product(v, d_c.T)), of_b.backward(backend.product(u, d_c))
 
     total = record(backend.asarray(invariance + redundancy, dtype=x.dtype), backward, (a, b))
     total.terms = {"invariance": invariance, "redundancy": redundancy}
     return total
-
-
-def _standardised(world, x, eps, count):
-    """As the primitive ``standardise_columns`` on the rows of all ranks: the own rows, and their backward."""
-    backend = backend_of(x)
-    rows = len(x) * world.size
-    normal = x - world.sum(backend.column_sums(x)) / rows
-    rstd = 1 / backend.xp.sqrt(world.sum(backend.column_sums(normal * normal)) / count + eps)
-    normal *= rstd
-
-    def backward(g):
-        sums = world.sum(backend.xp.stack([backend.column_sums(g), backend.column_sums(g * normal)]))
-        return (g - sums[0] / rows - normal * (sums[1] / count)) * rstd
-
-    return normal, backward

@@ -6,7 +6,8 @@ class OwnRows:
 
     Views and masks draw arrays with one row per image, so rank r of n gets rows r * B/n to (r + 1) * B/n of what a
     single rank draws for B images; all ranks' generators stay in step. Drawing all of it costs each rank the time of
-    drawing for the whole batch: small beside encoding a share, until shares are a few rows.
+    drawing for the whole batch: small beside encoding a share, until shares are a few rows. The memory is that of three
+    shares: a generator gives the same numbers in several calls as in one (integers: those of 64 bits).
 
     Args:
         rng: the generator, in the same state on every rank. rank, ranks: which share.
@@ -16,20 +17,24 @@ class OwnRows:
         self._rng, self._rank, self._ranks = rng, rank, ranks
 
     def random(self, size, **params):
-        return self._share(lambda whole: self._rng.random(whole, **params), size)
+        return self._share(lambda shape: self._rng.random(shape, **params), size)
 
     def standard_normal(self, size, **params):
-        return self._share(lambda whole: self._rng.standard_normal(whole, **params), size)
+        return self._share(lambda shape: self._rng.standard_normal(shape, **params), size)
 
     def uniform(self, low, high, size):
-        return self._share(lambda whole: self._rng.uniform(low, high, whole), size)
+        return self._share(lambda shape: self._rng.uniform(low, high, shape), size)
 
-    def integers(self, *bounds, size, **params):
-        return self._share(lambda whole: self._rng.integers(*bounds, size=whole, **params), size)
+    def integers(self, *bounds, size):
+        return self._share(lambda shape: self._rng.integers(*bounds, size=shape), size)
 
     def __getattr__(self, name):
         raise ValueError(f"views: drawing by {name} cannot be shared out over ranks; run on one rank")
 
     def _share(self, draw, size):
         rows, *rest = (size,) if isinstance(size, int) else size
-        return draw((self._ranks * rows, *rest))[self._rank * rows : (self._rank + 1) * rows]
+        for rank in range(self._ranks):
+            share = draw((rows, *rest))
+            if rank == self._rank:
+                own = share
+        return own

@@ -11,9 +11,10 @@ from mini_repr.autograd import record, value_of
 from mini_repr.backend import backend_of
 from mini_repr.losses.pairs.siglip import pair_sums
 from mini_repr.pages.rows import rows_of
+from mini_repr.training.distributed.ring import ring
 
 
-def ring_siglip(a, b, *, world, log_scale, bias, per_row="sum", normalize=True, reduction="mean", tile=None):
+def ring_siglip(a, b, *, world, log_scale, bias, per_row, normalize, reduction, tile):
     """``siglip`` of the rows of all ranks as a tensor, the same on every rank.
 
     Gradients: of a and b, whole, for the own rows; of scale and bias, whole.
@@ -28,15 +29,14 @@ def ring_siglip(a, b, *, world, log_scale, bias, per_row="sum", normalize=True, 
     weight = (1 / size if per_row == "mean" else 1) * (1 / size if reduction == "mean" else 1)
     weights = xp.full(len(u), weight, dtype=u.dtype)
 
-    total, g_u, block, g_block, g_bias = 0, xp.zeros_like(u), v, xp.zeros_like(v), 0
-    for hop in range(world.size):
-        sums, (own, visitors, of_bias) = pair_sums(u, block, scale, shift, weights, partners=not hop, tile=tile)
+    total, g_u, g_bias, visiting = 0, xp.zeros_like(u), 0, [v, xp.zeros_like(v)]
+    for hop in ring(world, visiting):
+        sums, (own, visitors, of_bias) = pair_sums(u, visiting[0], scale, shift, weights, partners=not hop, tile=tile)
         total, g_bias = total + sums.sum(), g_bias + of_bias
         g_u += own
-        g_block += visitors
-        block, g_block = world.pass_on([block, g_block])
+        visiting[1] += visitors
     g_u *= scale
-    g_v = g_block * scale
+    g_v = visiting[1] * scale
     of_all = world.sum(xp.stack([total * weight, (u * g_u).sum(), g_bias]))
 
     def backward(g):

@@ -1,8 +1,7 @@
 """SupCon over the rows of all ranks without ever holding them.
 
-The log-sum-exp of an anchor's logits with all other rows is that of ``ring_infonce``, rows travelling round a ring. The
-mean logit with its positives needs no rows of other ranks, only the sum of each class: K x D numbers, added up over
-ranks.
+The log-sum-exp of an anchor's logits with all other rows is taken on the ring. The mean logit with its positives needs
+no rows of other ranks, only the sum of each class: K x D numbers, added up over ranks.
 """
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from mini_repr.autograd import record, value_of
 from mini_repr.backend import backend_of
 from mini_repr.pages.rows import rows_of
-from mini_repr.training.distributed.ring_infonce import among
+from mini_repr.training.distributed.ring import among
 
 
 def ring_supcon(
@@ -18,13 +17,13 @@ def ring_supcon(
     labels,
     *,
     world,
-    temperature=0.1,
-    form="out",
-    normalize=True,
-    base_temperature=None,
-    mean_over="anchors",
-    reduction="mean",
-    tile=None,
+    temperature,
+    form,
+    normalize,
+    base_temperature,
+    mean_over,
+    reduction,
+    tile,
 ):
     """``supcon`` of the rows of all ranks as a tensor, the same on every rank.
 

@@ -9,21 +9,10 @@ import numpy as np
 from mini_repr.autograd import primitive
 from mini_repr.methods.method import Step
 from mini_repr.nn import BatchNorm, Dropout, batch_statistics
-from mini_repr.training.distributed.barlow_twins_over_ranks import barlow_twins_over_ranks
 from mini_repr.training.distributed.batch_norm import batch_norm_over_ranks
 from mini_repr.training.distributed.draws import OwnRows
-from mini_repr.training.distributed.ring_infonce import ring_infonce
-from mini_repr.training.distributed.ring_siglip import ring_siglip
-from mini_repr.training.distributed.ring_supcon import ring_supcon
+from mini_repr.training.distributed.over_ranks import form_over_ranks, has_form_over_ranks
 from mini_repr.training.distributed.world import ALONE
-
-# Losses that no rank needs the rows of others for, as they compute them over ranks; and with which settings not.
-OVER_RANKS = {
-    "infonce": (ring_infonce, {"negatives": "queue"}),
-    "siglip": (ring_siglip, {}),
-    "supcon": (ring_supcon, {"form": "in"}),
-    "barlow_twins": (barlow_twins_over_ranks, {"eps": 0}),
-}
 
 
 class BatchSharding:
@@ -34,8 +23,7 @@ class BatchSharding:
     arXiv 2401.15896). The result does not depend on the number of ranks.
 
     Args:
-        method: whose loss is computed without gathering rows where it can be: then ``loss`` is that form of it, else
-            the page.
+        method: whose loss is computed without gathering rows where all of its parts can be.
         batch_size: rows of the whole batch.
     Raises:
         ValueError: rows that cannot be shared out evenly, or a loss with state that groups would divide.
@@ -48,11 +36,16 @@ class BatchSharding:
         self._near = world.near(max(1, world.size // groups))  # the ranks that share a group
         self._parts = max(1, groups // world.size)  # groups on this rank
         apart = self._near.size > 1 and not method.parts_batch
-        form = _form_over_ranks(method.objective) if apart else None
-        self._gathers = form is None
+        self._gathers = not apart or _gathers(method.objective)
+        if not self._gathers:
+            for state in method.loss_states:
+                state.share(self._near)
         self._norms = [m for m in method.named_modules().values() if isinstance(m, BatchNorm)]
         self._drops = any(isinstance(m, Dropout) and m.rate > 0 for m in method.named_modules().values())
-        self.loss = method.objective.loss if form is None else partial(form, world=self._near)
+
+    def form_of(self, page):
+        """A loss as it is computed on the rows that ``compare`` has: the page, or its form over ranks."""
+        return page if self._gathers else form_over_ranks(page, self._near)
 
     def own(self, index):
         """This rank's share of the row numbers of a batch."""
@@ -153,13 +146,10 @@ def gather_rows(z, /, world):
     return world.gather(z), lambda g: g[own]
 
 
-def _form_over_ranks(objective):
-    """The loss as ``OVER_RANKS`` has it, or None."""
-    form, unless = OVER_RANKS.get(objective.loss.name, (None, {}))
-    settings = objective.settings
-    plain = not objective.added and not objective.matryoshka and not objective.reweight
-    kept_apart = settings.get("reduction") == "none" or any(settings[name] == value for name, value in unless.items())
-    return form if plain and not kept_apart else None
+def _gathers(objective):
+    """Whether some part of an objective needs all rows on one rank."""
+    parts = [(objective.loss, objective.settings), *((page, settings) for page, _, settings in objective.added)]
+    return bool(objective.reweight) or not all(has_form_over_ranks(page, settings) for page, settings in parts)
 
 
 def _check(method, batch_size, ranks, groups):
