@@ -71,7 +71,9 @@ def write_down_products():
     """From here on modules of the package are compiled so that the ``Counter`` that this returns counts products."""
     found, matmul = Counter(), np.matmul
 
-    def counted(x, y, out=None):
+    def counted(x, y, out=None, **options):
+        if options or not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):  # no call of the package
+            return matmul(x, y, out=out, **options)
         from mini_repr.backend import single_threaded_products
 
         own = x.ctypes.data == y.ctypes.data and x.shape == y.shape[::-1] and x.strides == y.strides[::-1]
