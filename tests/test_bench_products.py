@@ -18,7 +18,8 @@ B = 256
 
 def of_vector(one):
     """Whether an operand is a vector, or a matrix of one row or column."""
-    return {1, len(one.first.shape), len(one.second.shape)} != {1, 2} or 1 in (one.first.shape[0], one.second.shape[1])
+    first, second = one.first.shape, one.second.shape
+    return min(len(first), len(second)) < 2 or 1 in (first[0], second[-1])
 
 
 def test_the_operations_of_a_step_are_those_of_its_layers():
