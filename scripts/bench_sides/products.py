@@ -15,7 +15,6 @@ import json
 import math
 import os
 import sys
-import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -68,8 +67,8 @@ class Product(NamedTuple):
 
 
 def write_down_products():
-    """From here on modules of the package are compiled so that the ``Counter`` that this returns counts products."""
-    found, matmul = Counter(), np.matmul
+    """From here on modules of the package are compiled so that the list that this returns holds every product."""
+    found, matmul = [], np.matmul
 
     def counted(x, y, out=None, **options):
         if options or not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):  # no call of the package
@@ -79,7 +78,7 @@ def write_down_products():
         own = x.ctypes.data == y.ctypes.data and x.shape == y.shape[::-1] and x.strides == y.strides[::-1]
         into = None if out is None else Layout.of(out)
         shared = single_threaded_products._inside > 0
-        found[Product(Layout.of(x), Layout.of(y), into, x.dtype.char, own, shared)] += 1
+        found.append(Product(Layout.of(x), Layout.of(y), into, x.dtype.char, own, shared))  # atomic: threads call it
         return matmul(x, y, out=out)
 
     def product(x, y):
@@ -93,7 +92,7 @@ def write_down_products():
 
     np.matmul, builtins.counted_product = counted, product
     # What was compiled before is not read, and what is compiled now is not kept.
-    sys.pycache_prefix, sys.dont_write_bytecode = tempfile.mkdtemp(), True
+    sys.pycache_prefix, sys.dont_write_bytecode = os.devnull, True
     importlib.machinery.SourceFileLoader.source_to_code = source_to_code
     return found
 
@@ -118,7 +117,7 @@ def products_of(name):
     step()  # what is made once and kept
     found.clear()
     step()
-    return list(found.items())
+    return list(Counter(found).items())
 
 
 # ---------------------------------------------------------------------------------------------------------------------
