@@ -33,7 +33,8 @@ def spaced_patches(rng, images, patch, gap):
     backend, cell, grid = backend_of(images), patch + gap, (height // patch, width // patch)
     for axis, count in ((2, grid[0]), (3, grid[1])):
         images = _enlarged(images, axis, count * cell)
-    offsets = rng.integers(gap, size=(2, batch, *grid, 1))
+    # One row of numbers per image in each, so that ranks can share them out.
+    offsets = [rng.integers(gap, size=(batch, *grid, 1)) for _ in range(2)]
     starts = [cell * number[..., None] for number in np.indices(grid)]
     rows, columns = (start + offset + np.arange(patch) for start, offset in zip(starts, offsets, strict=True))
     # (B, R, S, P, P) each, and the channels last: (B, R, S, P, P, C).

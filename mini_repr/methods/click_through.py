@@ -68,7 +68,7 @@ class ClickThrough(Method):
     def sample(self, rows, rng):
         if not self.sampled_columns:
             return (rows,)
-        columns = rng.integers(1, self.encoder.dimensions + 1, rows.shape)
+        columns = rng.integers(1, self.encoder.dimensions + 1, size=rows.shape)
         return rows, backend_of(self.bias.data).asarray(columns)
 
     def embed(self, rows, columns=None):

@@ -42,12 +42,14 @@ def encode_layer_codes(encoder, images, backend):
 
 
 def _in_batches(encoder, rows_of, inputs, backend, batch):
+    found = []  # whole arrays, filled as batches come: the rows are never there twice
     with _evaluating(encoder):
-        parts = [
-            [backend.to_numpy(z.data) for z in rows_of(*_arrays(encoder, inputs[start : start + batch], backend))]
-            for start in range(0, len(inputs), batch)
-        ]
-    return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
+        for start in range(0, len(inputs), batch):
+            rows = [z.data for z in rows_of(*_arrays(encoder, inputs[start : start + batch], backend))]
+            found = found or [np.empty((len(inputs), *z.shape[1:]), z.dtype) for z in rows]
+            for whole, z in zip(found, rows, strict=True):
+                whole[start : start + len(z)] = backend.to_numpy(z)
+    return found
 
 
 @contextmanager

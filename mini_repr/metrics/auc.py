@@ -32,7 +32,7 @@ def auc(a: Rows("N>=2 D", no_zero_row=True), b: Rows("N>=2 D", no_zero_row=True)
     for block in column_blocks(a):
         for tile in cosines(a, b, block):
             tile.s[tile.partners()] = xp.inf  # a partner is below no partner
-            below += float(_above(xp, partners, tile.s).sum())
+            below += _pairs_in_order(xp, xp.sort(tile.s.reshape(-1)), partners)
     return below / (count**2 * (count - 1))
 
 
@@ -48,16 +48,13 @@ def auc_definition(a, b):
 def auc_of_scores(scores: Rows("N"), is_positive: Mask("N")):
     """The same for scores (N,) of single items, ``is_positive`` (N,) booleans, of either kind one at least."""
     xp = backend_of(scores).xp
-    positives, negatives = xp.sort(scores[is_positive]), scores[~is_positive]
+    positives, negatives = scores[is_positive], xp.sort(scores[~is_positive])
     if not len(negatives):
         raise ValueError(f"auc_of_scores: is_positive: got {len(positives)} positives, 0 negatives, expected both")
-    return float(_above(xp, positives, negatives).sum()) / (len(positives) * len(negatives))
+    return _pairs_in_order(xp, negatives, positives) / (len(positives) * len(negatives))
 
 
-def _above(xp, ascending, scores):
-    """For each score, how many of the ``ascending`` numbers are above it, equal ones half."""
-    flat = scores.reshape(-1)
-    return (
-        len(ascending)
-        - (xp.searchsorted(ascending, flat, side="left") + xp.searchsorted(ascending, flat, side="right")) / 2
-    )
+def _pairs_in_order(xp, ascending, scores):
+    """How many pairs of a score and one of the ``ascending`` numbers have the score above, equal ones half."""
+    below, up_to = (xp.searchsorted(ascending, scores, side=side).sum() for side in ("left", "right"))
+    return (float(below) + float(up_to)) / 2

@@ -8,7 +8,7 @@ from mini_repr.pages.page import definition
 _LEAST = 16  # rows of a tile, at least
 
 
-@metric(paper=("003", "047"))
+@metric(paper=("003", "047"), most_rows=10_000)
 def energy_distance(a: Rows("N>=2 D"), b: Rows("M>=2 D")):
     """Energy distance: how far apart two sets of rows lie as distributions.
 

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-from mini_repr.backend import backend_of, single_threaded_products
+from mini_repr.backend import backend_of, blocks_of, single_threaded_products
 from mini_repr.pages.arguments import Count, Labels, Positive, Rows
 from mini_repr.pages.declare import metric
 from mini_repr.pages.page import definition
@@ -27,6 +27,8 @@ from mini_repr.pages.page import definition
 # L-BFGS stops when no component of the gradient of the mean loss exceeds this: accuracies no longer move.
 GRADIENT_TOLERANCE = 1e-5
 MAX_ITERATIONS = 1000
+# Rows that are in float64 at a time, where there are more.
+BLOCK = 16384
 
 
 @metric(sizes={"N": 12, "D": 3})
@@ -52,6 +54,7 @@ def linear_probe(
 def linear_probe_definition(train_z, train_labels, test_z, test_labels, l2):
     """The minimum by BFGS with gradients by differences."""
     train, labels, test, test_labels = _on_host("linear_probe", train_z, train_labels, test_z, test_labels)
+    train, test = train.astype("float64"), test.astype("float64")
     x, test = ((rows - train.mean(axis=0)) / train.std(axis=0) for rows in (train, test))
     classes = sorted(set(labels.tolist()))
 
@@ -116,27 +119,37 @@ def few_label_probe_definition(train_z, train_labels, test_z, test_labels, per_c
     return mean, math.sqrt(sum((score - mean) ** 2 for score in scores) / draws)
 
 
-def logistic_regression(features, targets, classes, l2):
-    """The optimal weight (D, C) and bias (C,) for features (N, D) and targets (N,) in 0..classes-1, all on the host."""
+def logistic_regression(features, targets, classes, l2, prepared=None):
+    """The optimal weight (D, C) and bias (C,) for features (N, D) and targets (N,) in 0..classes-1, all on the host.
+
+    ``prepared(rows)``: the float64 features of some rows of ``features``; None for these themselves. Where there are
+    more than ``BLOCK`` rows they are prepared anew, a block at a time, whenever they are needed.
+    """
     rows, dimensions = features.shape
-    every_row = np.arange(rows)
+    blocks = blocks_of(rows, BLOCK)
+    prepared = prepared or (lambda block: block)
+    only = prepared(features) if len(blocks) == 1 else None
 
     def objective(flat):
         theta = flat.reshape(dimensions + 1, classes)
         weight, bias = theta[:-1], theta[-1]
-        p = features @ weight
-        p += bias
-        p -= p.max(axis=1, keepdims=True)
-        target_logits = p[every_row, targets]
-        np.exp(p, out=p)
-        total = p.sum(axis=1, keepdims=True)
-        loss = np.log(total).sum() - target_logits.sum() + 0.5 * l2 * np.vdot(weight, weight)
-        p /= total
-        p[every_row, targets] -= 1.0
-        gradient = np.empty_like(theta)
-        np.matmul(features.T, p, out=gradient[:-1])
+        loss, gradient = 0.0, np.zeros_like(theta)
+        for block in blocks:
+            x = prepared(features[block]) if only is None else only
+            here = np.arange(len(x)), targets[block]
+            p = x @ weight
+            p += bias
+            p -= p.max(axis=1, keepdims=True)
+            target_logits = p[here]
+            np.exp(p, out=p)
+            total = p.sum(axis=1, keepdims=True)
+            loss += np.log(total).sum() - target_logits.sum()
+            p /= total
+            p[here] -= 1.0
+            gradient[:-1] += x.T @ p
+            gradient[-1] += p.sum(axis=0)
+        loss += 0.5 * l2 * np.vdot(weight, weight)
         gradient[:-1] += l2 * weight
-        gradient[-1] = p.sum(axis=0)
         gradient /= rows  # the mean loss: the stopping rule then means the same for any number of rows
         return loss / rows, gradient.ravel()
 
@@ -148,20 +161,27 @@ def logistic_regression(features, targets, classes, l2):
 
 
 def _accuracy(train, train_labels, test, test_labels, l2):
-    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    blocks = blocks_of(len(train), BLOCK)
+    mean = sum(train[block].astype("float64").sum(axis=0) for block in blocks) / len(train)
+    deviation = np.sqrt(sum(((train[block] - mean) ** 2).sum(axis=0) for block in blocks) / len(train))
     # A constant column carries nothing; its deviation may be rounding noise, which must not be blown up.
-    scale = np.where(np.ptp(train, axis=0) > 0, deviation, np.inf)
+    scale = np.where(train.max(axis=0) > train.min(axis=0), deviation, np.inf)
     classes, targets = np.unique(train_labels, return_inverse=True)
-    weight, bias = logistic_regression((train - mean) / scale, targets, len(classes), l2)
-    predicted = classes[((test - mean) / scale @ weight + bias).argmax(axis=1)]
-    return float((predicted == test_labels).mean())
+
+    def standardised(rows):
+        return (rows - mean) / scale
+
+    weight, bias = logistic_regression(train, targets, len(classes), l2, standardised)
+    right = 0
+    for block in blocks_of(len(test), BLOCK):
+        predicted = classes[(standardised(test[block]) @ weight + bias).argmax(axis=1)]
+        right += int((predicted == test_labels[block]).sum())
+    return right / len(test)
 
 
 def _on_host(name, train_z, train_labels, test_z, test_labels):
-    """All four as host arrays, rows in float64."""
-    train, train_labels, test, test_labels = (
-        backend_of(array).to_numpy(array) for array in (train_z, train_labels, test_z, test_labels)
-    )
-    if (train_labels == train_labels[0]).all():
-        raise ValueError(f"{name}: train_labels: got only {train_labels[0]}, expected at least two classes")
-    return train.astype("float64"), train_labels, test.astype("float64"), test_labels
+    """All four as host arrays."""
+    arrays = [backend_of(array).to_numpy(array) for array in (train_z, train_labels, test_z, test_labels)]
+    if (arrays[1] == arrays[1][0]).all():
+        raise ValueError(f"{name}: train_labels: got only {arrays[1][0]}, expected at least two classes")
+    return arrays

@@ -89,7 +89,7 @@ def ndcg_definition(queries, candidates, relevance, k):
     return _gain_definition(_cosines(queries, candidates).tolist(), relevance.tolist(), k)
 
 
-@metric()
+@metric(most_rows=20_000)
 def label_ndcg(z: Rows("N D", no_zero_row=True), labels: Labels("N"), k: Optional(Count()) = None):
     """Gain of retrieving rows of the same class.
 

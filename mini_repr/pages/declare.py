@@ -16,7 +16,8 @@ class Function(Page):
     """A function that is called with checked arguments: ``uniformity(z, t=2.0)``; ``definition`` is its literal form.
 
     Args:
-        most_rows: above it the time, cubic in rows, is minutes: whoever computes all metrics leaves this one out.
+        most_rows: above it the time, which grows by more than rows, is minutes: whoever computes all metrics leaves
+            this one out.
         one_dtype: whether all floating-point arrays of a call must be of one dtype.
         tolerance: how far, relatively, the literal form may be from it; above round-off where one of them is iterative.
     """

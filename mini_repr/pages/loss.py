@@ -66,7 +66,11 @@ class Loss(Page):
                     f"{self.name}: {name}: got a {library} tensor, expected an array or a Tensor of mini_repr; "
                     f"{self.name}.value_and_grad(...) takes it, and returns value and gradients as {library} tensors"
                 )
-        value, backward, *terms = self.thing(**self._checked_values(arguments))
+        return self.on_tensors(arguments, self.thing, self._checked_values(arguments))
+
+    def on_tensors(self, arguments, function, values):
+        """What ``function(**values)`` returns, as a page does, as a tensor made of the tensors in ``arguments``."""
+        value, backward, *terms = function(**values)
         inputs = tuple(arguments[name] for name in self.differentiable)
         some_array = next(value_of(arguments[p.name]) for p in self.arrays)
         backend = backend_of(some_array)

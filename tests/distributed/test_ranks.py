@@ -34,7 +34,8 @@ CASES = {
     },
     "learned temperature": {"loss": {"name": "infonce", "learn": ["temperature"]}},
     "infonce with a regulariser": {"add": {"uniformity": 0.5}},
-    "infonce with a regulariser that gathers": {"add": {"dispersive": 0.5}},
+    "infonce with a regulariser that gathers": {"add": {"t_regs": 0.5}},
+    "infonce with three regularisers": {"add": {"dispersive": 0.5, "cmim_contrast": 0.5, "flops": 0.5}},
     "infonce, nested columns": {"loss": {"name": "infonce", "matryoshka": [4, 8]}},
     "supcon with losses of views": {"loss": {"name": "supcon"}, "add": {"vicreg": 0.1, "uniformity": 0.5}},
     "align_uniform": {"loss": {"name": "align_uniform"}},
@@ -62,6 +63,8 @@ CASES = {
     "moco, queue": {"loss": QUEUE, "method": {"name": "momentum", "queue_size": 40}},
     "moco v3": {"method": {"name": "momentum"}},
     "byol": {"loss": {"name": "negative_cosine"}, "method": {"name": "momentum"}, "heads": {"predictor_hidden": 8}},
+    "tribyol": {"loss": {"name": "tribyol"}, "method": {"name": "simsiam"}, "heads": {"predictor_hidden": 8}},
+    "alignment of patches": {"loss": {"name": "best_alignment"}},
     # An MLP: attention's key bias has no gradient but round-off, which Adam divides by as small a number.
     "adamw": {"encoder": {**MLP, "norm": "layer"}, "optimizer": {"name": "adamw", "lr": 1e-3}},
     "groups": {"train": {"loss_groups": 6}},
@@ -74,6 +77,11 @@ CASES = {
         "data": {"name": "coloured", "count": 120},
         "encoder": {"name": "tiles", "features": 8, "hidden": 16},
         "method": {"name": "jigsaw", "views": ""},
+    },
+    "patches apart": {
+        "loss": {"name": "patch_discrimination"},
+        "method": {"name": "latent_mim", "gap": 2},
+        "optimizer": {"lr": 0.01},
     },
     "neighbours": {
         "loss": {"name": "barlow_twins"},
@@ -110,6 +118,13 @@ TEXTS = {
         "data": {"name": "clicks", "count": 240},
         "encoder": {"name": "fields", "dimensions": 4, "numbers": "equal_frequency"},
         "method": {"name": "click_through", "cross_layers": 2, "hidden": 8},
+        "optimizer": {"lr": 0.01},
+    },
+    "clicks, sampled columns": {
+        "loss": {"name": "cross_entropy"},
+        "data": {"name": "clicks", "count": 240},
+        "encoder": {"name": "fields", "dimensions": 4},
+        "method": {"name": "click_through", "sampled_columns": True, "hidden": 8},
         "optimizer": {"lr": 0.01},
     },
     "topics of documents": {
@@ -157,7 +172,7 @@ def settings_of(case):
         return config.merge({name: SMALL[name] for name in ("optimizer", "train")}, case)
     if "encoder" in case:
         base["encoder"] = {}
-    if case.get("loss", {}).get("name") in ("masked_regression", "cross_entropy"):
+    if case.get("loss", {}).get("name") in ("masked_regression", "cross_entropy", "patch_discrimination"):
         del base["heads"]
     return config.merge(base, case)
 

@@ -1,3 +1,5 @@
+import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -164,3 +166,22 @@ def test_bad_arguments(probe, change, message):
 def test_bad_draws(change, message):
     with pytest.raises(ValueError, match=f"few_label_probe: {message}"):
         few_label_probe(*make_split(), **change)
+
+
+def test_many_rows_are_in_float64_a_block_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 3000)
+    z = (rng.normal(size=(4, 64))[labels] + 4 * rng.normal(size=(3000, 64))).astype("float32")
+    split = z[:2000], labels[:2000], z[2000:], labels[2000:]
+    expected, whole = linear_probe(*split), logistic_regression(z.astype("float64"), labels, 4, 1.0)
+    monkeypatch.setattr(sys.modules["mini_repr.metrics.linear_probe"], "BLOCK", 300)
+    assert 0.5 < expected < 1
+    assert linear_probe(*split) == pytest.approx(expected, abs=0.002)  # one row on the border, by rounding
+    for found, wanted in zip(logistic_regression(z.astype("float64"), labels, 4, 1.0), whole, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
+    tracemalloc.start()
+    try:
+        linear_probe(*split)
+        assert tracemalloc.get_traced_memory()[1] < 2 * z[:2000].nbytes  # one copy in float64
+    finally:
+        tracemalloc.stop()

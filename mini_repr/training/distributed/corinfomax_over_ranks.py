@@ -3,8 +3,6 @@
 Every rank inverts the same moving covariance. Ozsoy et al. 2022, arXiv 2209.07999.
 """
 
-from mini_repr.autograd import record, value_of
-from mini_repr.backend import backend_of
 from mini_repr.losses.pairs.corinfomax import spread
 from mini_repr.pages.rows import rows_of
 
@@ -25,25 +23,23 @@ def corinfomax_over_ranks(
     eps,
     normalize,
 ):
-    """``corinfomax`` of the rows of all ranks as a tensor, the same on every rank; gradients for the own rows, whole.
+    """``corinfomax`` of the rows of all ranks, the same on every rank; gradients for the own rows, whole.
 
     Args:
-        a, b: (n, D) tensors or arrays, the own rows. world: ``World`` of the ranks. The rest: as ``corinfomax``.
+        a, b: (n, D), the own rows. world: ``World`` of the ranks. The rest: as ``corinfomax``.
     """
-    (u, to_a), (v, to_b) = (rows_of(value_of(x), normalize) for x in (a, b))
+    (u, to_a), (v, to_b) = (rows_of(x, normalize) for x in (a, b))
     settings = covariance_weight, decay, mean_decay, eps, world.size, world.sum
     (of_a, slope_a), (of_b, slope_b) = (
         spread(u, covariance_a, mean_a, *settings),
         spread(v, covariance_b, mean_b, *settings),
     )
     apart, elements = u - v, u.size * world.size
-    invariance = invariance_weight * world.sum((apart * apart).sum()[None])[0] / elements
+    invariance = invariance_weight * world.total(apart * apart) / elements
     covariance = of_a + of_b
 
     def backward(g):
         pull = (2 * invariance_weight / elements) * apart
         return to_a(g * (slope_a + pull)), to_b(g * (slope_b - pull))
 
-    total = record(backend_of(u).asarray(invariance + covariance, dtype=u.dtype), backward, (a, b))
-    total.terms = {"invariance": invariance, "covariance": covariance}
-    return total
+    return invariance + covariance, backward, {"invariance": invariance, "covariance": covariance}

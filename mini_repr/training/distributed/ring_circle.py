@@ -6,7 +6,7 @@ arXiv 2002.10857.
 
 import math
 
-from mini_repr.autograd import record, softplus, value_of
+from mini_repr.autograd import softplus
 from mini_repr.backend import backend_of
 from mini_repr.kernels.class_log_sum_exp import class_logsumexp_between
 from mini_repr.pages.rows import rows_of
@@ -14,15 +14,15 @@ from mini_repr.training.distributed.ring import ring_sums, softmax_over_ranks
 
 
 def ring_circle(z, labels, *, world, margin, scale, over, weighted, normalize, reduction, tile):
-    """``circle`` of the rows of all ranks as a tensor, the same on every rank; gradients for the own rows, whole.
+    """``circle`` of the rows of all ranks, the same on every rank; gradients for the own rows, whole.
 
     Args:
-        z: (n, D) tensor or array, the own rows. labels: (n,) integers. world: ``World`` of the ranks. The rest: as
+        z: (n, D), the own rows. labels: (n,) integers. world: ``World`` of the ranks. The rest: as
             ``circle``; no reduction "none".
     Raises:
         ValueError: of all labels no two are equal, or no two differ.
     """
-    backend, label_xp = backend_of(value_of(z)), backend_of(labels).xp
+    backend, label_xp = backend_of(z), backend_of(labels).xp
     xp, count = backend.xp, len(labels) * world.size
     classes, of_class = label_xp.unique(world.gather(labels), return_counts=True)
     largest, anchors = int(of_class.max()), int(of_class[of_class > 1].sum())
@@ -33,7 +33,7 @@ def ring_circle(z, labels, *, world, margin, scale, over, weighted, normalize, r
     kind = labels[order]
     anchor = backend.asarray(of_class[label_xp.searchsorted(classes, kind)] > 1)
     order = backend.asarray(order)
-    u, to_z = rows_of(value_of(z), normalize)
+    u, to_z = rows_of(z, normalize)
     x = u[order]
 
     def meet(hop, block, of_block):
@@ -43,7 +43,7 @@ def ring_circle(z, labels, *, world, margin, scale, over, weighted, normalize, r
     if over == "anchor":
         weight = anchor.astype(x.dtype) / (anchors if reduction == "mean" else 1)
         cost, to_sums = softplus.on_arrays(over_n + over_p)
-        value = world.sum((cost * weight).sum()[None])[0]
+        value = world.total(cost * weight)
     else:
         (shares_n, total_n), (shares_p, total_p) = (softmax_over_ranks(world, one) for one in (over_n, over_p))
         cost, to_sums = softplus.on_arrays(total_n + total_p - 2 * math.log(2))  # a pair stands in two rows
@@ -60,6 +60,4 @@ def ring_circle(z, labels, *, world, margin, scale, over, weighted, normalize, r
         du[order] = g_anchors + g_candidates
         return (to_z(du),)
 
-    total = record(backend.asarray(value, dtype=u.dtype), backward, (z,))
-    total.terms = {}
-    return total
+    return value, backward

@@ -6,7 +6,6 @@ The log-sum-exps of the second view's anchors travel with their rows, and so, ba
 
 from functools import partial
 
-from mini_repr.autograd import record, value_of
 from mini_repr.backend import backend_of
 from mini_repr.kernels.log_sum_exp import LogSums, combine, further_sums, sums_backward
 from mini_repr.pages.rows import rows_of
@@ -27,16 +26,16 @@ def ring_infonce(
     reduction,
     tile,
 ):
-    """``infonce`` of the rows of all ranks as a tensor, the same on every rank.
+    """``infonce`` of the rows of all ranks, the same on every rank.
 
     Gradients: of a, b and the hard negatives, whole, for the own rows; of the temperature, whole.
 
     Args:
-        a, b: (n, D) tensors or arrays, the own rows; the rows of rank r are rows r * n to (r + 1) * n of the batch.
+        a, b: (n, D), the own rows; the rows of rank r are rows r * n to (r + 1) * n of the batch.
         hard_negatives: (m, D) likewise, as many on every rank, or None.
         world: ``World`` of the ranks. The rest: as ``infonce``; no queue, and no reduction "none".
     """
-    arrays, scale = [value_of(x) for x in (a, b)], 1 / float(value_of(temperature))
+    arrays, scale = [x for x in (a, b)], 1 / float(temperature)
     (u, to_a), (v, to_b) = (rows_of(x, normalize) for x in arrays)
     positive = (u * v).sum(axis=1) * scale
 
@@ -44,13 +43,13 @@ def ring_infonce(
     if negatives == "views":
         parts.append(_within(world, u, v if symmetric else None, scale, tile))
     if hard_negatives is not None:
-        hard, to_hard = rows_of(value_of(hard_negatives), normalize)
+        hard, to_hard = rows_of(hard_negatives, normalize)
         sums = partial(between, world, columns=False, skip_partner=False, tile=tile)
         parts.append(further_sums(u, hard, scale, symmetric, sums))
     (over_a, over_b), back = combine(parts)
     per_pair = (over_a + over_b) / 2 - positive if symmetric else over_a - positive
     weight = 1 / (len(u) * world.size) if reduction == "mean" else 1
-    value = world.sum(per_pair.sum()[None])[0] * weight
+    value = world.total(per_pair) * weight
 
     def backward(g):
         xp = backend_of(u).xp
@@ -63,10 +62,7 @@ def ring_infonce(
         g_temperature = world.sum(g_scale[None])[0] * -(scale**2)
         return to_a(g_u), to_b(g_v), g_temperature, to_hard(*g_hard) if g_hard else None
 
-    inputs = (a, b, temperature, hard_negatives)
-    total = record(backend_of(u).asarray(value, dtype=u.dtype), backward, inputs)
-    total.terms = {}
-    return total
+    return value, backward
 
 
 def _within(world, u, v, scale, tile):

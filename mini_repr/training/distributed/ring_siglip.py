@@ -7,7 +7,6 @@ blocks are swapped between devices too.
 
 import math
 
-from mini_repr.autograd import record, value_of
 from mini_repr.backend import backend_of
 from mini_repr.losses.pairs.siglip import pair_sums
 from mini_repr.pages.rows import rows_of
@@ -15,17 +14,17 @@ from mini_repr.training.distributed.ring import ring
 
 
 def ring_siglip(a, b, *, world, log_scale, bias, per_row, normalize, reduction, tile):
-    """``siglip`` of the rows of all ranks as a tensor, the same on every rank.
+    """``siglip`` of the rows of all ranks, the same on every rank.
 
     Gradients: of a and b, whole, for the own rows; of scale and bias, whole.
 
     Args:
-        a, b: (n, D) tensors or arrays, the own rows; the rows of rank r are rows r * n to (r + 1) * n of the batch.
+        a, b: (n, D), the own rows; the rows of rank r are rows r * n to (r + 1) * n of the batch.
         world: ``World`` of the ranks. The rest: as ``siglip``; no reduction "none".
     """
-    (u, to_a), (v, to_b) = (rows_of(value_of(x), normalize) for x in (a, b))
+    (u, to_a), (v, to_b) = (rows_of(x, normalize) for x in (a, b))
     xp, size = backend_of(u).xp, len(u) * world.size
-    scale, shift = math.exp(float(value_of(log_scale))), float(value_of(bias))
+    scale, shift = math.exp(float(log_scale)), float(bias)
     weight = (1 / size if per_row == "mean" else 1) * (1 / size if reduction == "mean" else 1)
     weights = xp.full(len(u), weight, dtype=u.dtype)
 
@@ -42,6 +41,4 @@ def ring_siglip(a, b, *, world, log_scale, bias, per_row, normalize, reduction, 
     def backward(g):
         return to_a(g * g_u), to_b(g * g_v), g * of_all[1], g * of_all[2]
 
-    value = record(of_all[0], backward, (a, b, log_scale, bias))
-    value.terms = {}
-    return value
+    return of_all[0], backward

@@ -6,7 +6,6 @@ no rows of other ranks, only the sum of each class: K x D numbers, added up over
 
 import numpy as np
 
-from mini_repr.autograd import record, value_of
 from mini_repr.backend import backend_of
 from mini_repr.pages.rows import rows_of
 from mini_repr.training.distributed.ring import among
@@ -25,17 +24,17 @@ def ring_supcon(
     reduction,
     tile,
 ):
-    """``supcon`` of the rows of all ranks as a tensor, the same on every rank.
+    """``supcon`` of the rows of all ranks, the same on every rank.
 
     Gradients: of z, whole, for the own rows; of the temperature, whole.
 
     Args:
-        z: (n, D) tensor or array, the own rows. labels: (n,) integers on the host.
+        z: (n, D), the own rows. labels: (n,) integers on the host.
         world: ``World`` of the ranks. The rest: as ``supcon``; ``form`` "out", and no reduction "none".
     Raises:
         ValueError: no two labels of the batch are equal.
     """
-    backend = backend_of(value_of(z))
+    backend = backend_of(z)
     xp = backend.xp
     everyone = world.gather(np.ascontiguousarray(labels))
     classes, of_class = np.unique(everyone, return_counts=True)
@@ -43,8 +42,8 @@ def ring_supcon(
     anchors = int(of_class[of_class > 1].sum())
     if not anchors:
         raise ValueError(f"supcon: labels: got {len(everyone)} different ones, expected two that are equal")
-    u, to_z = rows_of(value_of(z), normalize)
-    t = float(value_of(temperature))
+    u, to_z = rows_of(z, normalize)
+    t = float(temperature)
     scale, positives = 1 / t, backend.asarray((of_class[kind] - 1).astype(u.dtype))
     kind, has_any = backend.asarray(kind), positives > 0
     share = has_any / xp.maximum(positives, 1)  # 1 / |P(i)|
@@ -60,7 +59,7 @@ def ring_supcon(
     rows = len(everyone) if mean_over == "rows" else anchors
     factor = (1 / rows if reduction == "mean" else 1) * (1 if base_temperature is None else t / base_temperature)
     weight = has_any.astype(u.dtype) * factor
-    total = world.sum(((over_all - logit) * weight).sum()[None])[0]
+    total = world.total((over_all - logit) * weight)
 
     def backward(g):
         r = weight * g
@@ -72,6 +71,4 @@ def ring_supcon(
             d_temperature = d_temperature + g * total * scale
         return to_z(du), d_temperature
 
-    value = record(backend.asarray(total, dtype=u.dtype), backward, (z, temperature))
-    value.terms = {}
-    return value
+    return total, backward

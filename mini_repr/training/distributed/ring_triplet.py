@@ -4,7 +4,6 @@ On a first journey round the ring every row finds both; on a second one the rows
 gradients. Schroff et al. 2015, arXiv 1503.03832; hard triplets of a batch: Hermans et al. 2017, arXiv 1703.07737.
 """
 
-from mini_repr.autograd import record, value_of
 from mini_repr.backend import backend_of
 from mini_repr.kernels.tiles import row_tiles
 from mini_repr.kernels.triplets import PENALTY, TripletSum, distances_between
@@ -14,21 +13,21 @@ from mini_repr.training.distributed.ring import ring
 
 
 def ring_triplet(z, labels, *, world, margin, mining, distance, penalty, normalize, reduction, tile):
-    """``triplet`` of the rows of all ranks as a tensor, the same on every rank; gradients for the own rows, whole.
+    """``triplet`` of the rows of all ranks, the same on every rank; gradients for the own rows, whole.
 
     Args:
-        z: (n, D) tensor or array, the own rows. labels: (n,) integers. world: ``World`` of the ranks. The rest: as
+        z: (n, D), the own rows. labels: (n,) integers. world: ``World`` of the ranks. The rest: as
             ``triplet``; ``mining`` "hard".
     Raises:
         ValueError: of all labels no two are equal, or no two differ.
     """
-    backend, label_xp = backend_of(value_of(z)), backend_of(labels).xp
+    backend, label_xp = backend_of(z), backend_of(labels).xp
     xp, count = backend.xp, len(labels) * world.size
     largest = int(label_xp.unique(world.gather(labels), return_counts=True)[1].max())
     if largest in (1, count):
         came = "no two equal" if largest == 1 else "all equal"
         raise ValueError(f"triplet: labels: got {came}, expected two equal and two different ones")
-    u, to_z = rows_of(value_of(z), normalize)
+    u, to_z = rows_of(z, normalize)
     points, labels = centred(world, u)[0], backend.asarray(labels)
 
     near, far = _Farthest(xp, u), _Farthest(xp, u)  # the nearest negative is the farthest by -d
@@ -71,9 +70,7 @@ def ring_triplet(z, labels, *, world, margin, mining, distance, penalty, normali
                 backend.scatter_add(visiting[0], places, -pull)
         return (to_z((g_u + visiting[0]) * (g / divisor)),)
 
-    total = record(backend.asarray(sums.total / divisor, dtype=u.dtype), backward, (z,))
-    total.terms = {}
-    return total
+    return sums.total / divisor, backward
 
 
 class _Farthest:

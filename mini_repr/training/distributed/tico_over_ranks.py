@@ -3,20 +3,20 @@
 Zhu et al. 2022, arXiv 2206.10698.
 """
 
-from mini_repr.autograd import record, unit_rows, value_of
+from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
 
 
 def tico_over_ranks(
     a, b, covariance=None, *, world, covariance_weight, decay, through_covariance, centre, offset, reduction
 ):
-    """``tico`` of the rows of all ranks as a tensor, the same on every rank; gradients for the own rows, whole.
+    """``tico`` of the rows of all ranks, the same on every rank; gradients for the own rows, whole.
 
     Args:
-        a, b: (n, D) tensors or arrays, the own rows. world: ``World`` of the ranks. The rest: as ``tico``; ``centre``
+        a, b: (n, D), the own rows. world: ``World`` of the ranks. The rest: as ``tico``; ``centre``
             False, and no reduction "none".
     """
-    (u, to_a), (v, to_b) = (unit_rows.on_arrays(value_of(x)) for x in (a, b))
+    (u, to_a), (v, to_b) = (unit_rows.on_arrays(x) for x in (a, b))
     count = len(u) * world.size
     moment = (1 - decay) / count * world.sum(u.T @ u)
     if covariance is not None:
@@ -33,6 +33,4 @@ def tico_over_ranks(
             g_u += (covariance_weight * (1 - decay) * 2 / count) * (u @ world.sum(u.T @ u))
         return to_a(r * g_u), to_b(-r * u)
 
-    total = record(backend_of(u).asarray((overlap - nearness + offset) * weight, dtype=u.dtype), backward, (a, b))
-    total.terms = {"invariance": -nearness, "covariance": overlap}
-    return total
+    return (overlap - nearness + offset) * weight, backward, {"invariance": -nearness, "covariance": overlap}

@@ -4,7 +4,6 @@ The invariance term is of the own rows; a view's variances and covariances are a
 what its own rows need: dx = x̄ (dC + dCᵀ), whose mean row is 0. Bardes et al. 2021, arXiv 2105.04906.
 """
 
-from mini_repr.autograd import record, value_of
 from mini_repr.backend import backend_of
 from mini_repr.training.distributed.columns import centred
 
@@ -23,14 +22,13 @@ def vicreg_over_ranks(
     variance_views,
     unbiased,
 ):
-    """``vicreg`` of the rows of all ranks as a tensor, the same on every rank; gradients for the own rows, whole.
+    """``vicreg`` of the rows of all ranks, the same on every rank; gradients for the own rows, whole.
 
     Args:
-        a, b: (n, D) tensors or arrays, the own rows. world: ``World`` of the ranks. The rest: as ``vicreg``.
+        a, b: (n, D), the own rows. world: ``World`` of the ranks. The rest: as ``vicreg``.
     """
-    x, y = value_of(a), value_of(b)
-    backend = backend_of(x)
-    xp, width, rows = backend.xp, x.shape[1], len(x) * world.size
+    backend = backend_of(a)
+    xp, width, rows = backend.xp, a.shape[1], len(a) * world.size
     freedom, places = rows - unbiased, xp.arange(width)
     of_invariance = invariance_weight / (rows * (width if invariance == "elements" else 1))
     of_variance = variance_weight / width / (2 if variance_views == "mean" else 1)
@@ -48,15 +46,13 @@ def vicreg_over_ranks(
         slope[places, places] = (short > 0) * -of_variance / freedom / deviation
         return of_variance * short.sum(), of_covariance * others, backend.product(apart, slope)
 
-    apart = x - y
-    near = of_invariance * world.sum((apart * apart).sum()[None])[0]
-    (variance_a, covariance_a, g_a), (variance_b, covariance_b, g_b) = spread(x), spread(y)
+    apart = a - b
+    near = of_invariance * world.total(apart * apart)
+    (variance_a, covariance_a, g_a), (variance_b, covariance_b, g_b) = spread(a), spread(b)
     variance, covariance = variance_a + variance_b, covariance_a + covariance_b
 
     def backward(g):
         pull = 2 * of_invariance * apart
         return g * (g_a + pull), g * (g_b - pull)
 
-    total = record(backend.asarray(near + variance + covariance, dtype=x.dtype), backward, (a, b))
-    total.terms = {"invariance": near, "variance": variance, "covariance": covariance}
-    return total
+    return near + variance + covariance, backward, {"invariance": near, "variance": variance, "covariance": covariance}

@@ -4,7 +4,6 @@ Every rank factors the same covariance and whitens its own rows; back, the produ
 added up likewise. Ermolov et al. 2020, arXiv 2007.06346.
 """
 
-from mini_repr.autograd import record, value_of
 from mini_repr.backend import backend_of
 from mini_repr.kernels.whitening import whitening_of
 from mini_repr.pages.rows import rows_of
@@ -12,27 +11,25 @@ from mini_repr.training.distributed.columns import centred
 
 
 def wmse_over_ranks(a, b, order=None, *, world, size, eps, normalize, reduction):
-    """``wmse`` of the rows of all ranks as a tensor, the same on every rank; gradients for the own rows, whole.
+    """``wmse`` of the rows of all ranks, the same on every rank; gradients for the own rows, whole.
 
     Args:
-        a, b: (n, D) tensors or arrays, the own rows. order: any, of no effect on a whole batch.
+        a, b: (n, D), the own rows. order: any, of no effect on a whole batch.
         world: ``World`` of the ranks. The rest: as ``wmse``; ``size`` None, and no reduction "none".
     Raises:
         ValueError: as ``wmse``, of the covariance of all rows.
     """
-    (z_a, to_a), (z_b, to_b) = _white(world, "a", value_of(a), eps), _white(world, "b", value_of(b), eps)
+    (z_a, to_a), (z_b, to_b) = _white(world, "a", a, eps), _white(world, "b", b, eps)
     (u, to_white_a), (v, to_white_b) = rows_of(z_a, normalize), rows_of(z_b, normalize)
     apart = u - v
     weight = (1 if normalize else 1 / apart.shape[1]) / (len(u) * world.size if reduction == "mean" else 1)
-    value = world.sum((apart * apart).sum()[None])[0] * weight
+    value = world.total(apart * apart) * weight
 
     def backward(g):
         pull = (2 * weight * g) * apart
         return to_a(to_white_a(pull)), to_b(to_white_b(-pull))
 
-    total = record(backend_of(u).asarray(value, dtype=u.dtype), backward, (a, b))
-    total.terms = {}
-    return total
+    return value, backward
 
 
 def _white(world, name, x, eps):

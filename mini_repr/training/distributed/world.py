@@ -56,8 +56,12 @@ class Alone:
         """The sum of an array over ranks, in a new array; every rank gets the same bits."""
         return array
 
+    def total(self, array):
+        """The sum over ranks of all elements of an array, 0-d."""
+        return self.sum(array.sum()[None])[0]
+
     def sum_in_place(self, arrays):
-        """The same for many arrays of one dtype at once, written over them."""
+        """The sums of many arrays of one dtype, each as ``sum`` gives it, written over them."""
 
     def pass_on(self, arrays):
         """Hand arrays to the next rank and return those of the rank before, of the same shapes."""
