@@ -201,6 +201,11 @@ def _train_with_bar(session, run, folder):
     record = None
     epochs = session.remaining_epochs(run, folder)
     total = run.settings["train"]["epochs"]
+    if not sys.stderr.isatty():
+        for record in epochs:
+            click.echo(session.line(record, total), err=True)
+        _warn(session, record)
+        return
     with click.progressbar(
         epochs,
         length=total - run.epoch,
@@ -210,8 +215,12 @@ def _train_with_bar(session, run, folder):
         item_show_func=lambda record: record and session.short_line(record),
         file=sys.stderr,
     ) as bar:
-        for record in bar:
-            if not sys.stderr.isatty():
-                click.echo(session.line(record, total))
+        for record in bar:  # noqa: B007  (the last one is looked at)
+            pass
+    _warn(session, record)
+
+
+def _warn(session, record):
+    """Say on stderr that the rows of the last epoch have collapsed, if they have."""
     if record and (warning := session.collapse(record)):
         click.echo(warning, err=True)
