@@ -64,6 +64,11 @@ def test_redirected_the_result_of_a_run_stands_alone(tmp_path):
     assert [line.split()[0] for line in table] == ["20-nn", "trained", "untrained", "raw"]
 
 
+def test_the_list_of_commands_breaks_off_no_sentence():
+    shown = CliRunner().invoke(main, ["--help"], prog_name="mini-repr").output
+    assert not [line for line in shown.partition("Commands:")[2].splitlines() if line.endswith("...")]
+
+
 @pytest.mark.parametrize("columns", [60, 120])
 def test_a_list_has_the_columns_of_the_terminal(columns):
     shown = on_terminal("list", "--encoders", columns=columns, lines=200)
