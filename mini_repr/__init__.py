@@ -20,3 +20,7 @@ def __getattr__(name):
 
         return RepresentationLearner
     raise AttributeError(f"module 'mini_repr' has no attribute {name!r}")
+
+
+def __dir__():
+    return [*globals(), "RepresentationLearner", "load_run"]

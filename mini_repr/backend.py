@@ -700,6 +700,10 @@ def _pool():
     return tasks, workers
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of the threads
+
+
 def _work(tasks):
     """Do what comes from the queue, for good."""
     _here.in_share = True

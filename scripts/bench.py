@@ -37,6 +37,7 @@ PAIRS = 3
 DISTRIBUTIONS = {"torch": "torch", "jax": "jax", "sklearn": "scikit-learn"}  # of each peer's module
 # The widest vector instructions that a processor says it has.
 VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "MINI_REPR_THREADS")
 
 
 class Work(NamedTuple):
@@ -118,7 +119,9 @@ def compare(name, pairs=None):
         "goal_time": work.goal_time,
         "goal_memory": work.goal_memory,
         "date": datetime.date.today().isoformat(),
-        "versions": {one: version(one) for one in ("numpy", *(DISTRIBUTIONS[side] for side in sides[1:]))},
+        "versions": {
+            one: version(one).partition("+")[0] for one in ("numpy", *(DISTRIBUTIONS[side] for side in sides[1:]))
+        },
     }
     for side in sides:
         if all(turn[side] for turn in turns):
@@ -180,6 +183,11 @@ def main():
     unknown = [w for w in arguments.work if w not in WORK]
     if unknown:
         parser.error(f"unknown work {unknown[0]!r}; known: {', '.join(WORK)}")
+    if arguments.pairs is not None and arguments.pairs < 1:
+        parser.error(f"--pairs: got {arguments.pairs}, expected 1 or more")
+    limited = [name for name in THREADS if name in os.environ]
+    if arguments.record and limited:
+        parser.error(f"--record: {limited[0]} is set, expected each library's own choice of threads: unset it")
     if arguments.table:
         write_tables()
         return
@@ -190,9 +198,9 @@ def main():
         print(speed.line(rows[-1]), flush=True)
         if arguments.record:
             record(name, rows[-1])
-    print(*speed.products_table(rows), sep="\n")
-    if arguments.record:
-        write_tables()
+            write_tables()
+    if any("products" in row for row in rows):
+        print("", *speed.products_table(rows), sep="\n")
 
 
 if __name__ == "__main__":

@@ -266,6 +266,24 @@ def test_idle_threads_keep_no_arrays():
     assert seen() is None
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_has_threads_of_its_own():
+    code = """
+import multiprocessing, warnings
+from mini_repr.backend import CPU
+warnings.simplefilter("ignore")  # of threads in a process that forks: it is what is tested
+CPU.map_shares(list, list(range(8)))
+child = multiprocessing.get_context("fork").Process(target=CPU.map_shares, args=(list, list(range(8))))
+child.start()
+child.join(60)
+child.kill() if child.is_alive() else None
+child.join()
+raise SystemExit(child.exitcode)
+"""
+    environment = os.environ | {"MINI_REPR_THREADS": "2"}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
 @pytest.mark.parametrize("axes, shape", [(1, (1000, 3)), (2, (7, 5, 3)), (1, (0, 3)), (1, (4,)), (1, (3, 1))])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "complex128"])
 def test_column_sums(axes, shape, dtype):

@@ -180,7 +180,7 @@ def test_overwrite_never_deletes_what_no_run_wrote(run, tmp_path):
     "flags, parts",
     [
         (["--loss", "infonec"], ["infonec", "'infonce'"]),
-        (["--variant", "ntxent"], ["variant of infonce", "'nt_xent'"]),
+        (["--variant", "nt_xant"], ["variant of infonce", "'nt_xent'"]),
         (["--variant", "moco"], ["infonce", "queue"]),
         (["--encoder", "vitt"], ["vitt", "'vit'"]),
         (["--method", "siamees"], ["'siamese'"]),
@@ -496,7 +496,7 @@ def test_value_of_a_loss_on_arrays(run, arrays, tmp_path):
 def test_value_of_a_loss_refuses(run, arrays, tmp_path):
     refused(run("losses", "value", "infonce", "--input", tmp_path / "no.npz"), "no such file")
     refused(run("losses", "value", "infonze", "--input", arrays), "'infonce'")
-    refused(run("losses", "value", "infonce", "--input", arrays, "--variant", "ntxent"), "'nt_xent'")
+    refused(run("losses", "value", "infonce", "--input", arrays, "--variant", "nt_xant"), "'nt_xent'")
     refused(run("losses", "value", "infonce", "--input", arrays, "--set", "temperature"), "NAME=VALUE")
     refused(run("losses", "value", "infonce", "--input", arrays, "--set", "temperature=0"), "infonce: temperature")
     refused(run("losses", "value", "infonce", "--input", arrays, "--set", "temprature=1"), "'temperature'")

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from mini_repr.book.chapters import CHAPTERS, claims_totals, with_table
 from mini_repr.cli import main
+from mini_repr.training.table import table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -76,3 +77,10 @@ def test_its_links_lead_to_files():
 
 def test_its_totals_are_those_of_the_stored_results():
     assert with_table(README, claims_totals()) == README
+
+
+def test_its_table_is_what_a_run_prints():
+    raw = {"knn": 0.981, "probe": 0.967, "probe_few": 0.871, "probe_few_deviation": 0.02, "alignment": 0.458}
+    raw |= {"uniformity": -1.159, "effective_rank": 28.5, "dimensions": 64}
+    header, row = table({"raw input": raw}).splitlines()
+    assert f"\n{header}\ntrained " in README and f"\n{row}\n" in README and len(header) <= 80

@@ -14,7 +14,7 @@ from mini_repr.book.entries import HEADINGS, Entry, all_entries
 from mini_repr.book.source import Definition, modules, resolve
 from mini_repr.catalogue import paper
 from mini_repr.claims.bench.results import stored
-from mini_repr.pages.names import choose
+from mini_repr.pages.names import choose_folded
 from mini_repr.pages.registry import all_losses
 
 FILES = Path(__file__).parent / "site"
@@ -39,7 +39,7 @@ def build(out, commands, only=(), with_pictures=True, watch=iter):
     entries = all_entries(commands)
     if only:
         names = sorted({entry.name for entry in entries})
-        chosen = {choose("page of the book", name, names) for name in only}
+        chosen = {choose_folded("page of the book", name, names) for name in only}
         entries = [entry for entry in entries if entry.name in chosen]
     shelf = _Shelf(entries)
     template = Environment(

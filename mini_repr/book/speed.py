@@ -10,7 +10,7 @@ SCRIPT = "scripts/bench.py"
 PEERS = {"torch": "PyTorch", "sklearn": "scikit-learn"}
 COLUMNS = (
     *("work", "ours s", "peer s", "time ratio", "goal", "ours MiB", "peer MiB", "memory ratio", "goal"),
-    *("JAX s", "time ratio to JAX"),
+    *("JAX s", "time ratio", "memory ratio"),
 )
 PRODUCT_COLUMNS = (
     *("work", "GFLOP", "ours s", "its products s", "GFLOP/s", "PyTorch s", "the same products s", "GFLOP/s"),
@@ -43,11 +43,11 @@ def line(row):
     """A row as a line of a table, a ratio above its goal in bold."""
     ours, peer, jax = row["ours"], peer_of(row), row.get("jax", {})
     cells = [
-        *(row["what"] + _per_pair(row), _number(ours["seconds"], 3), _number(peer.get("seconds"), 3)),
+        *(row["what"] + _per_pair(row), _seconds(ours["seconds"]), _seconds(peer.get("seconds"))),
         *_with_goal(peer.get("time_ratio"), row["goal_time"]),
         *(_number(ours["mib"], 0), _number(peer.get("mib"), 0)),
         *_with_goal(peer.get("memory_ratio"), row["goal_memory"]),
-        *(_number(jax.get("seconds"), 3), _number(jax.get("time_ratio"), 2)),
+        *(_seconds(jax.get("seconds")), _number(jax.get("time_ratio"), 2), _number(jax.get("memory_ratio"), 2)),
     ]
     return _cells(cells)
 
@@ -65,6 +65,10 @@ def peer_of(row):
 
 def _number(value, digits):
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _seconds(value):
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _with_goal(ratio, goal):
@@ -88,7 +92,9 @@ def tables():
         ]
         measured = f"{machine}; {_versions(rows.values())}; measured {_dates(rows.values())}."
         lines += ["", f"{measured} Of {len(goals)} goals {sum(goals)} are missed.", "", *header(COLUMNS)]
-        lines += [*map(line, rows.values()), "", *products_table(rows.values())]
+        lines += map(line, rows.values())
+        if products := products_table(rows.values()):
+            lines += ["", *products]
     return [*lines, ""]
 
 
@@ -102,9 +108,9 @@ def products_table(rows):
         else_ = row["ours"]["seconds"] - ours
         cells = [row["what"], _number(gflop, 2)]
         for whole, part in ((row["ours"]["seconds"], ours), (row["torch"]["seconds"], torch)):
-            cells += [_number(whole, 3), _number(part, 3), _number(gflop / part, 0)]
+            cells += [_seconds(whole), _seconds(part), _number(gflop / part, 0)]
         ratio = (else_ + torch) / row["torch"]["seconds"]
-        cells += [_number(else_, 3), _number(row["torch"]["time_ratio"], 2), _number(ratio, 2)]
+        cells += [_seconds(else_), _number(row["torch"]["time_ratio"], 2), _number(ratio, 2)]
         lines.append(_cells(cells))
     return [*header(PRODUCT_COLUMNS), *lines] if lines else []
 

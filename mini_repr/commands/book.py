@@ -33,5 +33,5 @@ def book(context, out, only):
         with click.progressbar(pages, label="pages", file=sys.stderr) as bar:
             yield from bar
 
-    written = build(out, commands, only, watch=watch)
+    written = build(out, commands, only, watch=watch if sys.stderr.isatty() else iter)
     click.echo(f"{len(written)} files; open {out}/index.html")

@@ -230,11 +230,11 @@ def _layout(views, transposed, dtype):
 
 def _print_scores(against, variant):
     from mini_repr.conformance.rewrites.mutants import score_table
-    from mini_repr.pages.names import choose, find_loss
+    from mini_repr.pages.names import find_loss, find_variant
     from mini_repr.pages.registry import all_losses
 
     losses = [find_loss(against)] if against else all_losses().values()
-    chosen = [choose("variant", variant, loss.variants) for loss in losses] if variant else [None] * len(losses)
+    chosen = [find_variant(loss, variant) for loss in losses] if variant else [None] * len(losses)
     for line in score_table(zip(losses, chosen, strict=True)):
         click.echo(line)
 

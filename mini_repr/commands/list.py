@@ -8,7 +8,7 @@ from mini_repr.commands.pager import echo_long
 from mini_repr.pages.tables import table, whole
 
 
-@click.command("list")
+@click.command("list", short_help="List losses, metrics, methods, data, papers, claims.")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @click.option("--losses", "kind", flag_value="losses", help="Only the losses.")
 @click.option("--papers", "kind", flag_value="papers", help="Only the papers, with their status.")

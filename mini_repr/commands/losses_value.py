@@ -48,13 +48,13 @@ def _evaluated(name, path, assignments, variant):
     from mini_repr.backend import CPU
     from mini_repr.data.readers.npz import read_arrays
     from mini_repr.pages.field_names import meant
-    from mini_repr.pages.names import choose, find_loss
+    from mini_repr.pages.names import find_loss, find_variant
 
     name, own = meant(name)[:2]
     loss, variant = find_loss(name), variant or own
     settings = {}
     if variant is not None:
-        settings.update(loss.variants[choose("variant", variant, loss.variants)].settings)
+        settings.update(loss.variants[find_variant(loss, variant)].settings)
     settings |= settings_of(loss, assignments)
     arrays = read_arrays(path)
     for extra in set(arrays) - set(loss.parameters):

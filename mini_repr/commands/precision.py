@@ -21,10 +21,10 @@ def precision(name, variant, as_json):
     """
     from mini_repr.conformance import precision as measured
     from mini_repr.pages.field_names import meant
-    from mini_repr.pages.names import choose, find_loss
+    from mini_repr.pages.names import find_loss, find_variant
 
     name, own = meant(name)[:2]
     loss, variant = find_loss(name), variant or own
-    settings = loss.variants[choose("variant", variant, loss.variants)].settings if variant else None
+    settings = loss.variants[find_variant(loss, variant)].settings if variant else None
     result = measured.measure(loss, settings)
     click.echo(json.dumps(measured.as_json(result), indent=2) if as_json else measured.table(result))

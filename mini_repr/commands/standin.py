@@ -5,7 +5,7 @@ import click
 from mini_repr.commands.errors import plain_errors
 
 
-@click.group()
+@click.group(short_help="Small models that stand for large pretrained ones.")
 def standin():
     """Train and list the small models that stand for large pretrained ones."""
 

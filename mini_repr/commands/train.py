@@ -111,7 +111,9 @@ def settings_from_flags(flags, variant, add, config_file, assignments, device):
 @click.option("--init-from", metavar="RUN", help="Start a new run from another run's weights, or from its encoder.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
 @click.option(
-    "--seeds", type=click.IntRange(2), metavar="N", help="N runs, of seed --seed and the next, in OUT-1 to OUT-N."
+    "--seeds",
+    metavar="N|LIST",
+    help="Several runs, in OUT-1, OUT-2, ...: N, of seed --seed and the next, or of the seeds 0,1,2.",
 )
 @plain_errors
 def train(out, resume, init_from, overwrite, seeds, variant, add, config_file, assignments, device, **flags):
@@ -139,7 +141,19 @@ def train(out, resume, init_from, overwrite, seeds, variant, add, config_file, a
         elif resume or out is None:
             raise click.UsageError("--seeds needs --out FOLDER and starts new runs: leave out --resume")
         else:
+            seeds = _listed(seeds, chosen.get("train", {}).get("seed", 0))
             _train_seeds(world, chosen, out, seeds, overwrite, init_from)
+
+
+def _listed(text, first):
+    """The seeds of ``--seeds``: as many as it says, from ``first`` on, or those that it lists."""
+    words = text.split(",")
+    if not all(word.strip().isdecimal() for word in words) or (words == [text] and int(text) < 2):
+        raise click.UsageError(f"--seeds {text}: expected how many, 2 or more, or a list such as 0,1,2")
+    seeds = [int(word) for word in words] if words[1:] else [first + number for number in range(int(text))]
+    if len(set(seeds)) < len(seeds):
+        raise click.UsageError(f"--seeds {text}: expected each seed once")
+    return seeds
 
 
 def _train_seeds(world, chosen, out, seeds, overwrite, init_from):
@@ -147,15 +161,14 @@ def _train_seeds(world, chosen, out, seeds, overwrite, init_from):
     from mini_repr.training.comparison import compared
     from mini_repr.training.folder import refuse_taken_folder
 
-    first = chosen.get("train", {}).get("seed", 0)
-    places = [f"{out}-{number}" for number in range(1, seeds + 1)]
+    places = [f"{out}-{number}" for number in range(1, len(seeds) + 1)]
     for place in places if world.is_first else ():  # before the first of them takes its time
         refuse_taken_folder(place, overwrite)
-    for number, place in enumerate(places):
-        own = {**chosen, "train": {**chosen.get("train", {}), "seed": first + number}}
+    for seed, place in zip(seeds, places, strict=True):
+        own = {**chosen, "train": {**chosen.get("train", {}), "seed": seed}}
         _train(world, own, place, False, overwrite, init_from)
     if world.is_first:
-        click.echo(f"\nMean and standard deviation over {seeds} seeds:\n{compared(places)}")
+        click.echo(f"\nMean and standard deviation over {len(seeds)} seeds:\n{compared(places)}")
 
 
 def _train(world, chosen, out, resume, overwrite, init_from):
@@ -201,6 +214,11 @@ def _train_with_bar(session, run, folder):
     record = None
     epochs = session.remaining_epochs(run, folder)
     total = run.settings["train"]["epochs"]
+    if not sys.stderr.isatty():
+        for record in epochs:
+            click.echo(session.line(record, total), err=True)
+        _warn(session, record)
+        return
     with click.progressbar(
         epochs,
         length=total - run.epoch,
@@ -210,8 +228,12 @@ def _train_with_bar(session, run, folder):
         item_show_func=lambda record: record and session.short_line(record),
         file=sys.stderr,
     ) as bar:
-        for record in bar:
-            if not sys.stderr.isatty():
-                click.echo(session.line(record, total))
+        for record in bar:  # noqa: B007  (the last one is looked at)
+            pass
+    _warn(session, record)
+
+
+def _warn(session, record):
+    """Say on stderr that the rows of the last epoch have collapsed, if they have."""
     if record and (warning := session.collapse(record)):
         click.echo(warning, err=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from mini_repr.conformance.optimum import near_optimum
 from mini_repr.pages.arguments import Labels, Mask, Misuse, Rows, Scalar
+from mini_repr.pages.names import find_variant
 from mini_repr.pages.samples import sample, sample_inputs, sizes_of
 
 FLAGS = {
@@ -79,7 +80,7 @@ def drawn(loss, name, settings=None, needs=None, **sizes):
 
 def needs_of(loss, variant):
     """The optional arrays that a variant names; None where its settings alone say what it cannot do without."""
-    return (loss.variants[variant].needs if variant not in (None, "default") else ()) or None
+    return (loss.variants[find_variant(loss, variant)].needs if variant not in (None, "default") else ()) or None
 
 
 def float32_exact(value):

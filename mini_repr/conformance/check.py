@@ -10,7 +10,7 @@ import numpy as np
 
 from mini_repr.conformance.adapters import Raised, adapter_for
 from mini_repr.conformance.binding import bind
-from mini_repr.conformance.cases import cases_for
+from mini_repr.conformance.cases import cases_for, needs_of
 from mini_repr.conformance.compare import allowed_errors, compare, expected_outcome
 from mini_repr.conformance.explain import explain, gradient_names, probes
 from mini_repr.conformance.layouts import Layout, other_layouts
@@ -18,7 +18,7 @@ from mini_repr.conformance.relations import Evidence
 from mini_repr.conformance.report import Report, Row
 from mini_repr.conformance.roundings import known_rounding
 from mini_repr.conformance.user_code import Target, Unusable, framework_of
-from mini_repr.pages.names import choose, find_loss, suggestion
+from mini_repr.pages.names import find_loss, find_variant, suggestion
 
 
 def check(
@@ -57,7 +57,7 @@ def check(
         target = Target.load(target)
     elif not isinstance(target, Target):
         target = Target.of(target)
-    needs = loss.variants[variant].needs if variant else ()
+    needs = needs_of(loss, variant) or ()
     arrays = [p.name for p in loss.arrays if not p.annotation.optional or p.name in needs or p.name in (mapping or {})]
     needs = [n for n in arrays if loss.parameters[n].annotation.optional]
     framework = framework or framework_of(target)
@@ -120,9 +120,7 @@ def resolve_settings(loss, variant, settings):
     Raises:
         ValueError: no such variant; a setting out of range.
     """
-    resolved = (
-        dict(loss.variants[choose(f"variant of {loss.name}", variant, loss.variants)].settings) if variant else {}
-    )
+    resolved = dict(loss.variants[find_variant(loss, variant)].settings) if variant else {}
     extra = {}
     for name, value in (settings or {}).items():
         if name in loss.parameters and not loss.parameters[name].annotation.is_array:

@@ -7,6 +7,7 @@ import numpy as np
 
 from mini_repr.conformance.adapters import Raised, adapter_for
 from mini_repr.conformance.binding import bind
+from mini_repr.conformance.cases import needs_of
 from mini_repr.conformance.check import resolve_settings
 from mini_repr.conformance.compare import expected_outcome
 from mini_repr.conformance.report import finite, wrapped
@@ -118,7 +119,7 @@ def check_ranks(target, against, world, variant=None, settings=None, mapping=Non
         raise ValueError(f"--ranks {world}: expected 2 or more")
     settings, extra = resolve_settings(loss, variant, settings)
     target = Target.load(target) if isinstance(target, str) else Target.of(target)
-    arguments = batch_of(loss, world, settings, loss.variants[variant].needs if variant else ())
+    arguments = batch_of(loss, world, settings, needs_of(loss, variant) or ())
     adapter = _rank_adapter(loss, target, arguments, settings, mapping, {**extra, **(constants or {})}, framework)
 
     dealt = sharded(loss, arguments)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mini_repr.autograd import Tensor
+from mini_repr.conformance.cases import needs_of
 from mini_repr.conformance.check import resolve_settings
 from mini_repr.conformance.compare import expected_outcome
 from mini_repr.pages.names import find_loss
@@ -170,7 +171,7 @@ def factor_table(against, world, variant=None, settings=None):
     """Text: what each common scheme does to the gradient of a loss on ``world`` ranks."""
     loss = find_loss(against)
     settings, _ = resolve_settings(loss, variant, settings)
-    arguments = batch_of(loss, world, settings, loss.variants[variant].needs if variant else ())
+    arguments = batch_of(loss, world, settings, needs_of(loss, variant) or ())
     fits = scheme_fits(loss, arguments, world)
     title = f"{loss.name} on W = {world} ranks: the gradient that arrives, against the whole batch's"
     return table(title, [(scheme.description, found.text(world)) for scheme, found in fits])

@@ -20,6 +20,7 @@ import numpy as np
 
 from mini_repr.conformance.adapters import adapter_for
 from mini_repr.conformance.binding import bind
+from mini_repr.conformance.cases import needs_of
 from mini_repr.conformance.check import resolve_settings
 from mini_repr.conformance.compare import expected_outcome
 from mini_repr.conformance.explain import gradient_names
@@ -47,7 +48,7 @@ def check_spawned(target, against, world, variant=None, settings=None, mapping=N
     """
     loss = find_loss(against)
     settings, extra = resolve_settings(loss, variant, settings)
-    needs = loss.variants[variant].needs if variant else ()
+    needs = needs_of(loss, variant) or ()
     arguments = batch_of(loss, world, settings, needs)
     call = {
         "target": target,

@@ -31,7 +31,7 @@ class Size(NamedTuple):
     argument: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Annotation:
     """Base of all annotations.
 
@@ -50,6 +50,13 @@ class Annotation:
     def bare(self):
         """What is inside an ``Optional``; any other annotation itself."""
         return self
+
+    def __str__(self):
+        """What it asks for, as `mini-repr show` prints it and as signatures have it."""
+        raise NotImplementedError
+
+    def __repr__(self):
+        return str(self)
 
     def check(self, value, sizes, argument=""):
         """Return the value ready for use, or raise Misuse. ``sizes`` {letter: Size} is read and filled."""
@@ -84,7 +91,7 @@ def parse_shape(notation):
     return tuple(axes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Array(Annotation):
     shape: str
     is_array = True
@@ -123,7 +130,7 @@ class _Array(Annotation):
         return f"({', '.join(map(str, self.axes))}) {dtype}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rows(_Array):
     """Floating-point numbers, float32 or float64.
 
@@ -171,7 +178,7 @@ class Rows(_Array):
         return ", ".join(filter(None, parts))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Amounts(_Array):
     """Numbers of any kind, at least 0: booleans, integers or floating-point."""
 
@@ -191,7 +198,7 @@ class Amounts(_Array):
         return f"{self._declared('any')}, >= 0"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Labels(_Array):
     """Integer class labels. With ``classes`` (a letter) they index that many classes: 0 <= label < C."""
 
@@ -216,7 +223,7 @@ class Labels(_Array):
         return self._declared("int") + (f", 0 to {self.classes}-1" if self.classes else "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Mask(_Array):
     """Booleans; True marks what takes part. At least one must be True, unless it ``may_be_empty``."""
 
@@ -239,7 +246,7 @@ class Mask(_Array):
         return self._declared("bool")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scalar(Annotation):
     """A real number in a range, ends included. ``low_open`` and ``high_open`` leave an end out.
 
@@ -284,7 +291,7 @@ Fraction = Scalar(low=0, high=1)
 FractionBelowOne = Scalar(low=0, high=1, high_open=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WithGradient(Annotation):
     """A scalar that also receives a gradient. ``learned``: a training run moves it unless told otherwise."""
 
@@ -302,7 +309,7 @@ class WithGradient(Annotation):
 LARGEST_COUNT = 2**31 - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Count(Annotation):
     """A whole number, at least ``least``; ``None`` is allowed where ``choose`` says what it stands for."""
 
@@ -324,7 +331,7 @@ class Count(Annotation):
 Tile = Count(choose="chosen to fit the cache")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrueOrFalse(Annotation):
     """True or False."""
 
@@ -340,7 +347,7 @@ class TrueOrFalse(Annotation):
 Flag = TrueOrFalse()
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Choice(Annotation):
     """One of a few words."""
 
@@ -361,7 +368,7 @@ class Choice(Annotation):
 Reduction = Choice("mean", "sum", "none")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Optional(Annotation):
     """Anything that may be left out (None)."""
 
@@ -380,7 +387,7 @@ class Optional(Annotation):
         return f"{self.of}, optional"
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Several(Annotation):
     """A fixed number of values, each with an annotation of its own, such as AdamW's two decay rates."""
 

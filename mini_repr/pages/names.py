@@ -35,6 +35,13 @@ def folded(name):
     return re.sub("[^a-z0-9]", "", name.lower()).removesuffix("loss")
 
 
+def choose_folded(what, name, known):
+    """The known name that is ``name`` when both are folded, else UnknownName with the nearest known one."""
+    if isinstance(name, str) and name not in known:
+        name = {folded(one): one for one in known}.get(folded(name), name)
+    return choose(what, name, known)
+
+
 def find(kind, name):
     """The page of a kind by its name or an alias; capitals, hyphens and a "loss" at the end do not count.
 
@@ -43,12 +50,18 @@ def find(kind, name):
     """
     pages = pages_of(kind)
     named = {alias: page for page in pages.values() for alias in page.aliases} | pages
-    if isinstance(name, str) and name not in named:
-        by_fold = {folded(known): known for known in named}
-        name = by_fold.get(folded(name), name)
-    return named[choose(kind, name, named)]
+    return named[choose_folded(kind, name, named)]
 
 
 def find_loss(name):
     """The loss of that name or alias."""
     return find("loss", name)
+
+
+def find_variant(loss, name):
+    """The name of a variant of a loss page, however it is spelt.
+
+    Raises:
+        UnknownName: it has none of that name; names the nearest.
+    """
+    return choose_folded(f"variant of {loss.name}", name, loss.variants)

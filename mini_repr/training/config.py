@@ -13,7 +13,7 @@ from dataclasses import asdict
 from mini_repr.methods.build import default_encoder, default_loss, find_method
 from mini_repr.optim import REWEIGHTINGS, SAM
 from mini_repr.pages.field_names import meant
-from mini_repr.pages.names import choose, find, find_loss, suggestion
+from mini_repr.pages.names import choose_folded, find, find_loss, find_variant, suggestion
 from mini_repr.pages.registry import pages_of
 from mini_repr.training import moved
 from mini_repr.training.recipes import recipe_of
@@ -52,7 +52,7 @@ def resolve(chosen, takes="images"):
     encoder = find("encoder", chosen.get("encoder", {}).get("name") or default_encoder(takes, method))
     bases = pages_of("optimiser")
     names = [*bases, *(f"{CLIMBING}{name}" for name in bases)]
-    optimizer = choose("optimizer", chosen.get("optimizer", {}).get("name", "adamw"), names)
+    optimizer = choose_folded("optimizer", chosen.get("optimizer", {}).get("name", "adamw"), names)
     base = optimizer.removeprefix(CLIMBING)
 
     settings = {
@@ -96,7 +96,7 @@ def check_sections(chosen):
 def variant_settings(chosen, name):
     """The loss settings of a named variant of the chosen loss."""
     loss = _loss_of(chosen)
-    return dict(loss.variants[choose(f"variant of {loss.name}", name, loss.variants)].settings)
+    return dict(loss.variants[find_variant(loss, name)].settings)
 
 
 def spelt_out(chosen):

@@ -14,7 +14,7 @@ COLUMNS = {
     "jaccard": "Jaccard",
     "knn": f"{NEIGHBOURS}-nn",
     "probe": "probe",
-    "probe_few": f"probe, {LABELS_A_CLASS} a class",
+    "probe_few": f"{LABELS_A_CLASS} a class",
     "matrix_entropy": "entropy",
     "prompt_entropy": "token entropy",
     "curvature": "curvature",

@@ -15,7 +15,6 @@ import json
 import math
 import os
 import sys
-import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-SECONDS = 0.02  # for which a kind of product is repeated
+SECONDS, TURNS = 0.01, 3  # for which a kind of product is repeated, and how often: the best counts
 
 
 class Layout(NamedTuple):
@@ -68,16 +67,18 @@ class Product(NamedTuple):
 
 
 def write_down_products():
-    """From here on modules of the package are compiled so that the ``Counter`` that this returns counts products."""
-    found, matmul = Counter(), np.matmul
+    """From here on modules of the package are compiled so that the list that this returns holds every product."""
+    found, matmul = [], np.matmul
 
-    def counted(x, y, out=None):
+    def counted(x, y, out=None, **options):
+        if options or not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):  # no call of the package
+            return matmul(x, y, out=out, **options)
         from mini_repr.backend import single_threaded_products
 
         own = x.ctypes.data == y.ctypes.data and x.shape == y.shape[::-1] and x.strides == y.strides[::-1]
         into = None if out is None else Layout.of(out)
         shared = single_threaded_products._inside > 0
-        found[Product(Layout.of(x), Layout.of(y), into, x.dtype.char, own, shared)] += 1
+        found.append(Product(Layout.of(x), Layout.of(y), into, x.dtype.char, own, shared))  # atomic: threads call it
         return matmul(x, y, out=out)
 
     def product(x, y):
@@ -91,7 +92,7 @@ def write_down_products():
 
     np.matmul, builtins.counted_product = counted, product
     # What was compiled before is not read, and what is compiled now is not kept.
-    sys.pycache_prefix, sys.dont_write_bytecode = tempfile.mkdtemp(), True
+    sys.pycache_prefix, sys.dont_write_bytecode = os.devnull, True
     importlib.machinery.SourceFileLoader.source_to_code = source_to_code
     return found
 
@@ -116,7 +117,7 @@ def products_of(name):
     step()  # what is made once and kept
     found.clear()
     step()
-    return list(found.items())
+    return list(Counter(found).items())
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ def seconds_of(found, made, cores, at_once):
         run = at_once if product.shared else _one
         _timed(run, works, 1)
         again = max(1, min(1000, int(SECONDS / _timed(run, works, 1))))
-        total += times * _timed(run, works, again) / again / len(works)
+        total += times * min(_timed(run, works, again) for _ in range(TURNS)) / again / len(works)
     return total
 
 

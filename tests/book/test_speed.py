@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from scripts_folder import script
 
 from mini_repr.book import speed
 from mini_repr.book.chapters import chapter, with_table
@@ -52,11 +51,13 @@ def test_every_ratio_is_that_of_its_numbers():
 
 
 def test_a_line_has_a_cell_a_column_and_a_missed_goal_is_bold():
-    assert speed.line(ROW) == "| a step | 0.500 | 0.400 | **1.25** | 0.80 | 20 | 40 | 0.50 | - | - | - |"
-    alone = {key: value for key, value in ROW.items() if key != "torch"} | {"jax": {"seconds": 1.0, "time_ratio": 0.5}}
+    assert speed.line(ROW) == "| a step | 0.5 | 0.4 | **1.25** | 0.80 | 20 | 40 | 0.50 | - | - | - | - |"
+    alone = {key: value for key, value in ROW.items() if key != "torch"} | {
+        "jax": {"seconds": 1.0, "time_ratio": 0.5, "memory_ratio": 0.25}
+    }
     alone["per_pair_over_small"] = 0.987
     assert speed.line(alone) == (
-        "| a step: 0.99 times a pair of B=4096 | 0.500 | - | - | 0.80 | 20 | - | - | - | 1.000 | 0.50 |"
+        "| a step: 0.99 times a pair of B=4096 | 0.5 | - | - | 0.80 | 20 | - | - | - | 1 | 0.50 | 0.25 |"
     )
 
 
@@ -72,19 +73,6 @@ def test_products_are_told_beside_the_whole():
     """Of 0.5 s ours are 0.3 products, of PyTorch's 0.4 s 0.2: with these ours would take as long as PyTorch."""
     row = ROW | {"products": {"gflop": 30.0, "numpy_seconds": 0.3, "torch_seconds": 0.2}}
     assert speed.products_table([ROW, row])[2:] == [
-        "| a step | 30.00 | 0.500 | 0.300 | 100 | 0.400 | 0.200 | 150 | 0.200 | 1.25 | 1.00 |"
+        "| a step | 30.00 | 0.5 | 0.3 | 100 | 0.4 | 0.2 | 150 | 0.2 | 1.25 | 1.00 |"
     ]
     assert speed.products_table([ROW]) == []
-
-
-def test_a_part_that_is_measured_again_takes_its_place(monkeypatch, tmp_path):
-    """Rows of other names and of other machines stay."""
-    bench = script("bench")
-    stored = tmp_path / "speed.json"
-    stored.write_text('{"another": {"vit": {}}}', encoding="utf-8")
-    monkeypatch.setattr(speed, "FILE", stored)
-    for name in ("infonce", "vit", "infonce"):
-        bench.record(name, ROW)
-    kept = speed.stored()
-    assert list(kept) == ["another", bench.machine()]
-    assert list(kept[bench.machine()]) == ["vit", "infonce"]

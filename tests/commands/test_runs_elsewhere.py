@@ -42,6 +42,16 @@ def test_seeds_follow_each_other_and_are_summed_up(seeds):
     assert f"{np.mean(knn):.3f} ± {np.std(knn, ddof=1):.3f}" in said and "many-1 and 1 more seed" in said
 
 
+def test_seeds_may_be_listed(tmp_path):
+    done = run("train", "--loss", "infonce", *SMALL, "--seeds", "4,1", "--out", tmp_path / "one")
+    assert done.exit_code == 0 and "over 2 seeds" in done.stdout
+    folders = [tmp_path / "one-1", tmp_path / "one-2"]
+    assert [mini_repr.load_run(folder).settings["train"]["seed"] for folder in folders] == [4, 1]
+    for wrong in ("1", "0,x", "2,2", "-3", "1,"):
+        refused = run("train", "--loss", "infonce", f"--seeds={wrong}", "--out", tmp_path / "two")
+        assert refused.exit_code == 2 and f"--seeds {wrong}: expected" in refused.stderr
+
+
 def test_runs_side_by_side(seeds, other):
     done = run("compare", *seeds[0], other)
     assert done.exit_code == 0

@@ -53,6 +53,22 @@ def test_help_fits_80_columns(path):
     assert shown.exit_code == 0 and max(map(len, shown.output.splitlines())) <= 80
 
 
+def test_redirected_the_result_of_a_run_stands_alone(tmp_path):
+    """Progress goes to stderr, a line for each epoch, and nothing else."""
+    words = ["train", "--loss", "flops", "--encoder", "mlp", "--epochs", "2", "--out", str(tmp_path / "run")]
+    done = subprocess.run([sys.executable, "-m", "mini_repr.cli", *words], capture_output=True, text=True, check=True)
+    lines = done.stderr.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("epoch ")] == ["1/2", "2/2"] and len(lines) <= 3
+    headline, *table, last = done.stdout.splitlines()
+    assert headline.startswith("flops on digits") and last == f"Run folder: {tmp_path / 'run'}"
+    assert [line.split()[0] for line in table] == ["20-nn", "trained", "untrained", "raw"]
+
+
+def test_the_list_of_commands_breaks_off_no_sentence():
+    shown = CliRunner().invoke(main, ["--help"], prog_name="mini-repr").output
+    assert not [line for line in shown.partition("Commands:")[2].splitlines() if line.endswith("...")]
+
+
 @pytest.mark.parametrize("columns", [60, 120])
 def test_a_list_has_the_columns_of_the_terminal(columns):
     shown = on_terminal("list", "--encoders", columns=columns, lines=200)

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from mini_repr.cli import main
+from mini_repr.conformance.cases import needs_of
 from mini_repr.pages.field_names import FIELD_NAMES, meant
 from mini_repr.pages.names import UnknownName, find_loss, folded
 from mini_repr.pages.registry import all_losses, pages_of
@@ -92,3 +93,18 @@ def test_value_show_check_and_list_know_it(tmp_path):
     result = run("check", f"{tmp_path / 'mine.py'}:loss", "--against", "simclr")
     assert "conforms to infonce(negatives='views')" in " ".join(result.output.split()), result.output
     assert "simclr" in run("list", "--names").output and "--loss infonce --variant nt_xent" in run("list").output
+
+
+@pytest.mark.parametrize("spelt", ["nt_xent", "NT-Xent", "NTXentLoss"])
+def test_variants_are_found_however_they_are_spelt(spelt, tmp_path):
+    np.savez(tmp_path / "ab.npz", **dict(zip("ab", np.random.default_rng(0).standard_normal((2, 5, 3)), strict=True)))
+    outputs = [
+        run("losses", "value", "InfoNCE", "--variant", name, "--input", tmp_path / "ab.npz")
+        for name in ("nt_xent", spelt)
+    ]
+    assert outputs[0].exit_code == 0 and outputs[0].output == outputs[1].output
+    assert config.variant_settings({"loss": {"name": "infonce"}}, spelt) == {"negatives": "views"}
+    assert needs_of(find_loss("infonce"), spelt) is None
+    assert (
+        CliRunner().invoke(main, ["check", "--against", "infonce", "--variant", spelt, "--ranks", "2"]).exit_code == 0
+    )

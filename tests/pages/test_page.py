@@ -1,5 +1,7 @@
 """Definitions, the registry and names."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -98,3 +100,9 @@ def test_tex_of_a_section_that_is_none_is_refused():
 
     with pytest.raises(TypeError, match="tex: got gradients, expected definition, gradient or both"):
         Page("loss", page, "092", tex={"gradients": "x"})
+
+
+def test_a_signature_reads_as_show_prints_it():
+    text = str(inspect.signature(infonce))
+    assert text.startswith("(a: (B>=2, D) float, b: (B>=2, D) float, temperature: (> 0), has a gradient = 0.1, queue: ")
+    assert "Rows(" not in text
