@@ -1,6 +1,7 @@
 """Over how many directions do rows spread?"""
 
 from mini_repr.backend import backend_of
+from mini_repr.kernels.singular_values import singular_values
 from mini_repr.pages.arguments import Fraction, Rows
 from mini_repr.pages.declare import metric
 from mini_repr.pages.page import definition
@@ -17,8 +18,8 @@ def isotropy(z: Rows("N>=2 D"), share: Fraction = 0.9):
     the number is our reading of it.
     """
     xp = backend_of(z).xp
-    rows = z.astype("float64") - z.astype("float64").mean(axis=0)
-    variances = xp.linalg.svd(rows, compute_uv=False) ** 2
+    mean = z.mean(axis=0, dtype="float64")
+    variances = singular_values(z, lambda rows: rows.astype("float64") - mean) ** 2
     total = float(variances.sum())
     if not total > 0:
         return 0.0

@@ -4,6 +4,7 @@ import math
 
 from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
+from mini_repr.kernels.singular_values import singular_values
 from mini_repr.pages.arguments import Positive, Rows
 from mini_repr.pages.declare import metric
 from mini_repr.pages.page import definition
@@ -63,12 +64,11 @@ def dimension_std_definition(z):
 
 def singular_shares(name, z):
     """The singular values of z over their sum; a ValueError that names the metric where all are 0."""
-    xp = backend_of(z).xp
-    largest = float(xp.abs(z).max())
+    largest = max(float(z.max()), -float(z.min()))
     if largest == 0.0:
         raise ValueError(f"{name}: z: got zeros only, expected some number other than 0")
-    singular_values = xp.linalg.svd(z / largest, compute_uv=False)
-    return singular_values / singular_values.sum()
+    found = singular_values(z, lambda rows: rows / largest)
+    return found / found.sum()
 
 
 def entropy(p):

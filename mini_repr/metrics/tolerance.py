@@ -2,6 +2,7 @@
 
 from mini_repr.autograd import unit_rows
 from mini_repr.backend import backend_of
+from mini_repr.kernels.tiles import column_blocks
 from mini_repr.pages.arguments import Labels, Rows
 from mini_repr.pages.declare import metric
 from mini_repr.pages.page import definition
@@ -23,14 +24,16 @@ def tolerance(z: Rows("N D", no_zero_row=True), labels: Labels("N")):
     """
     backend = backend_of(z)
     xp = backend.xp
-    u = unit_rows.on_arrays(z.astype("float64"))[0]  # the difference below cancels
     _, index, counts = xp.unique(labels, return_inverse=True, return_counts=True)
     pairs = int((counts * (counts - 1)).sum())
     if pairs == 0:
         raise ValueError("tolerance: labels: got no two rows of the same class, expected a pair at least")
-    sums = xp.zeros((counts.shape[0], z.shape[1]))
-    backend.scatter_add(sums, index, u)
-    return (float(xp.vdot(sums, sums)) - float(xp.vdot(u, u))) / pairs
+    sums, own = xp.zeros((counts.shape[0], z.shape[1])), 0.0
+    for block in column_blocks(z):
+        u = unit_rows.on_arrays(z[block].astype("float64"))[0]  # the difference below cancels
+        backend.scatter_add(sums, index[block], u)
+        own += float(xp.vdot(u, u))
+    return (float(xp.vdot(sums, sums)) - own) / pairs
 
 
 @definition(tolerance)
