@@ -41,6 +41,7 @@ class NumpyBackend:
     xp = np
     tile_bytes = 2 * 1024 * 1024  # of a tile of similarities: exponentials stay in the cache, products stay large
     reading_waits = False  # whether the host stands still until work is done when it reads a number
+    keeps_slopes = True  # whether to hold the slope of an activation is cheaper than to compute it where it is needed
 
     def of(self, array):
         """The backend of an array of this library: one for each device."""
@@ -257,6 +258,7 @@ class CupyBackend(NumpyBackend):
 
     tile_bytes = 256 * 1024 * 1024  # enough to fill the device; the cache does not matter
     reading_waits = True
+    keeps_slopes = False
 
     def __init__(self, index=0):
         self.xp = _import_cupy()

@@ -218,10 +218,7 @@ def gelu_and_slope(backend, x, values, slope):
 
 @elementwise("T bias, T before, form T slope", "T values", f"const T x = before + bias; {_SHARE} values = share * x;")
 def biased_gelu(backend, bias, before, slope, values):
-    """Fill ``values`` with the tanh form of GELU of before + bias; the NumPy form ``slope`` too, unless it is None.
-
-    A GPU computes the slope again where it is needed, by ``times_slope``: cheaper than to write and read it.
-    """
+    """Fill ``values`` with the tanh form of GELU of before + bias, and ``slope`` unless it is None, as on a GPU."""
     x = before + bias
     if slope is not None:
         gelu_and_slope.form(backend, x, values, slope)
@@ -232,7 +229,10 @@ def biased_gelu(backend, bias, before, slope, values):
 
 @elementwise("T bias, T before, form T slope", "T g", f"const T x = before + bias; {_SHARE}{_SLOPE} g *= rise;")
 def times_slope(backend, bias, before, slope, g):
-    """Multiply g by the slope of ``biased_gelu``."""
+    """Multiply g by the slope of ``biased_gelu``, which is computed here if it is None."""
+    if slope is None:
+        slope = backend.xp.empty(before.shape, before.dtype)
+        gelu_and_slope.form(backend, before + bias, backend.xp.empty(before.shape, before.dtype), slope)
     g *= slope
 
 

@@ -83,7 +83,8 @@ def _mlp(backend, x, norm, weight_out, bias_out, joined, eps):
             g_weight = g_weight_bias = g_weight_out = g_bias_out = None
             for block in share:
                 before, g_rows = _flat(hidden[block]), _flat(joined.of_branch(block, g[block]))
-                active, slope = (xp.empty(before.shape, x.dtype) for _ in range(2))
+                active = xp.empty(before.shape, x.dtype)
+                slope = xp.empty(before.shape, x.dtype) if backend.keeps_slopes else None
                 biased_gelu(backend, norm.weight_bias, before, slope, active)
                 g_weight_out = _plus(g_weight_out, backend.product(active.T, g_rows))
                 g_bias_out = _plus(g_bias_out, backend.column_sums(g_rows))
