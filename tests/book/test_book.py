@@ -172,6 +172,12 @@ def test_symbols_in_prose_have_their_indices():
         assert "<su" not in inline(text, lambda name: "")
 
 
+def test_words_between_asterisks_are_emphasised():
+    assert inline("the *hardest tenth*: a *b* in O(B * tile), 2*x*y", lambda name: "") == (
+        "the <em>hardest tenth</em>: a *b* in O(B * tile), 2*x*y"
+    )
+
+
 def test_no_name_is_taken_for_a_symbol():
     names = {word for entry in all_entries(COMMANDS) for word in (entry.name, *entry.words)}
     assert [name for name in names if "<su" in inline(name, lambda name: "")] == []
