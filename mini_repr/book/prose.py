@@ -93,8 +93,9 @@ def _paragraph(paragraph, link):
     shown = Markup()
     for indented, part in groupby(lines, key=lambda line: line.startswith("    ")):  # what stands under "Args:"
         if indented:
-            text = textwrap.dedent("\n".join(part))
-            shown += Markup('<div class="lines">{}</div>').format(inline(text, link))
+            entries = re.split(r"\n(?! )", textwrap.dedent("\n".join(part)))  # deeper lines go on with the one above
+            rows = [Markup("<li>{}</li>").format(inline(re.sub(r"\n +", " ", entry), link)) for entry in entries]
+            shown += Markup('<ul class="lines">{}</ul>').format(Markup().join(rows))
         else:
             shown += Markup("<p>{}</p>").format(inline(" ".join(part), link))
     return shown
