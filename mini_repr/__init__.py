@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from mini_repr.training.learner import RepresentationLearner as RepresentationLearner
     from mini_repr.training.loaded import load_run as load_run
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name):

@@ -13,7 +13,8 @@ import os
 import platform
 import sys
 from contextlib import nullcontext
-from functools import cache, lru_cache
+from contextvars import copy_context
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread, local
@@ -231,7 +232,8 @@ class NumpyBackend:
         done, others = SimpleQueue(), {}
         with single_threaded_products:
             for place, share in enumerate(shares[1:], 1):
-                tasks.put((function, share, place, done))
+                # A thread's own context says what NumPy does about an overflow; here the caller's holds.
+                tasks.put((partial(copy_context().run, function), share, place, done))
             _here.in_share = True
             try:
                 first = function(shares[0])

@@ -257,6 +257,16 @@ def test_tasks_at_once_are_in_order_and_the_first_to_fail_is_named(size):
         CPU.at_once([lambda: 0, lambda: fail(1), lambda: 0, lambda: fail(3)], size)
 
 
+def test_shares_heed_what_the_caller_says_of_overflows():
+    def overflow(share):
+        return [np.float32(1e30) * np.full(1000, 1e30, np.float32) for _ in share]
+
+    with np.errstate(over="ignore"):
+        CPU.map_shares(overflow, list(range(8)))
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        CPU.map_shares(lambda share: overflow(share) if 7 in share else None, list(range(8)))
+
+
 def test_idle_threads_keep_no_arrays():
     array = np.ones(10)
     seen = weakref.ref(array)

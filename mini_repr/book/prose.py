@@ -19,6 +19,7 @@ OPENINGS = {
 }
 CODE = re.compile(r"``(.+?)``|`([^`\n]+)`")
 ARXIV = re.compile(r"arXiv[ :]+(\d{4}\.\d{4,5})")
+EMPHASIS = re.compile(r"(?<![\w)*])\*(\w[^*]*?\w)\*(?![\w(*])")
 # How texts write symbols outside of code: one letter (of a derivative with its d), or a sum, with an index of one or
 # two signs or in braces, and with a power: u_i, du_i, s_ij², x_{t+1}, e^{s_ij/t}. The text is HTML already.
 SYMBOL = re.compile(
@@ -67,7 +68,7 @@ def is_formula(paragraph):
 
 
 def inline(text, link):
-    """One run of text: code in backquotes, symbols with their indices, arXiv ids with their addresses."""
+    """One run of text: code in backquotes, *words*, symbols with their indices, arXiv ids with their addresses."""
     pieces, end = [], 0
     for match in CODE.finditer(text):
         pieces.append(_running(text[end : match.start()]))
@@ -92,8 +93,9 @@ def _paragraph(paragraph, link):
     shown = Markup()
     for indented, part in groupby(lines, key=lambda line: line.startswith("    ")):  # what stands under "Args:"
         if indented:
-            text = textwrap.dedent("\n".join(part))
-            shown += Markup('<div class="lines">{}</div>').format(inline(text, link))
+            entries = re.split(r"\n(?! )", textwrap.dedent("\n".join(part)))  # deeper lines go on with the one above
+            rows = [Markup("<li>{}</li>").format(inline(re.sub(r"\n +", " ", entry), link)) for entry in entries]
+            shown += Markup('<ul class="lines">{}</ul>').format(Markup().join(rows))
         else:
             shown += Markup("<p>{}</p>").format(inline(" ".join(part), link))
     return shown
@@ -101,7 +103,8 @@ def _paragraph(paragraph, link):
 
 def _running(text):
     """Text without code."""
-    return Markup(ARXIV.sub(r'<a href="https://arxiv.org/abs/\1">arXiv \1</a>', _with_symbols(str(escape(text)))))
+    html = EMPHASIS.sub(r"<em>\1</em>", _with_symbols(str(escape(text))))
+    return Markup(ARXIV.sub(r'<a href="https://arxiv.org/abs/\1">arXiv \1</a>', html))
 
 
 def _with_symbols(html):

@@ -108,7 +108,7 @@ def _primitive(name, function, code):
     """Where it stands, how it is called, its text, and its code, forward and backward."""
     parts = [
         f"primitive {name} ({function.__module__})",
-        f"{name}{inspect.signature(function)}",
+        folded(f"{name}{inspect.signature(function)}"),
         folded(inspect.getdoc(function) or ""),
         _source(function.on_arrays) if code else "",
     ]
@@ -168,7 +168,7 @@ def _page(page, code):
         arguments += [
             (f"heads.{f.name}", f"default {getattr(page.thing.heads, f.name)}", str(f.type)) for f in fields(Heads)
         ]
-    variants = [(name, v.as_text, v.description) for name, v in page.variants.items()]
+    variants = [(name, f"{v.description} ({v.as_text})") for name, v in page.variants.items()]
     parts = [
         "\n".join(map(folded, [f"{page.kind} {page.name}{place}", *cited])),
         folded(page.text.strip()),

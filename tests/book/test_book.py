@@ -18,7 +18,7 @@ pytest.importorskip("math_core", reason="the extra book is not installed")
 from mini_repr.book.build import build
 from mini_repr.book.entries import all_entries
 from mini_repr.book.formulas import formulas
-from mini_repr.book.prose import inline
+from mini_repr.book.prose import html, inline
 from mini_repr.book.source import Definition, modules, references, resolve
 from mini_repr.book.tour import STOPS
 
@@ -170,6 +170,19 @@ def test_symbols_in_prose_have_their_indices():
     )
     for text in ("mae_st of align_uniform", "s_i.py", "``u_i`` or `x_t`", "e^log_scale", "smooth_l1_loss"):
         assert "<su" not in inline(text, lambda name: "")
+
+
+def test_what_goes_on_below_an_entry_is_of_it():
+    text = "Args:\n    width: of a row, and so\n        on. depth: two\n    rng: last"
+    assert html([text], lambda name: "") == (
+        '<p>Args:</p><ul class="lines"><li>width: of a row, and so on. depth: two</li><li>rng: last</li></ul>'
+    )
+
+
+def test_words_between_asterisks_are_emphasised():
+    assert inline("the *hardest tenth*: a *b* in O(B * tile), 2*x*y", lambda name: "") == (
+        "the <em>hardest tenth</em>: a *b* in O(B * tile), 2*x*y"
+    )
 
 
 def test_no_name_is_taken_for_a_symbol():

@@ -38,7 +38,7 @@ def test_declared_kinds_are_listed_with_their_papers(run):
 
 def test_a_declared_page_is_shown(run):
     shown = run("show", "hidden")
-    for part in ("mask hidden", "paper 092", "ratio  default 0.75  (>= 0 and <= 1)", "half  ratio=0.5  half of them"):
+    for part in ("mask hidden", "paper 092", "ratio  default 0.75  (>= 0 and <= 1)", "half  half of them (ratio=0.5)"):
         assert part in shown
     assert "def hidden(" in shown and "def hidden(" not in run("show", "hidden", "--no-code")
     shown = run("show", "descent")
