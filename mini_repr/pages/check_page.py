@@ -219,12 +219,9 @@ def _backward(page, variant):
     """backward(2 g) = 2 backward(g), and a second call gives the same bits: nothing saved is used up or drawn anew."""
     _, arguments, g = _sampled(page, variant, 7)
     _, backward, *_ = page.thing(**page.checked(page.bind((), arguments)))
-
-    def made(g):
-        return [x() if callable(x) else x for x in backward(g) if x is not None]
-
-    first = [np.array(x, copy=True) for x in made(g)]
-    again, twice = made(g), made(2 * g)
+    first = [np.array(x, copy=True) for x in backward(g) if x is not None]
+    again = [x for x in backward(g) if x is not None]
+    twice = [x for x in backward(2 * g) if x is not None]
     for one, same, double in zip(first, again, twice, strict=True):
         np.testing.assert_array_equal(one, same)
         np.testing.assert_allclose(2 * one, double, rtol=1e-12, atol=1e-15)

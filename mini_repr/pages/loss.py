@@ -101,8 +101,7 @@ class Loss(Page):
         value = backend.asarray(value, dtype=some_array.dtype)
         self._require_number(value)
         found = dict(zip(self.differentiable, backward(backend.xp.ones_like(value)), strict=True))
-        found = {name: g() if callable(g) else g for name, g in found.items() if g is not None}
-        gradients = {name: backend.asarray(g, dtype=some_array.dtype) for name, g in found.items()}
+        gradients = {name: backend.asarray(g, dtype=some_array.dtype) for name, g in found.items() if g is not None}
         gradients = {name: g if g.base is None else g.copy() for name, g in gradients.items()}  # each its own array
         for what, found in [("value", value), *((f"gradient of {n}", g) for n, g in gradients.items())]:
             if not finite(found):
@@ -207,10 +206,7 @@ def _with_operations(formula, operations):
 
 
 def _as_array(backend, gradient, like):
-    """An array of the gradient; a function that makes one stays one, as the engine may not call it."""
     if gradient is None:
         return None
-    if callable(gradient):
-        return lambda: _as_array(backend, gradient(), like)
     dtype = like.dtype if isinstance(like, Tensor) else None
     return backend.asarray(gradient, dtype=dtype)

@@ -67,9 +67,9 @@ def cross_entropy(
     backend = backend_of(scores)
     xp, scale, classes = backend.xp, 1 / temperature, scores.shape[1]
     gap = scores * scale  # becomes p - q in place, block by block of rows
-    cost = xp.empty(len(gap), gap.dtype)
+    cost, tilt = (xp.empty(len(gap), gap.dtype) for _ in range(2))  # tilt: sum_k (p_k - q_k) scores_k, for d t
 
-    def of_rows(labels, gap, cost):
+    def of_rows(scores, labels, gap, cost, tilt):
         own = (xp.arange(len(labels)), labels)
         gap -= gap.max(axis=1, keepdims=True)
         target = (1 - label_smoothing) * gap[own]  # q · logits
@@ -82,14 +82,15 @@ def cross_entropy(
         gap[own] -= 1 - label_smoothing
         if label_smoothing:
             gap -= label_smoothing / classes
+        tilt[...] = backend.row_dots(gap, scores)[:, 0]
 
-    backend.row_blocks(of_rows, labels, gap, cost)
+    backend.row_blocks(of_rows, scores, labels, gap, cost, tilt)
     value, spread = reduce_rows(cost, reduction)
 
     def backward(g):
-        g_scores, weight = xp.empty_like(gap), (spread(g) * scale)[:, None]
-        backend.row_blocks(xp.multiply, weight, gap, g_scores)
-        return g_scores, lambda: -backend.row_dots(g_scores, scores).sum() * scale
+        g_scores, weight = xp.empty_like(gap), spread(g) * scale
+        backend.row_blocks(xp.multiply, weight[:, None], gap, g_scores)
+        return g_scores, -(weight * tilt).sum() * scale
 
     return value, backward
 
