@@ -130,16 +130,11 @@ def _row(page):
 
 
 def _data():
-    from importlib import import_module
-
+    from mini_repr.book.parts import all_data
     from mini_repr.data import EMBEDDED, GENERATED
-    from mini_repr.data.pictures import PICTURED
 
-    def row(name, text, trains):
-        return name, "--data" if trains else "", " ".join(text.partition("\n\n")[0].split())
-
-    rows = [row(name, made.__doc__, True) for name, made in EMBEDDED.items()]
-    return rows + [row(n, import_module(f"mini_repr.data.generated.{n}").__doc__, n in GENERATED) for n in PICTURED]
+    trains = EMBEDDED | GENERATED
+    return [(name, "--data" * (name in trains), text) for name, text in _parts(all_data())]
 
 
 def _papers():

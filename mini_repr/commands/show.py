@@ -78,7 +78,7 @@ def _shown(name, code):
     from mini_repr.book.parts import all_data, all_primitives, all_views
     from mini_repr.catalogue import papers
     from mini_repr.commands.run_settings import run_settings, settings_text
-    from mini_repr.pages.field_names import called
+    from mini_repr.pages.field_names import called, variants_called
     from mini_repr.pages.names import suggestion
     from mini_repr.pages.page import KINDS
     from mini_repr.pages.registry import pages_of
@@ -91,6 +91,9 @@ def _shown(name, code):
     texts += [_view(name, all_views()[name], code)] if name in all_views() else []
     texts += [_data(name, code)] if name in all_data() else []
     texts += filter(None, [settings_text(name)])
+    owners = variants_called(name) if not texts else []
+    rows = [(one.loss, pages_of("loss")[one.loss].variants[one.variant].description) for one in owners]
+    texts += filter(None, [table(f"losses with a variant {name}, for mini-repr show", rows)])
     # A loss is what its paper is about; a method of that name is one part of it.
     if not any(page.kind == "loss" for page in found):
         texts += [_paper(paper) for paper in papers() if key in (paper.key, paper.number)]

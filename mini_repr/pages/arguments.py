@@ -103,7 +103,8 @@ class _Array(Annotation):
     def check(self, value, sizes, argument=""):
         # A matrix multiplies otherwise, and a masked array's mask would be ignored.
         if not is_array(value) or isinstance(value, np.matrix | np.ma.MaskedArray):
-            raise Misuse(f"{type(value).__name__}", f"{self.noun} of shape {self._wanted(sizes)}")
+            way = f", such as numpy.asarray({argument})" if argument and isinstance(value, list | tuple) else ""
+            raise Misuse(f"{type(value).__name__}", f"{self.noun} of shape {self._wanted(sizes)}{way}")
         if value.ndim != len(self.axes):
             raise Misuse(f"shape {value.shape}", f"{self.noun} of shape {self._wanted(sizes)}")
         known = dict(sizes)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from mini_repr.pages.names import UnknownName, choose, find_loss, folded
+from mini_repr.pages.names import UnknownName, choose_folded, find_loss, folded
 from mini_repr.pages.page import KINDS
 from mini_repr.pages.registry import all_losses, pages_of
 
@@ -53,26 +53,46 @@ FIELD_NAMES = {
 }
 
 
+# So many losses are named where a variant is that of several.
+MOST_OWNERS = 8
+
+
 def called(name):
     """(pages of every kind that are called so, what the field means by it or None); the loss it means comes first."""
     pages = [page for kind in KINDS for page in pages_of(kind).values()]
     found = [page for page in pages if name in (page.name, *page.aliases)]
     found = found or [page for page in pages if folded(name) in map(folded, (page.name, *page.aliases))]
     known_as = {folded(field): one for field, one in FIELD_NAMES.items()}.get(folded(name))
+    owners = variants_called(name)
+    if not found and len(owners) == 1:
+        known_as = known_as or owners[0]
     if known_as and not any(page.kind == "loss" for page in found):
         found.insert(0, find_loss(known_as.loss))
     return found, known_as
 
 
+def variants_called(name):
+    """Every loss that has a variant of that name, with it."""
+    losses = all_losses().values()
+    return [Meant(loss.name, own) for loss in losses for own in loss.variants if folded(own) == folded(name)]
+
+
 def meant(name):
-    """What a name stands for: a loss of that name, else what the field means by it.
+    """What a name stands for: a loss of that name, else what the field means by it, else a variant of one loss.
 
     Raises:
-        UnknownName: neither; names the nearest loss.
+        UnknownName: none of these, which names the nearest loss; or a variant of several losses.
     """
     try:
         return Meant(find_loss(name).name)
     except UnknownName:
-        by_fold = {folded(known): known for known in FIELD_NAMES}
-        known = by_fold.get(folded(name), name) if isinstance(name, str) else name
-        return FIELD_NAMES[choose("loss", known, [*all_losses(), *FIELD_NAMES])]
+        if not isinstance(name, str):
+            raise
+    by_fold = {folded(known): known for known in FIELD_NAMES}
+    owners = [] if folded(name) in by_fold else variants_called(name)
+    if len(owners) > 1:
+        losses = ", ".join(one.loss for one in owners[:MOST_OWNERS]) + ", ..." * (len(owners) > MOST_OWNERS)
+        raise UnknownName(
+            f"loss {name!r}: is a variant of {losses}; expected one of these, such as {owners[0].options()}"
+        )
+    return owners[0] if owners else FIELD_NAMES[choose_folded("loss", name, [*all_losses(), *FIELD_NAMES])]

@@ -146,3 +146,8 @@ def test_a_huge_count_and_number_are_refused():
     for annotation, value in ((Count(), 2**40), (Real, 10**400), (Real, math.nan)):
         with pytest.raises(Misuse):
             annotation.check(value, {})
+
+
+def test_a_list_is_told_how_to_become_an_array():
+    with pytest.raises(ValueError, match=r"b: got list, expected an array of shape .*, such as numpy.asarray\(b\)$"):
+        infonce.value_and_grad(np.ones((3, 2)), [[1.0, 2.0]] * 3)

@@ -108,3 +108,23 @@ def test_variants_are_found_however_they_are_spelt(spelt, tmp_path):
     assert (
         CliRunner().invoke(main, ["check", "--against", "infonce", "--variant", spelt, "--ranks", "2"]).exit_code == 0
     )
+
+
+def test_a_variant_of_one_loss_is_a_name_for_it():
+    assert meant("SemiHard") == ("triplet", "semihard", None, {})
+    settings = config.resolve({"loss": {"name": "semihard"}})
+    assert settings["loss"]["name"] == "triplet" and settings["loss"]["mining"] == "semihard"
+    assert run("show", "semihard").stdout.startswith("semihard is triplet --variant semihard\n\nloss triplet ")
+    assert run("cite", "semihard").stdout == run("cite", "triplet").stdout
+    assert meant("moco") == FIELD_NAMES["moco"], "what the field means comes first"
+
+
+def test_a_variant_of_several_losses_asks_which():
+    with pytest.raises(
+        UnknownName, match="a variant of infonce, llave; expected one of these, such as infonce --varia"
+    ):
+        meant("one_direction")
+    with pytest.raises(UnknownName, match=r"align, \.\.\.; expected"):
+        meant("sum")
+    shown = run("show", "one_direction").stdout
+    assert shown.startswith("losses with a variant one_direction") and "\n  llave " in shown
