@@ -52,8 +52,8 @@ class Work(NamedTuple):
     products: bool = False  # whether its matrix products are also made alone
 
 
-def _step(what, memory=0.7, peers=("torch",)):
-    return Work(what, 0.8, memory, peers, products=True)
+def _step(what, memory=0.7, peers=("torch",), repetitions=5):
+    return Work(what, 0.8, memory, peers, repetitions, products=True)
 
 
 def _loss(name):
@@ -76,7 +76,8 @@ WORK = {
     "crate": _step("CRATE step, as the ViT-lite step", None),
     "flow": _step("flow matching step, 28x28, width 128, depth 4, batch 256", None),
     "mlm": _step("masked words step, 64 texts of 64 words, 10 hidden, width 128, depth 4, 8,192 words"),
-    "causal": _step("next word step, likewise"),
+    # PyTorch's second and third step take ten times as long as those from the fifth on: more steps for the median.
+    "causal": _step("next word step, likewise", repetitions=11),
     "two_tower": _step("image-text step, the ViT and a text transformer alike, 256 captions of 16 words"),
     **{name: _loss(name) for name in LOSSES},
     "matryoshka": Work("infonce of 16, 32, 64 and 128 nested columns, B=4096", 0.25, 1.0),
