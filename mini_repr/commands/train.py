@@ -192,7 +192,7 @@ def _train_and_report(session, run, folder, resume):
     click.echo(session.headline(run, folder))
     report = session.stored_report(run, folder)
     if report is not None:
-        click.echo(f"All {run.epoch} epochs were trained before: nothing was left to train")
+        click.echo(f"Trained before to the last epoch, {run.epoch}: nothing was left to train")
     else:
         try:
             _train_with_bar(session, run, folder)

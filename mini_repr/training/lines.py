@@ -8,9 +8,10 @@ COLLAPSED = 0.05
 def headline(run, home):
     """One line that says what is about to be trained."""
     facts = facts_of(run)
+    epochs = f"{facts['epochs']} epoch{'s' * (facts['epochs'] != 1)}"
     return (
         f"{facts['loss']} on {facts['data']} ({facts['rows']} rows), {facts['method']} with {facts['encoder']} of "
-        f"{facts['parameters']:,} parameters, {facts['epochs']} epochs on {facts['device']}{run.origin} -> {home.path}"
+        f"{facts['parameters']:,} parameters, {epochs} on {facts['device']}{run.origin} -> {home.path}"
     )
 
 

@@ -60,7 +60,11 @@ def test_redirected_the_result_of_a_run_stands_alone(tmp_path):
     lines = done.stderr.splitlines()
     assert [line.split()[1] for line in lines if line.startswith("epoch ")] == ["1/2", "2/2"] and len(lines) <= 3
     headline, *table, last = done.stdout.splitlines()
-    assert headline.startswith("flops on digits") and last == f"Run folder: {tmp_path / 'run'}"
+    assert (
+        headline.startswith("flops on digits")
+        and ", 2 epochs on " in headline
+        and last == f"Run folder: {tmp_path / 'run'}"
+    )
     assert [line.split()[0] for line in table] == ["20-nn", "trained", "untrained", "raw"]
 
 
