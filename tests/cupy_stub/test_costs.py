@@ -77,7 +77,7 @@ JOBS = {
         },
         *(170, 1),
     ),
-    "flow": Job({"method": {"name": "flow"}, "encoder": {"name": "denoiser", "depth": 2, "patch": 4}}, 300, 1),
+    "flow": Job({"method": {"name": "flow"}, "encoder": {"name": "denoiser", "depth": 2, "patch": 4}}, 280, 1),
     # The host draws which patches to hide from scores that it reads.
     "HPM": Job({"loss": {"name": "patch_order"}, "encoder": VIT}, 460, 2),
     "texts": Job(
@@ -94,7 +94,7 @@ JOBS = {
             "data": {"name": "captions", "count": 64},
             "encoder": {**VIT, "pooling": "max"},
         },
-        *(430, 1, DOUBLE | SHARES),
+        *(320, 1, DOUBLE | SHARES),
     ),
     # The host draws negatives from similarities that it reads, and a word of each caption.
     "soft masks": Job(
@@ -103,7 +103,7 @@ JOBS = {
             "data": {"name": "captions", "count": 64},
             "encoder": VIT,
         },
-        *(840, 2, DOUBLE | SHARES),
+        *(690, 2, DOUBLE | SHARES),
     ),
     "SimCSE": Job({"loss": {"name": "infonce"}, **SENTENCES}, *(640, 1, DOUBLE | SHARES)),
     "masked words": Job({"loss": {"name": "cross_entropy"}, **SENTENCES}, *(360, 1, DOUBLE | SHARES)),
