@@ -118,8 +118,8 @@ def wmse(
 
         return u, backward
 
-    size = a.nbytes + b.nbytes
-    (u, to_a), (v, to_b) = backend.at_once([partial(white, "a", a), partial(white, "b", b)], size)
+    nbytes = a.nbytes + b.nbytes
+    (u, to_a), (v, to_b) = backend.at_once([partial(white, "a", a), partial(white, "b", b)], nbytes)
     if normalize:
         per_row = 2 - 2 * (u * v).sum(axis=1)
     else:
@@ -137,7 +137,7 @@ def wmse(
         def of_b():
             return to_b(-2 * r * u if normalize else -pull)
 
-        return tuple(backend.at_once([of_a, of_b], size))
+        return tuple(backend.at_once([of_a, of_b], nbytes))
 
     return value, backward
 
