@@ -80,21 +80,19 @@ def _mlp(backend, x, norm, weight_out, bias_out, joined, eps):
         g_x = xp.empty(x.shape, x.dtype)
 
         def walk(share):
-            g_weight = g_weight_bias = g_weight_out = g_bias_out = None
+            sums = None
             for block in share:
                 before, g_rows = _flat(hidden[block]), _flat(joined.of_branch(block, g[block]))
                 active = xp.empty(before.shape, x.dtype)
                 slope = xp.empty(before.shape, x.dtype) if backend.keeps_slopes else None
                 biased_gelu(backend, norm.weight_bias, before, slope, active)
-                g_weight_out = _plus(g_weight_out, backend.product(active.T, g_rows))
-                g_bias_out = _plus(g_bias_out, backend.column_sums(g_rows))
+                of_out = backend.product(active.T, g_rows), backend.column_sums(g_rows)
                 g_hidden = active
                 backend.matmul(g_rows, weight_out.T, out=g_hidden)
                 times_slope(backend, norm.weight_bias, before, slope, g_hidden)
-                g_weight = _plus(g_weight, backend.product(_flat(norm.of(block, normal[block])).T, g_hidden))
-                g_weight_bias = _plus(g_weight_bias, backend.column_sums(g_hidden))
-                _back_to_x(backend, block, norm, joined, g_hidden, normal, rstd, g, g_x)
-            return g_weight, g_weight_bias, g_weight_out, g_bias_out
+                of_norm = _back_to_x(backend, block, norm, joined, g_hidden, normal, rstd, g, g_x)
+                sums = _plus(sums, (*of_norm, *of_out))
+            return sums
 
         g_weight, g_weight_bias, *of_out = _summed(backend.map_shares(walk, blocks))
         return g_x, *norm.gradients(g_weight, g_weight_bias), *of_out
@@ -187,11 +185,10 @@ def _attention(backend, x, norm, weight_out, bias_out, joined, mask, heads, eps,
         g, g_x = xp.zeros_like(output) if g is None else g, xp.empty(x.shape, x.dtype)
 
         def walk(share):
-            g_weight = g_weight_bias = g_weight_out = g_bias_out = None
+            sums = None
             for block in share:
                 g_rows = _flat(joined.of_branch(block, g[block]))
-                g_weight_out = _plus(g_weight_out, backend.product(_flat(mixed[block]).T, g_rows))
-                g_bias_out = _plus(g_bias_out, backend.column_sums(g_rows))
+                of_out = backend.product(_flat(mixed[block]).T, g_rows), backend.column_sums(g_rows)
                 g_mixed = backend.product(g_rows, weight_out.T).reshape(mixed[block].shape)
                 g_parts = backend.empty_heads((len(g_mixed), tokens, 3, heads, width // heads), x.dtype)
                 g_heads, rows = heads_of(g_mixed, heads), heads_of(mixed[block], heads)
@@ -206,10 +203,9 @@ def _attention(backend, x, norm, weight_out, bias_out, joined, mask, heads, eps,
                     xp.add(of_each[:, :, :1], of_each[:, :, 1:2], out=g_parts)
                     g_parts += of_each[:, :, 2:]
                 g_qkv = backend.rows_of_heads(g_parts)
-                g_weight = _plus(g_weight, backend.product(_flat(norm.of(block, normal[block])).T, g_qkv))
-                g_weight_bias = _plus(g_weight_bias, backend.column_sums(g_qkv))
-                _back_to_x(backend, block, norm, joined, g_qkv, normal, rstd, g, g_x)
-            return g_weight, g_weight_bias, g_weight_out, g_bias_out
+                of_norm = _back_to_x(backend, block, norm, joined, g_qkv, normal, rstd, g, g_x)
+                sums = _plus(sums, (*of_norm, *of_out))
+            return sums
 
         g_weight, g_weight_bias, *of_out = _summed(backend.map_shares(walk, blocks))
         return g_x, *norm.gradients(g_weight, g_weight_bias), *of_out
@@ -218,22 +214,29 @@ def _attention(backend, x, norm, weight_out, bias_out, joined, mask, heads, eps,
 
 
 def _back_to_x(backend, block, norm, joined, g_rows, normal, rstd, g, g_x):
-    """Fill a block of ``g_x`` from the gradient of the rows that the norm's product made."""
+    """Fill a block of ``g_x`` from the gradient of the rows that the norm's product made.
+
+    Returns:
+        the block's gradients of the product's weight and bias.
+    """
+    of_product = backend.product(_flat(norm.of(block, normal[block])).T, g_rows), backend.column_sums(g_rows)
     g_normal = norm.of_normal(block, normal[block], backend.product(g_rows, norm.weight.T))
     residual = _flat(g[block]) if joined.residual else None
     normalise_back_into(backend, _flat(normal[block]), _flat(rstd[block]), residual, g_normal, _flat(g_x[block]))
+    return of_product
 
 
 def _flat(array):
     return array.reshape(-1, array.shape[-1])
 
 
-def _plus(total, part):
-    """``total`` with ``part`` added in place; ``part`` itself for the first."""
-    if total is None:
-        return part
-    total += part
-    return total
+def _plus(totals, parts):
+    """The arrays ``totals`` with ``parts`` added in place; ``parts`` themselves for the first."""
+    if totals is None:
+        return parts
+    for total, part in zip(totals, parts, strict=True):
+        total += part
+    return totals
 
 
 def _summed(shares):
