@@ -18,7 +18,8 @@ def tico_over_ranks(
     """
     (u, to_a), (v, to_b) = (unit_rows.on_arrays(x) for x in (a, b))
     count = len(u) * world.size
-    moment = (1 - decay) / count * world.sum(u.T @ u)
+    products = world.sum(u.T @ u)
+    moment = (1 - decay) / count * products
     if covariance is not None:
         moment += decay * covariance
     leaning = u @ (moment + moment.T)
@@ -30,7 +31,7 @@ def tico_over_ranks(
         r = g * weight / count
         g_u = covariance_weight * leaning - v
         if through_covariance:
-            g_u += (covariance_weight * (1 - decay) * 2 / count) * (u @ world.sum(u.T @ u))
+            g_u += (covariance_weight * (1 - decay) * 2 / count) * (u @ products)
         return to_a(r * g_u), to_b(-r * u)
 
     return (overlap - nearness + offset) * weight, backward, {"invariance": -nearness, "covariance": overlap}
